@@ -1,0 +1,45 @@
+# Two commands do everything: `make demo` shows Lamplighter at work, `make test` checks it.
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test test-slow format lock benchmarks clean
+
+demo: $(STAMP)
+	@$(BIN)/lamplighter train mnist --out digits.lamp --force
+	@$(BIN)/lamplighter predict digits.lamp examples/digits/digit-3.png
+	@echo "Next: $(BIN)/lamplighter predict digits.lamp examples/digits/*.png --show-input seen"
+	@echo "      $(BIN)/lamplighter evaluate digits.lamp mnist"
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+# What takes longer than the default run allows.
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Pins every package anew, after the ranges in pyproject.toml changed.
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --editable '.[train,dev]'
+	.venv-lock/bin/pip freeze --exclude-editable > requirements.lock
+	rm -rf .venv-lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python 3.11 with venv is needed: apt-get install python3.11-venv"; exit 1; }
+	@test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,5 @@
+"""Run the command line with `python -m lamplighter`."""
+
+from lamplighter.cli import main
+
+main()

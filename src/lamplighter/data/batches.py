@@ -1,0 +1,104 @@
+"""Batches of tensors from images in memory: an index into a tensor, no work for each item."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from lamplighter.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from lamplighter.data.preprocessing import Preprocessing
+
+    Augmentation = Callable[[Tensor], Tensor]
+
+
+class Batches:
+    """An iterable of (images, labels): float32 of shape (B, C, H, W) and int64 of shape (B,).
+
+    The order of an epoch depends on the seed and the number of the epoch alone, so a training
+    that was interrupted sees what it would have seen. In a distributed training each process
+    gets its share of every batch, so that the global batches are those of one process.
+
+    Args:
+        images: pixels, uint8, shape (N, C, H, W).
+        labels: class indices, int64, shape (N,).
+        batch_size: images in a (global) batch; the last one may be smaller.
+        shuffle: a new order in each epoch.
+        seed: of the shuffling.
+        preprocessing: how pixels are normalised.
+        augmentation: random changes to float images on the scale 0..1, before normalising.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        import torch
+
+        if batch_size < 1:
+            raise DatasetError(f"the batch size must be at least 1, received {batch_size}.")
+        if not len(images):
+            raise DatasetError("there are no images to make batches of.")
+        self.images = torch.from_numpy(images)
+        self.labels = torch.from_numpy(labels)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.preprocessing = preprocessing
+        self.augmentation = augmentation
+        self.epoch = 0
+        self._mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
+        self._std = torch.tensor(preprocessing.std).view(-1, 1, 1)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.labels), self.batch_size)
+        processes = _distributed()[1]
+        return whole + (rest >= processes)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        import torch
+
+        rank, processes = _distributed()
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
+            order = torch.randperm(len(self.labels), generator=generator)
+        else:
+            order = torch.arange(len(self.labels))
+        for chosen in torch.split(order, self.batch_size)[: len(self)]:
+            share = chosen[rank::processes]
+            images = self.images[share].float().div_(255)  # (B, C, H, W)
+            if self.augmentation is not None:
+                images = self.augmentation(images)
+            yield images.sub_(self._mean).div_(self._std), self.labels[share]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of epoch number `epoch`, counted from 0."""
+        self.epoch = epoch
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return a seed of 63 bits that differs with either number."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:8]) >> 1
+
+
+def _distributed() -> tuple[int, int]:
+    """Return the rank of this process and how many there are."""
+    import torch.distributed
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1

@@ -1,0 +1,99 @@
+"""MNIST, embedded in the package: 28 x 28 grey images of handwritten digits.
+
+Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", CC BY-SA 3.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import platformdirs
+
+from lamplighter.data.idx import parse_idx
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.errors import DatasetError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Mean and standard deviation of the training pixels.
+MNIST_PREPROCESSING = Preprocessing(
+    height=28, width=28, channels=1, mean=(0.1307,), std=(0.3081,), find_digit=True
+)
+
+# Each split: its images and its labels, with the MD5 of the unpacked file as published.
+_FILES = {
+    "train": (
+        ("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
+        ("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
+    ),
+    "test": (
+        ("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
+        ("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
+    ),
+}
+
+
+def load_mnist() -> dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+    """Return "train" and "test", each images (N, 1, 28, 28) and labels (N,).
+
+    The first call unpacks the embedded files into the user's cache folder, later ones read them
+    there; either way the content is checked against the published MD5.
+
+    Raises:
+        DatasetError: the embedded files are damaged.
+    """
+    splits = {}
+    for split, (images, labels) in _FILES.items():
+        splits[split] = (_read(*images)[:, np.newaxis], _read(*labels).astype(np.int64))
+    return splits
+
+
+def _read(name: str, md5: str) -> NDArray[np.uint8]:
+    cached = Path(platformdirs.user_cache_dir("lamplighter")) / "mnist" / name
+    try:
+        content = cached.read_bytes()
+    except OSError:
+        content = b""
+    if _md5(content) != md5:
+        content = _unpack(name, md5)
+        _keep(content, cached)
+    return parse_idx(content, name)
+
+
+def _unpack(name: str, md5: str) -> bytes:
+    packed = resources.files("lamplighter.data") / "mnist_files" / f"{name}.xz"
+    try:
+        content = lzma.decompress(packed.read_bytes())
+    except (OSError, lzma.LZMAError) as error:
+        raise DatasetError(
+            f"the embedded {name} cannot be unpacked ({error}); install Lamplighter again."
+        ) from error
+    if _md5(content) != md5:
+        raise DatasetError(
+            f"the embedded {name} must have the MD5 {md5}, received {_md5(content)}; "
+            "install Lamplighter again."
+        )
+    return content
+
+
+def _keep(content: bytes, cached: Path) -> None:
+    """Write `content` to the cache; a cache that cannot be written costs only time."""
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
+            whole = Path(folder) / cached.name
+            whole.write_bytes(content)
+            whole.replace(cached)
+    except OSError:
+        return
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

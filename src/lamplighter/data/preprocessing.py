@@ -1,0 +1,168 @@
+"""From an image to what a network sees: written once, used in training and inference alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lamplighter.data.digits import centre_digit
+from lamplighter.data.images import as_8_bit, flatten_alpha
+from lamplighter.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+Fit = Literal["squash", "crop", "letterbox"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+_FITS = {
+    "squash": "stretched to fit",
+    "crop": "scaled and cropped about the centre",
+    "letterbox": "scaled to fit, with black bars",
+}
+_RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How an image becomes the input of a network.
+
+    Attributes:
+        height: rows of the network's input, in pixels.
+        width: columns of the network's input, in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        mean: mean of each channel, on the scale 0..1, subtracted.
+        std: standard deviation of each channel, on the scale 0..1, divided by.
+        fit: what happens to an image of another aspect ratio.
+        interpolation: the filter of the resize.
+        find_digit: look for one handwritten digit and bring it to the form of MNIST
+            (see `lamplighter.data.digits`) instead of resizing the whole image.
+
+    Raises:
+        DataError: a value is out of range.
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    fit: Fit = "squash"
+    interpolation: Interpolation = "bilinear"
+    find_digit: bool = False
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise DataError(f"channels must be 1 (grey) or 3 (RGB), received {self.channels}.")
+        sizes = (self.height, self.width)
+        if any(type(size) is not int or size < 1 for size in sizes):
+            raise DataError(
+                "height and width must be positive whole numbers, "
+                f"received {self.height!r} x {self.width!r}."
+            )
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise DataError(
+                f"mean and std need one value for each of the {self.channels} channels, "
+                f"received {len(self.mean)} and {len(self.std)}."
+            )
+        if not all(value > 0 for value in self.std) or not np.isfinite(self.mean + self.std).all():
+            raise DataError(
+                "mean must be finite and std finite and positive, "
+                f"received {self.mean} and {self.std}."
+            )
+        if self.fit not in _FITS or self.interpolation not in _RESAMPLING:
+            raise DataError(
+                f"fit must be one of {sorted(_FITS)} and interpolation one of "
+                f"{sorted(_RESAMPLING)}, received {self.fit!r} and {self.interpolation!r}."
+            )
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """Return `image` as the network's input, float32 of shape (C, H, W)."""
+        batch = self.normalise(self.pixels(image)[np.newaxis])  # (1, C, H, W)
+        return batch.squeeze(0)
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return what the network sees of `image`, before normalising: uint8, shape (C, H, W).
+
+        Raises:
+            ImageError: the image has no pixels, or no digit where one is to be found.
+        """
+        if self.find_digit:
+            grey = Image.fromarray(centre_digit(image))
+            fitted = self._resize(grey)
+        else:
+            fitted = self._resize(flatten_alpha(as_8_bit(image)))
+        fitted = fitted.convert("L" if self.channels == 1 else "RGB")
+        array = np.asarray(fitted, dtype=np.uint8)  # (H, W) or (H, W, 3)
+        return array[np.newaxis] if self.channels == 1 else array.transpose(2, 0, 1).copy()
+
+    def seen(self, image: Image.Image) -> Image.Image:
+        """Return what the network sees of `image` as a picture."""
+        pixels = self.pixels(image)
+        return Image.fromarray(pixels[0] if self.channels == 1 else pixels.transpose(1, 2, 0))
+
+    def normalise(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return uint8 `pixels` of shape (N, C, H, W) as the network's input, float32."""
+        mean = np.array(self.mean, dtype=np.float32).reshape(-1, 1, 1)
+        std = np.array(self.std, dtype=np.float32).reshape(-1, 1, 1)
+        scaled = pixels.astype(np.float32) / np.float32(255)
+        normalised: NDArray[np.float32] = (scaled - mean) / std
+        return normalised
+
+    def describe(self) -> str:
+        """Return what is done to an image, in one sentence."""
+        colour = "grey" if self.channels == 1 else "RGB"
+        if self.find_digit:
+            found = "the digit found, white on black, centred as in MNIST"
+        else:
+            found = f"{_FITS[self.fit]} ({self.interpolation})"
+        mean = ", ".join(f"{value:g}" for value in self.mean)
+        std = ", ".join(f"{value:g}" for value in self.std)
+        return (
+            f"{self.height} x {self.width} {colour}, {found}; "
+            f"scaled to 0..1, minus mean ({mean}), divided by std ({std})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as plain JSON types."""
+        values = asdict(self)
+        return values | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Return the preprocessing that `to_dict` described.
+
+        Raises:
+            DataError: a value is missing, unknown or of the wrong type.
+        """
+        try:
+            return cls(
+                **{
+                    **values,
+                    "mean": tuple(float(value) for value in values["mean"]),
+                    "std": tuple(float(value) for value in values["std"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"the description of the preprocessing is damaged: {error}.") from error
+
+    def _resize(self, image: Image.Image) -> Image.Image:
+        size = (self.width, self.height)
+        if image.size == size:
+            return image
+        resampling = _RESAMPLING[self.interpolation]
+        if self.fit == "crop":
+            return ImageOps.fit(image, size, method=resampling)
+        if self.fit == "letterbox":
+            scale = min(self.width / image.width, self.height / image.height)
+            inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+            return ImageOps.pad(image.resize(inner, resampling), size, method=resampling, color=0)
+        return image.resize(size, resampling)

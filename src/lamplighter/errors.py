@@ -1,0 +1,97 @@
+"""Every error that Lamplighter raises on purpose, in one tree.
+
+::
+
+    LamplighterError
+    ├── DataError                 what was given to learn or classify from
+    │   ├── ImageError            an image file that cannot be read
+    │   ├── DatasetError          a data set that is missing, damaged or inconsistent
+    │   └── UnknownSplitError     a split that the data does not have
+    ├── ModelError                what is to be trained or asked
+    │   ├── UnknownModelError     a name that the registry does not have
+    │   ├── ShapeError            images and network do not fit one another
+    │   ├── ClassCountError       class names and network outputs do not fit one another
+    │   └── NetworkMissingError   the torch network of a bundle cannot be built
+    ├── BundleError               a .lamp file that cannot be used
+    │   ├── NewerFormatError      written by a later version of Lamplighter
+    │   └── ParityError           the ONNX graph disagrees with the torch network
+    ├── TrainingError             a training that cannot start or go on
+    │   ├── NonFiniteLossError    the loss became NaN or infinite
+    │   └── ResumeError           a checkpoint that cannot be continued from
+    ├── OutputError               a result that cannot be written
+    └── MissingPackageError       an optional package that is not installed
+
+Each message says what was expected, what was received and how to mend it, on one line.
+"""
+
+
+class LamplighterError(Exception):
+    """Base of all errors that Lamplighter raises on purpose."""
+
+
+class DataError(LamplighterError):
+    """Something is wrong with the data."""
+
+
+class ImageError(DataError):
+    """An image file cannot be read."""
+
+
+class DatasetError(DataError):
+    """A data set is missing, damaged or inconsistent."""
+
+
+class UnknownSplitError(DataError):
+    """The data has no split of that name."""
+
+
+class ModelError(LamplighterError):
+    """Something is wrong with the network."""
+
+
+class UnknownModelError(ModelError):
+    """The registry has no network of that name."""
+
+
+class ShapeError(ModelError):
+    """Images and network do not fit one another."""
+
+
+class ClassCountError(ModelError):
+    """Class names and network outputs do not fit one another."""
+
+
+class NetworkMissingError(ModelError):
+    """The torch network of a bundle cannot be built here."""
+
+
+class BundleError(LamplighterError):
+    """A bundle cannot be used."""
+
+
+class NewerFormatError(BundleError):
+    """The bundle was written by a later version of Lamplighter."""
+
+
+class ParityError(BundleError):
+    """The ONNX graph disagrees with the torch network."""
+
+
+class TrainingError(LamplighterError):
+    """A training cannot start or go on."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss became NaN or infinite."""
+
+
+class ResumeError(TrainingError):
+    """A checkpoint cannot be continued from."""
+
+
+class OutputError(LamplighterError):
+    """A result cannot be written."""
+
+
+class MissingPackageError(LamplighterError):
+    """An optional package is not installed."""

@@ -1,0 +1,67 @@
+"""The images that a classifier got wrong, those first that it was most sure of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lamplighter.errors import DatasetError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lamplighter.data.image_data import ImageData
+    from lamplighter.evaluation.report import Report
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """An image that was given to a wrong class.
+
+    Attributes:
+        index: where the image is in its split.
+        true: the name of its class.
+        predicted: the name of the class it was given to.
+        probability: that of the wrong class, 0..1.
+        image: pixels, uint8, shape (C, H, W).
+    """
+
+    index: int
+    true: str
+    predicted: str
+    probability: float
+    image: NDArray[np.uint8]
+
+
+def mistakes(report: Report, data: ImageData, count: int = 25) -> list[Mistake]:
+    """Return the worst mistakes: those that the classifier was most sure of come first.
+
+    Args:
+        report: what `evaluate` returned.
+        data: the data that it was given.
+        count: how many at most.
+
+    Raises:
+        DatasetError: the data is not that of the report.
+    """
+    if report.split not in data or data.fingerprint(report.split) != report.fingerprint:
+        raise DatasetError(
+            f"the report is on the split {report.split!r} of {report.data}, "
+            f"received other images ({data.name}); give the data that was evaluated."
+        )
+    wrong = np.flatnonzero(~report.right)
+    sure = report.predictions.probabilities[wrong, report.predicted[wrong]]
+    worst = np.argsort(-sure, kind="stable")[:count]
+    images = data[report.split].images
+    return [
+        Mistake(
+            index=int(wrong[place]),
+            true=report.class_names[report.labels[wrong[place]]],
+            predicted=report.class_names[report.predicted[wrong[place]]],
+            probability=float(sure[place]),
+            image=images[wrong[place]],
+        )
+        for place in worst
+    ]

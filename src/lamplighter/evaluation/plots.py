@@ -1,0 +1,145 @@
+"""Plots of a report. Nothing here shows or saves: a figure has `savefig`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lamplighter.errors import MissingPackageError
+from lamplighter.evaluation.sheets import contact_sheet, mistakes_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from lamplighter.evaluation.report import Report
+
+__all__ = ["contact_sheet", "draw_confusion", "mistakes_sheet", "new_figure", "plot_confusion"]
+
+_MOST_NUMBERED = 20  # classes up to which each cell shows its count
+_MOST_NAMED = 100  # classes up to which each has its name beside the matrix
+_INK = "#1a1a1a"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure that draws without a screen.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(
+            "plots need matplotlib, which is not installed; pip install 'lamplighter[train]'."
+        ) from error
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plot_confusion(report: Report) -> Figure:
+    """Return the confusion matrix of a report as a figure (see `draw_confusion`).
+
+    Args:
+        report: what `evaluate` returned.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    title = f"{report.data}, {report.split}: accuracy {report.accuracy}"
+    return draw_confusion(report.confusion, report.class_names, title=title)
+
+
+def draw_confusion(
+    confusion: NDArray[np.int64], class_names: Sequence[str], *, title: str = ""
+) -> Figure:
+    """Return a confusion matrix as a figure: rows true, columns predicted.
+
+    Colours show shares of the true class. Right answers and mistakes have a scale each, blue
+    and orange, since mistakes are far rarer; that of mistakes goes with the square root, so
+    that single ones can be seen. Up to 20 classes each cell shows its count as well.
+
+    Args:
+        confusion: counts, rows true, columns predicted, shape (K, K).
+        class_names: K names.
+        title: stands above the matrix.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    classes = len(confusion)
+    side = min(max(4.2, 0.56 * classes if classes <= _MOST_NUMBERED else 0.135 * classes), 14.0)
+    figure = new_figure(side + 3.0, side + 1.2)
+    from matplotlib.colors import PowerNorm
+
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    diagonal = np.eye(classes, dtype=bool)
+    worst = float(shares[~diagonal].max(initial=1e-3))
+    axes = figure.add_subplot()
+    right = axes.imshow(np.ma.masked_where(~diagonal, shares), cmap="Blues", vmin=0, vmax=1)
+    wrong = axes.imshow(
+        np.ma.masked_where(diagonal | (confusion == 0), shares),
+        cmap="Oranges",
+        norm=PowerNorm(0.5, vmin=0, vmax=worst),
+    )
+    scales = [(wrong, "mistaken")] if confusion[~diagonal].any() else []
+    for image, meaning in (*scales, (right, "right")):
+        bar = figure.colorbar(image, ax=axes, format=_percent, shrink=0.7, pad=0.02, aspect=25)
+        bar.set_label(f"{meaning}, share of the true class")
+    _name_axes(axes, class_names)
+    axes.set_title(title, fontsize=10)
+    if classes <= _MOST_NUMBERED:
+        darkness = np.where(diagonal, shares, np.sqrt(shares / worst))
+        _write_counts(axes, confusion, darkness > 0.6)
+    return figure
+
+
+def _percent(share: float, _: int | None = None) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _name_axes(axes: Axes, names: Sequence[str]) -> None:
+    classes = len(names)
+    step = math.ceil(classes / _MOST_NAMED)
+    places = list(range(0, classes, step))
+    shown = [_shortened(names[place]) for place in places]
+    size = 10 if classes <= _MOST_NUMBERED else max(5.0, 10 - classes / 20)
+    upright = max(map(len, shown)) > 4 or classes > _MOST_NUMBERED
+    axes.set_xticks(places, shown, fontsize=size, rotation=90 if upright else 0)
+    axes.set_yticks(places, shown, fontsize=size)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    if step == 1:
+        axes.set_xticks(np.arange(classes - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(classes - 1) + 0.5, minor=True)
+        axes.grid(which="minor", color="#e4e4e4", linewidth=0.8 if classes <= 50 else 0.3)
+        axes.tick_params(which="minor", length=0)
+
+
+def _write_counts(axes: Axes, counts: NDArray[np.int64], dark: NDArray[np.bool_]) -> None:
+    size = min(10.0, 36 / max(len(f"{counts.max():,}"), 3.6))
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]:,}",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="white" if dark[row, column] else _INK,
+        )
+
+
+def _shortened(name: str, most: int = 30) -> str:
+    return name if len(name) <= most else name[: most - 3] + "..."

@@ -1,0 +1,45 @@
+"""Tables as plain text."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def align(rows: Sequence[Sequence[str]]) -> str:
+    """Return `rows` as lines: the first column flush left, the others flush right.
+
+    Example:
+        >>> print(align([["class", "images"], ["boat", "7"]]))
+        class  images
+        boat        7
+    """
+    widths = [max(_width(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        gaps = [" " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = [row[0] + gaps[0]]
+        cells += [gap + cell for cell, gap in zip(row[1:], gaps[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def percent(share: float) -> str:
+    """Return a share of 0..1 in per cent, or a dash for NaN.
+
+    Example:
+        >>> percent(0.9913), percent(float("nan"))
+        ('99.13 %', '-')
+    """
+    return "-" if share != share else f"{100 * share:.2f} %"
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: wide letters two, accents none."""
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "FW")
+        for letter in text
+    )

@@ -1,0 +1,1 @@
+"""Running a classifier on images: ONNX Runtime or torch, and the answers in words."""

@@ -1,0 +1,1 @@
+"""Networks, and the classifier that carries one."""

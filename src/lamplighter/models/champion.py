@@ -1,0 +1,92 @@
+"""Plain networks for small images: one for the best score, one for a good score in seconds."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from lamplighter.models.small import SmallCNN, shrink
+
+
+class ChampionCNN(SmallCNN):
+    """Six 3x3 convolutions with batch normalisation in three stages, dropout, out.
+
+    Args:
+        num_classes: K, the number of classes.
+        in_chans: channels of the images.
+        img_size: height and width of the images; at least 24 x 24.
+        widths: maps of the three stages.
+        dropout: share of the features dropped in training.
+
+    Raises:
+        ShapeError: the images are too small.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        in_chans: int = 1,
+        img_size: tuple[int, int] = (28, 28),
+        *,
+        widths: tuple[int, int, int] = (32, 64, 128),
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        # Two unpadded 3x3 convolutions take as much from the edges as one of 5x5.
+        height, width = shrink(img_size, (5, 2), (5, 2), (1, 2))
+        first, second, third = widths
+        self.features = nn.Sequential(  # (N, C, H, W), sizes for 28 x 28
+            *_conv(in_chans, first, 3),  # (N, 32, 26, 26)
+            *_conv(first, first, 3),  # (N, 32, 24, 24)
+            nn.MaxPool2d(2),  # (N, 32, 12, 12)
+            *_conv(first, second, 3),  # (N, 64, 10, 10)
+            *_conv(second, second, 3),  # (N, 64, 8, 8)
+            nn.MaxPool2d(2),  # (N, 64, 4, 4)
+            *_conv(second, third, 3, padding=1),  # (N, 128, 4, 4)
+            *_conv(third, third, 3, padding=1),  # (N, 128, 4, 4)
+            nn.MaxPool2d(2),  # (N, 128, 2, 2)
+        )
+        self.num_features = third * height * width
+        self.hidden = nn.Dropout(dropout)
+        self.reset_classifier(num_classes)
+
+
+class QuickCNN(SmallCNN):
+    """Three convolutions that shrink the image early: a good score in seconds on a CPU.
+
+    Args:
+        num_classes: K, the number of classes.
+        in_chans: channels of the images.
+        img_size: height and width of the images; at least 20 x 20.
+
+    Raises:
+        ShapeError: the images are too small.
+    """
+
+    def __init__(
+        self, num_classes: int = 10, in_chans: int = 1, img_size: tuple[int, int] = (28, 28)
+    ) -> None:
+        super().__init__()
+        height, width = shrink(img_size, (5, 2), (3, 2), (3, 1))
+        self.features = nn.Sequential(  # (N, C, H, W), sizes for 28 x 28
+            nn.Conv2d(in_chans, 16, 5, bias=False),  # (N, 16, 24, 24)
+            nn.MaxPool2d(2),  # (N, 16, 12, 12); before the rest, which then costs a quarter
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            *_conv(16, 32, 4, stride=2),  # (N, 32, 5, 5)
+            *_conv(32, 64, 3),  # (N, 64, 3, 3)
+        )
+        self.num_features = 64 * height * width
+        self.hidden = nn.Identity()
+        self.reset_classifier(num_classes)
+
+
+def _conv(
+    in_channels: int, out_channels: int, kernel_size: int, *, padding: int = 0, stride: int = 1
+) -> list[nn.Module]:
+    return [
+        nn.Conv2d(
+            in_channels, out_channels, kernel_size, padding=padding, stride=stride, bias=False
+        ),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    ]

@@ -1,0 +1,206 @@
+"""The noun that travels: a network, its preprocessing and the names of its classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lamplighter.errors import ClassCountError, ModelError
+from lamplighter.models import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from lamplighter.data.image_data import ImageData
+    from lamplighter.data.preprocessing import Preprocessing
+
+_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How to build a network anew: a name in the registry and what its class is given.
+
+    Attributes:
+        name: one of `lamplighter.models()`.
+        arguments: what its class takes beyond classes, channels and size.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Record:
+    """Where a classifier comes from and how well it did; all values are plain JSON types.
+
+    Attributes:
+        recipe: how it was trained.
+        data: the fingerprint of each split that it met.
+        scores: for each split, what was measured, with its interval.
+    """
+
+    recipe: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+
+class Classifier:
+    """A network with all that is needed to use it.
+
+    Everything after training takes a Classifier: evaluating, saving, explaining, serving.
+
+    Args:
+        network: maps images (N, C, H, W) to logits (N, K).
+        preprocessing: how an image becomes the network's input.
+        class_names: K names, in the order of the logits.
+        architecture: how to build the network anew; None for a network of your own.
+        record: where it comes from.
+        samples: a few real images, uint8 of shape (M, C, H, W), that an export is proven on.
+
+    Raises:
+        ClassCountError: names repeat, or there are fewer than two.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocessing: Preprocessing,
+        class_names: Sequence[str],
+        *,
+        architecture: Architecture | None = None,
+        record: Record | None = None,
+        samples: NDArray[np.uint8] | None = None,
+    ) -> None:
+        self._network: nn.Module | None = network
+        self._build: Callable[[], nn.Module] | None = None
+        self._graph: bytes | None = None
+        self.preprocessing = preprocessing
+        self.class_names = tuple(class_names)
+        self.architecture = architecture
+        self.record = record or Record()
+        self.samples = samples
+        if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
+            raise ClassCountError(
+                "a classifier needs two or more class names, all different, "
+                f"received {list(self.class_names)}."
+            )
+
+    @classmethod
+    def new(
+        cls,
+        name: str,
+        data: ImageData | None = None,
+        *,
+        preprocessing: Preprocessing | None = None,
+        class_names: Sequence[str] | None = None,
+        **arguments: Any,
+    ) -> Classifier:
+        """Return an untrained classifier with a network from the registry.
+
+        Args:
+            name: one of `lamplighter.models()`.
+            data: where preprocessing and class names are taken from unless given.
+            preprocessing: how an image becomes the network's input.
+            class_names: K names, in the order of the logits.
+            arguments: what else the network takes, such as `dropout`.
+
+        Raises:
+            UnknownModelError: there is no network of that name.
+            ModelError: neither data nor preprocessing and class names are given.
+        """
+        if data is not None:
+            preprocessing = preprocessing or data.preprocessing
+            class_names = class_names or data.class_names
+        if preprocessing is None or class_names is None:
+            raise ModelError(
+                "Classifier.new needs the data to be classified, or preprocessing= and "
+                "class_names=, received neither."
+            )
+        architecture = Architecture(name, arguments)
+        network = build_network(architecture, preprocessing, len(class_names))
+        samples = None
+        if data is not None and data.splits:
+            samples = next(iter(data.splits.values())).images[:_SAMPLES]
+        return cls(network, preprocessing, class_names, architecture=architecture, samples=samples)
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: bytes,
+        build: Callable[[], nn.Module],
+        preprocessing: Preprocessing,
+        class_names: Sequence[str],
+        *,
+        architecture: Architecture | None = None,
+        record: Record | None = None,
+    ) -> Classifier:
+        """Return a classifier that runs an ONNX graph until somebody asks for its torch network.
+
+        Args:
+            graph: an ONNX model, images (N, C, H, W) to logits (N, K).
+            build: makes the torch network of the same weights.
+            preprocessing: how an image becomes the network's input.
+            class_names: K names, in the order of the logits.
+            architecture: how to build the network anew; None for a network of your own.
+            record: where it comes from.
+        """
+        classifier = cls.__new__(cls)
+        # The network is absent until it is asked for; all else is as for a new classifier.
+        Classifier.__init__(
+            classifier,
+            None,  # type: ignore[arg-type]
+            preprocessing,
+            class_names,
+            architecture=architecture,
+            record=record,
+        )
+        classifier._build = build
+        classifier._graph = graph
+        return classifier
+
+    @property
+    def network(self) -> nn.Module:
+        """The torch network, built when it is first asked for.
+
+        From then on the classifier answers with it, since its weights may be changed.
+
+        Raises:
+            NetworkMissingError: the network is of a class that Lamplighter does not know.
+        """
+        if self._network is None:
+            assert self._build is not None
+            self._network = self._build()
+            self._graph = None
+        return self._network
+
+    @property
+    def graph(self) -> bytes | None:
+        """The ONNX graph that this classifier runs, or None if it runs its torch network."""
+        return self._graph
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes."""
+        return len(self.class_names)
+
+    def __repr__(self) -> str:
+        name = self.architecture.name if self.architecture else "a network of its own"
+        return f"Classifier({name}, {self.num_classes} classes, {self.preprocessing.describe()})"
+
+
+def build_network(
+    architecture: Architecture, preprocessing: Preprocessing, num_classes: int
+) -> nn.Module:
+    """Return a new network of this architecture that fits the preprocessing and classes."""
+    return registry.build(
+        architecture.name,
+        num_classes=num_classes,
+        in_chans=preprocessing.channels,
+        img_size=(preprocessing.height, preprocessing.width),
+        **architecture.arguments,
+    )

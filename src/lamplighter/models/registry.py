@@ -1,0 +1,109 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lamplighter.errors import ModelError, UnknownModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A network in the registry.
+
+    Attributes:
+        module: where its class is; imported only when the network is built.
+        class_name: its class, called with (num_classes, in_chans, img_size, **arguments).
+        summary: its layers in one line.
+    """
+
+    module: str
+    class_name: str
+    summary: str
+
+
+_MODELS = {
+    "simple-cnn": ModelEntry(
+        "lamplighter.models.small",
+        "SimpleCNN",
+        "conv 5x5x32, pool, dropout 0.2, dense 128, out",
+    ),
+    "better-cnn": ModelEntry(
+        "lamplighter.models.small",
+        "BetterCNN",
+        "conv 5x5x30, pool, conv 3x3x15, pool, dropout 0.2, dense 128, dense 50, out",
+    ),
+    "branch-cnn": ModelEntry(
+        "lamplighter.models.small",
+        "BranchCNN",
+        "1x1 and 5x5 branches of 16 maps, added; pool, dropout 0.2, dense 128, out",
+    ),
+    "residual-cnn": ModelEntry(
+        "lamplighter.models.branching",
+        "ResidualCNN",
+        "three residual blocks of 16, 32 and 64 maps, average, out",
+    ),
+    "inception-cnn": ModelEntry(
+        "lamplighter.models.branching",
+        "InceptionCNN",
+        "two inception blocks of 32 and 64 maps, average, out",
+    ),
+    "quick-cnn": ModelEntry(
+        "lamplighter.models.champion",
+        "QuickCNN",
+        "three convolutions with batch normalisation, out; for a good score in seconds",
+    ),
+    "champion": ModelEntry(
+        "lamplighter.models.champion",
+        "ChampionCNN",
+        "six 3x3 convolutions with batch normalisation, dropout 0.3, out; for the best score",
+    ),
+}
+
+
+def models() -> dict[str, str]:
+    """Return the names of the networks that come with Lamplighter, with their layers in a line."""
+    return {name: entry.summary for name, entry in _MODELS.items()}
+
+
+def build(
+    name: str,
+    *,
+    num_classes: int,
+    in_chans: int,
+    img_size: tuple[int, int],
+    **arguments: Any,
+) -> nn.Module:
+    """Return a new network with random weights.
+
+    Args:
+        name: one of `models()`.
+        num_classes: K, the number of classes.
+        in_chans: channels of the images.
+        img_size: height and width of the images.
+        arguments: what else its class takes, such as `dropout`.
+
+    Raises:
+        UnknownModelError: there is no network of that name.
+        ModelError: its class does not take these arguments.
+        ShapeError: the images are too small for it.
+    """
+    entry = _MODELS.get(name)
+    if entry is None:
+        near = difflib.get_close_matches(name, _MODELS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UnknownModelError(
+            f"there is no network {name!r}; there are {', '.join(_MODELS)}.{hint}"
+        )
+    network_class = getattr(importlib.import_module(entry.module), entry.class_name)
+    try:
+        network: nn.Module = network_class(num_classes, in_chans, img_size, **arguments)
+    except TypeError as error:
+        raise ModelError(f"{name} does not take these arguments: {error}.") from error
+    return network

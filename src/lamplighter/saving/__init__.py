@@ -1,0 +1,1 @@
+"""Classifiers at rest: bundles, and exports for other software."""

@@ -1,0 +1,191 @@
+"""A classifier at rest: one file, a plain zip of a description, the weights and an ONNX graph."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.errors import BundleError, DataError, ModelError, NetworkMissingError
+from lamplighter.models.classifier import Architecture, Classifier, Record, build_network
+from lamplighter.saving.archive import DESCRIPTION, GRAPH, WEIGHTS, opened, write_archive
+from lamplighter.saving.description import describe_classifier, read_description, sha256
+from lamplighter.saving.parity import proven_graph
+from lamplighter.saving.tracing import needs_training_packages
+from lamplighter.saving.writing import check_target
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def save(classifier: Classifier, path: str | Path) -> Path:
+    """Write `classifier` to one file, proven to answer as it does, and return the path.
+
+    The file holds the weights and an ONNX graph that has been compared with the torch network on
+    the classifier's samples (synthetic images if it has none). A file at `path` is replaced, in
+    one step and only when all is written.
+
+    Args:
+        classifier: what to save; its network stays as it is.
+        path: the file to write, by custom NAME.lamp.
+
+    Raises:
+        OutputError: the file cannot be written.
+        ParityError: graph and network disagree.
+        ModelError: weights are NaN, or the network cannot be exported.
+        ClassCountError: the network does not give a score for each class.
+        BundleError: the record holds something that JSON cannot.
+        MissingPackageError: torch, onnx or safetensors is not installed.
+    """
+    check_target(path)
+    with needs_training_packages("saving a classifier"):
+        weights = _weights(classifier.network)
+        graph, parity = proven_graph(classifier)
+    description = describe_classifier(classifier, parity, weights=weights, graph=graph)
+    write_archive(path, {DESCRIPTION: description, WEIGHTS: weights, GRAPH: graph})
+    return Path(path)
+
+
+def load(path: str | Path, *, network: nn.Module | None = None) -> Classifier:
+    """Return the classifier in the bundle at `path`.
+
+    Every byte is checked against its checksum. The classifier runs the ONNX graph; its torch
+    network is built when it is first asked for. Nothing in a bundle is executed or unpickled.
+
+    Args:
+        path: a file that `save` wrote.
+        network: a network of your own class for the weights, if the bundle holds one; it is put
+            into evaluation mode, and the classifier answers with it.
+
+    Raises:
+        BundleError: the file is missing, damaged or no bundle, or the weights do not fit `network`.
+        NewerFormatError: it was written by a later version of Lamplighter.
+        MissingPackageError: `network` is given and torch or safetensors is not installed.
+    """
+    try:
+        with opened(path) as archive:
+            description = read_description(archive.read(DESCRIPTION))
+            archive.check_entries()
+            weights, graph = archive.read(WEIGHTS), archive.read(GRAPH)
+        for name, content, key in ((WEIGHTS, weights, "weights"), (GRAPH, graph, "graph")):
+            if sha256(content) != description["sha256"][key]:
+                raise BundleError(f"{name} does not fit its checksum; copy the file again.")
+        return _classifier(description, weights, graph, network)
+    except (BundleError, DataError) as error:
+        raise _naming(path, error) from error
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Return the description of the bundle at `path`, without loading the rest.
+
+    Raises:
+        BundleError: the file is missing, damaged or no bundle.
+        NewerFormatError: it was written by a later version of Lamplighter.
+    """
+    try:
+        with opened(path) as archive:
+            description = read_description(archive.read(DESCRIPTION))
+            archive.check_entries()
+        return description
+    except BundleError as error:
+        raise _naming(path, error) from error
+
+
+def _classifier(
+    description: dict[str, Any], weights: bytes, graph: bytes, network: nn.Module | None
+) -> Classifier:
+    preprocessing = Preprocessing.from_dict(description["preprocessing"])
+    names, named = description["class_names"], description["architecture"]
+    if len(names) < 2 or len(set(names)) != len(names):
+        raise BundleError(f"it must have two or more class names, all different, received {names}.")
+    architecture = Architecture(named["name"], named["arguments"]) if named["name"] else None
+    record = Record(**description["record"])
+    if network is not None:  # from now on its owner may change it, which the graph would not show
+        _load_weights(network, weights)
+        return Classifier(network, preprocessing, names, architecture=architecture, record=record)
+    if architecture is None:
+        build = functools.partial(_refuse_to_build, named["class"])
+    else:
+        build = functools.partial(_build, architecture, preprocessing, len(names), weights)
+    return Classifier.from_graph(
+        graph, build, preprocessing, names, architecture=architecture, record=record
+    )
+
+
+def _build(
+    architecture: Architecture, preprocessing: Preprocessing, num_classes: int, weights: bytes
+) -> nn.Module:
+    """Return the torch network of a bundle, in evaluation mode; no random number is used up."""
+    with needs_training_packages("the torch network of a bundle"):
+        import torch
+
+        try:
+            with torch.random.fork_rng(devices=[]):
+                network = build_network(architecture, preprocessing, num_classes)
+        except (ModelError, TypeError, ValueError, RuntimeError) as error:
+            raise BundleError(
+                f"the network of the bundle, {architecture.name}, cannot be built: {error}"
+            ) from error
+    _load_weights(network, weights)
+    return network
+
+
+def _refuse_to_build(network_class: str) -> nn.Module:
+    raise NetworkMissingError(
+        f"the torch network of this bundle is a {network_class}, which Lamplighter does not have; "
+        "build one yourself and give it to load(path, network=...)."
+    )
+
+
+def _weights(network: nn.Module) -> bytes:
+    """Return the weights of `network` in the safetensors format."""
+    from safetensors.torch import save as serialise
+
+    state: dict[str, Tensor] = {}
+    for name, value in network.state_dict().items():
+        if not hasattr(value, "detach"):
+            raise ModelError(
+                f"the state of a network must be tensors, received {name}, a "
+                f"{type(value).__name__}; remove get_extra_state from its module."
+            )
+        state[name] = value.detach().cpu().contiguous().clone()  # tied weights apart
+    return serialise(state)
+
+
+def _load_weights(network: nn.Module, weights: bytes) -> None:
+    """Put `weights` into `network`, or leave it as it is if they do not fit, and set eval mode.
+
+    Raises:
+        BundleError: names or shapes differ, or `weights` is not in the safetensors format.
+        MissingPackageError: safetensors is not installed.
+    """
+    with needs_training_packages("loading the weights of a bundle"):
+        from safetensors import SafetensorError
+        from safetensors.torch import load as parse
+    try:
+        state = parse(weights)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(f"{WEIGHTS} is damaged: {error}; save the classifier again.") from error
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    received = {name: tuple(value.shape) for name, value in state.items()}
+    if wanted != received:
+        differing = [
+            name
+            for name in sorted(wanted.keys() | received.keys())
+            if wanted.get(name) != received.get(name)
+        ]
+        name = differing[0]
+        raise BundleError(
+            f"the weights of the bundle do not fit the network: {len(differing)} differ, first "
+            f"{name}: {wanted.get(name, 'absent')} in the network, {received.get(name, 'absent')} "
+            "in the bundle; build the network with the arguments that it was trained with."
+        )
+    network.load_state_dict(state)
+    network.eval()
+
+
+def _naming(path: str | Path, error: BundleError | DataError) -> BundleError:
+    """Return `error` with the name of the file."""
+    kind = type(error) if isinstance(error, BundleError) else BundleError
+    return kind(f"{path} cannot be loaded: {error}")

@@ -1,0 +1,190 @@
+"""What a bundle says of itself: written, and read with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import platform
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lamplighter.errors import BundleError, NewerFormatError
+
+if TYPE_CHECKING:
+    from lamplighter.models.classifier import Classifier
+    from lamplighter.saving.parity import Parity
+
+FORMAT = 1
+_PACKAGES = ("numpy", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
+_TYPES: dict[str, type] = {
+    "written_by": str,
+    "created": str,
+    "architecture": dict,
+    "class_names": list,
+    "preprocessing": dict,
+    "record": dict,
+    "versions": dict,
+    "parity": dict,
+    "sha256": dict,
+}
+_PREPROCESSING_TYPES: dict[str, type] = {
+    "height": int,
+    "width": int,
+    "channels": int,
+    "mean": list,
+    "std": list,
+    "fit": str,
+    "interpolation": str,
+    "find_digit": bool,
+}
+_RECORD_TYPES: dict[str, type] = {"recipe": dict, "data": dict, "scores": dict}
+_SHA256_TYPES: dict[str, type] = {"weights": str, "graph": str, "description": str}
+
+
+def describe_classifier(
+    classifier: Classifier, parity: Parity, *, weights: bytes, graph: bytes
+) -> bytes:
+    """Return the description of `classifier` as JSON, with checksums of all that a bundle holds.
+
+    Raises:
+        BundleError: the record of the classifier holds something that JSON cannot.
+    """
+    # By name, since the package itself imports from every room.
+    version = importlib.import_module("lamplighter").__version__
+    architecture, record = classifier.architecture, classifier.record
+    network_class = type(classifier.network)
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "written_by": f"lamplighter {version}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "architecture": (
+            {"name": architecture.name, "arguments": dict(architecture.arguments)}
+            if architecture
+            else {
+                "name": None,
+                "class": f"{network_class.__module__}.{network_class.__qualname__}",
+            }
+        ),
+        "class_names": list(classifier.class_names),
+        "preprocessing": classifier.preprocessing.to_dict(),
+        "record": {"recipe": record.recipe, "data": record.data, "scores": record.scores},
+        "versions": _versions(),
+        "parity": {"images": parity.images, "max_difference": parity.max_difference},
+        "sha256": {"weights": sha256(weights), "graph": sha256(graph)},
+    }
+    try:
+        values = json.loads(json.dumps(values, allow_nan=False))  # tuples and keys as JSON has them
+        values["sha256"]["description"] = sha256(_canonical(values))
+        content = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        read_description(content)  # what is written can be read
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BundleError(
+            f"a bundle can hold plain JSON values alone, received others in the record, class "
+            f"names or arguments: {error}; turn them into str, int, finite float, list or dict."
+        ) from error
+    return content
+
+
+def read_description(content: bytes) -> dict[str, Any]:
+    """Return the description in `content` after checking every type and the checksum.
+
+    Raises:
+        NewerFormatError: it was written by a later version of Lamplighter.
+        BundleError: it is damaged.
+    """
+    try:
+        values = json.loads(
+            content.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise _damaged(f"it is not JSON: {error}") from error
+    if not isinstance(values, dict) or type(values.get("format")) is not int:
+        raise _damaged("it has no format number")
+    if values["format"] > FORMAT:
+        raise NewerFormatError(
+            f"it was written by a later version of Lamplighter (format {values['format']}, this "
+            f"version reads {FORMAT}); update: pip install -U lamplighter."
+        )
+    if values["format"] != FORMAT:
+        raise _damaged(f"there is no format {values['format']}")
+    _check_types(values, {"format": int, **_TYPES}, "the description")
+    _check_types(values["preprocessing"], _PREPROCESSING_TYPES, "preprocessing")
+    _check_types(values["record"], _RECORD_TYPES, "record")
+    _check_types(values["sha256"], _SHA256_TYPES, "sha256")
+    _check_values(values)
+    sums = values["sha256"]
+    unsigned = values | {"sha256": {"weights": sums["weights"], "graph": sums["graph"]}}
+    try:
+        expected = sha256(_canonical(unsigned))
+    except ValueError as error:  # a lone surrogate has no UTF-8
+        raise _damaged(str(error)) from error
+    if expected != sums["description"]:
+        raise _damaged("its checksum does not fit it")
+    return values
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of `content` as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check_values(values: dict[str, Any]) -> None:
+    names = values["class_names"]
+    if not all(isinstance(name, str) for name in names):
+        raise _damaged("a class name is not a string")
+    for key in ("mean", "std"):
+        numbers = values["preprocessing"][key]
+        if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+            raise _damaged(f"{key} must hold finite numbers")
+    if not all(isinstance(value, str) for value in values["record"]["data"].values()):
+        raise _damaged("the fingerprints of the data must be strings")
+    architecture = values["architecture"]
+    wanted = {"class": str} if architecture.get("name") is None else {"arguments": dict}
+    _check_types(architecture, {"name": (str, type(None)), **wanted}, "architecture")
+
+
+def _check_types(values: dict[str, Any], types: dict[str, Any], where: str) -> None:
+    if values.keys() != types.keys():
+        raise _damaged(
+            f"{where} must have the keys {', '.join(types)}, received {', '.join(values)[:200]}"
+        )
+    for key, wanted in types.items():
+        if not isinstance(values[key], wanted) or (wanted is int and isinstance(values[key], bool)):
+            raise _damaged(f"{key} in {where} is a {type(values[key]).__name__}")
+
+
+def _canonical(values: dict[str, Any]) -> bytes:
+    """Return the one text of `values` that a checksum is taken of."""
+    text = json.dumps(
+        values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def _versions() -> dict[str, str]:
+    from importlib import metadata  # slow to import, and not needed to load
+
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "unknown"
+    return versions
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key is there twice")
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _damaged(reason: str) -> BundleError:
+    return BundleError(f"its description is damaged: {reason}; save the classifier again.")

@@ -1,0 +1,68 @@
+"""A classifier's network in the forms that other software reads."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from lamplighter.errors import OutputError
+from lamplighter.saving.parity import proven_graph
+from lamplighter.saving.tracing import needs_training_packages, torch_program
+from lamplighter.saving.writing import check_target, written_whole
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lamplighter.models.classifier import Classifier
+
+ExportFormat = Literal["onnx", "state-dict", "torch-export"]
+
+
+def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Path:  # noqa: A002
+    """Write the network of `classifier` for other software, and return the path.
+
+    What is written is the network alone: preprocessing and class names stay behind, so prefer
+    `save` where Lamplighter is to read it again. A file at `path` is replaced.
+
+    Args:
+        classifier: what to export.
+        path: the file to write.
+        format: "onnx", an ONNX model with input "images" (N, C, H, W) and output "logits" (N, K),
+            proven against the torch network; "state-dict", weights by name, which
+            `torch.load(path, weights_only=True)` reads; or "torch-export", a program that
+            `torch.export.load` reads. N is free in each.
+
+    Raises:
+        OutputError: the format is unknown, or the file cannot be written.
+        ModelError: the network cannot be exported.
+        ParityError: the ONNX graph disagrees with the torch network.
+        MissingPackageError: torch or onnx is not installed.
+    """
+    if format not in get_args(ExportFormat):
+        raise OutputError(
+            f"the format must be one of {', '.join(get_args(ExportFormat))}, received {format!r}."
+        )
+    check_target(path)
+    with needs_training_packages("exporting"):
+        if format == "onnx":
+            content = proven_graph(classifier)[0]
+        elif format == "state-dict":
+            content = _state_dict(classifier.network)
+        else:
+            content = torch_program(classifier.network, classifier.preprocessing)
+    with written_whole(path) as file:
+        file.write(content)
+    return Path(path)
+
+
+def _state_dict(network: nn.Module) -> bytes:
+    import torch
+
+    content = io.BytesIO()
+    state = {
+        name: value.cpu() if isinstance(value, torch.Tensor) else value
+        for name, value in network.state_dict().items()
+    }
+    torch.save(state, content)
+    return content.getvalue()

@@ -1,0 +1,129 @@
+"""The proof that an ONNX graph and the torch network that it was made from are one function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lamplighter.errors import ModelError, ParityError, ShapeError
+from lamplighter.inference.runtime import CheckedRuntime, OnnxRuntime, TorchRuntime
+from lamplighter.saving import tracing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.models.classifier import Classifier
+
+TOLERANCE = 1e-4  # of logits up to 100; float32 has no more than seven digits for larger ones
+_LARGE = 100.0
+_SYNTHETIC = 16
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How closely graph and network agree.
+
+    Attributes:
+        images: what they were compared on.
+        max_difference: the largest absolute difference of two logits.
+    """
+
+    images: str
+    max_difference: float
+
+
+def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
+    """Return the ONNX graph of a classifier's network, proven to give the same answers.
+
+    Raises:
+        ParityError: a logit differs by more than the tolerance, or another class wins.
+        ClassCountError: the network does not give a score for each class.
+        ModelError: weights or answers are NaN or infinite, or the network cannot be exported.
+    """
+    network, wanted = classifier.network, classifier.preprocessing
+    check_finite(network)
+    pixels, images = _proof_images(classifier)
+    inputs = wanted.normalise(pixels)
+    names = classifier.class_names
+    expected = CheckedRuntime(TorchRuntime(network), names)(inputs)
+    graph = tracing.onnx_graph(network, wanted)
+    compute = CheckedRuntime(OnnxRuntime(graph), names)
+    # The number of images must not matter: all of them, one, and a number in between.
+    largest = 0.0
+    for count in {len(inputs), 1, 3}:
+        chosen = np.arange(count) % len(inputs)
+        largest = max(largest, _compare(compute(inputs[chosen]), expected[chosen]))
+    return graph, Parity(images, largest)
+
+
+def check_finite(network: nn.Module) -> None:
+    """Refuse weights that are not numbers.
+
+    Raises:
+        ModelError: a weight is NaN or infinite.
+    """
+    import torch
+
+    for name, value in network.state_dict().items():
+        if isinstance(value, torch.Tensor) and not bool(torch.isfinite(value).all()):
+            raise ModelError(
+                f"the weights {name} hold NaN or infinite values: the training diverged; "
+                "train again with a lower learning rate, or go back to an earlier checkpoint."
+            )
+
+
+def _compare(logits: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Return the largest difference.
+
+    Raises:
+        ParityError: it is larger than the tolerance, or another class wins.
+    """
+    difference = float(np.abs(logits - expected).max())
+    tolerance = TOLERANCE * max(1.0, float(np.abs(expected).max()) / _LARGE)
+    others = int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum())
+    if difference > tolerance or others:
+        raise ParityError(
+            "the ONNX graph must give the logits of the torch network within "
+            f"{tolerance:.1g} and the same classes, received a difference of {difference:.2g} and "
+            f"another class for {others} of {len(expected)} images; nothing was written: does the "
+            "network compute differently from call to call?"
+        )
+    return difference
+
+
+def _proof_images(classifier: Classifier) -> tuple[NDArray[np.uint8], str]:
+    """Return images to compare on, uint8 (M, C, H, W), and what they are."""
+    samples, wanted = classifier.samples, classifier.preprocessing
+    if samples is None or not len(samples):
+        return synthetic_images(wanted), f"{_SYNTHETIC} synthetic images"
+    shape = (wanted.channels, wanted.height, wanted.width)
+    if samples.dtype != np.uint8 or samples.shape[1:] != shape:
+        raise ShapeError(
+            f"the samples of a classifier must be uint8 of shape (M, {', '.join(map(str, shape))})"
+            f", received {samples.dtype} of shape {samples.shape}."
+        )
+    return samples, f"{len(samples)} images of the data"
+
+
+def synthetic_images(wanted: Preprocessing) -> NDArray[np.uint8]:
+    """Return gradients, blobs and noise, the same ones each time: uint8 (M, C, H, W)."""
+    rng = np.random.default_rng(0)
+    rows = np.linspace(0, 1, wanted.height)[:, np.newaxis]
+    columns = np.linspace(0, 1, wanted.width)[np.newaxis]
+    images = []
+    for index in range(_SYNTHETIC):
+        weights = rng.uniform(0.2, 1, size=(wanted.channels, 1, 1))
+        row, column, width = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8), rng.uniform(0.05, 0.3)
+        if index % 3 == 0:  # a gradient
+            image = weights * (row * rows + column * columns)
+        elif index % 3 == 1:  # a blob
+            distance = (rows - row) ** 2 + (columns - column) ** 2
+            image = weights * np.exp(-distance / (2 * width**2))
+        else:
+            image = rng.uniform(size=(wanted.channels, wanted.height, wanted.width))
+        images.append(np.clip(image * 255, 0, 255).astype(np.uint8))
+    return np.stack(images)

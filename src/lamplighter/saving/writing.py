@@ -1,0 +1,67 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from lamplighter.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which takes the place of `path` when all is written.
+
+    It lies beside `path` until then, and is removed on any failure; what was at `path` stays.
+
+    Raises:
+        OutputError: the folder is missing or not writable, `path` is no file, or the disk is full.
+    """
+    target = check_target(path)
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.partial")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written: {error.strerror or error}; free some space, or choose "
+                "a folder that you may write to."
+            ) from error
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def check_target(path: str | Path) -> Path:
+    """Return the file that `path` means, following links; refuse one that cannot be written.
+
+    Raises:
+        OutputError: the folder is missing, or `path` is there and is no file.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        folder_exists = target.parent.is_dir()
+        is_other = target.exists() and not target.is_file()
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be read
+        raise OutputError(f"{path!r} cannot be written: {error}; choose another path.") from error
+    if not folder_exists:
+        raise OutputError(
+            f"{path} cannot be written: there is no folder {target.parent}; make it first."
+        )
+    if is_other:
+        raise OutputError(
+            f"{path} must be a file or not exist yet, received a folder or device; "
+            "choose another name."
+        )
+    return target

@@ -1,0 +1,1 @@
+"""Training: the Trial, its recipes, and what watches and steers it."""

@@ -1,0 +1,68 @@
+"""Ready callbacks to watch and steer a trial, and the means to write others.
+
+Each is fetched when it is first used, since some need Lightning or matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamplighter.training.callbacks.base import BatchTransform as BatchTransform
+    from lamplighter.training.callbacks.base import Callback as Callback
+    from lamplighter.training.callbacks.base import on_backward as on_backward
+    from lamplighter.training.callbacks.base import on_batch_end as on_batch_end
+    from lamplighter.training.callbacks.base import on_batch_start as on_batch_start
+    from lamplighter.training.callbacks.base import on_end as on_end
+    from lamplighter.training.callbacks.base import on_epoch_end as on_epoch_end
+    from lamplighter.training.callbacks.base import on_epoch_start as on_epoch_start
+    from lamplighter.training.callbacks.base import on_start as on_start
+    from lamplighter.training.callbacks.base import (
+        on_validation_batch_end as on_validation_batch_end,
+    )
+    from lamplighter.training.callbacks.base import on_validation_end as on_validation_end
+    from lamplighter.training.callbacks.base import on_validation_start as on_validation_start
+    from lamplighter.training.callbacks.engine import EMA as EMA
+    from lamplighter.training.callbacks.engine import Checkpoint as Checkpoint
+    from lamplighter.training.callbacks.engine import EarlyStopping as EarlyStopping
+    from lamplighter.training.callbacks.logs import Log as Log
+    from lamplighter.training.callbacks.logs import tensorboard as tensorboard
+    from lamplighter.training.callbacks.pictures import ConfusionMatrix as ConfusionMatrix
+    from lamplighter.training.callbacks.pictures import LiveCurves as LiveCurves
+    from lamplighter.training.callbacks.pictures import SamplePredictions as SamplePredictions
+    from lamplighter.training.callbacks.steering import GradientClipping as GradientClipping
+    from lamplighter.training.callbacks.steering import LabelSmoothing as LabelSmoothing
+    from lamplighter.training.callbacks.steering import MixUp as MixUp
+    from lamplighter.training.callbacks.steering import OneCycle as OneCycle
+    from lamplighter.training.callbacks.steering import Scheduler as Scheduler
+
+_MEMBERS = {
+    "base": (
+        "BatchTransform",
+        "Callback",
+        "on_backward",
+        "on_batch_end",
+        "on_batch_start",
+        "on_end",
+        "on_epoch_end",
+        "on_epoch_start",
+        "on_start",
+        "on_validation_batch_end",
+        "on_validation_end",
+        "on_validation_start",
+    ),
+    "engine": ("Checkpoint", "EMA", "EarlyStopping"),
+    "logs": ("Log", "tensorboard"),
+    "pictures": ("ConfusionMatrix", "LiveCurves", "SamplePredictions"),
+    "steering": ("GradientClipping", "LabelSmoothing", "MixUp", "OneCycle", "Scheduler"),
+}
+_HOMES = {name: module for module, names in _MEMBERS.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

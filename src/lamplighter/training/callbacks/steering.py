@@ -1,0 +1,190 @@
+"""Callbacks that change how a network learns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from lamplighter.errors import TrainingError
+from lamplighter.training.callbacks.base import BatchTransform, Callback, SchedulerCallback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from lamplighter.training.view import TrialView
+
+
+class Scheduler(SchedulerCallback):
+    """Change the learning rate with any scheduler of torch.
+
+    ::
+
+        Scheduler(lambda optimizer: StepLR(optimizer, step_size=3))
+
+    Args:
+        make: returns the scheduler for an optimizer.
+        interval: step it after each "epoch" or after each "step", a change of the weights.
+        monitor: the metric that ReduceLROnPlateau watches, such as "val_loss".
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Optimizer], Any],
+        *,
+        interval: Literal["epoch", "step"] = "epoch",
+        monitor: str | None = None,
+    ) -> None:
+        self.make = make
+        self.interval = interval
+        self.monitor = monitor
+        self._scheduler: LRScheduler | None = None
+
+    def make_scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """Return the scheduler; a later run of the same trial goes on with it."""
+        if self._scheduler is None or self._scheduler.optimizer is not optimizer:
+            self._scheduler = self.make(optimizer)
+        return self._scheduler
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the scheduler."""
+        return self._scheduler.state_dict() if self._scheduler is not None else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Keep the state for the scheduler of the next run."""
+        make = self.make
+
+        def restored(optimizer: Optimizer) -> Any:
+            # Making a scheduler sets the learning rate anew, which the optimizer has already.
+            rates = [group["lr"] for group in optimizer.param_groups]
+            scheduler = make(optimizer)
+            scheduler.load_state_dict(state)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+            return scheduler
+
+        self.make, self._scheduler = restored, None
+
+
+class OneCycle(SchedulerCallback):
+    """Raise the learning rate to a peak and let it fall to almost nothing, once in a run.
+
+    Smith and Topin, 2017, arXiv:1708.07120; torch's OneCycleLR.
+
+    Args:
+        max_lr: the peak; one value, or one for each group of parameters.
+        warm_up: share of the run until the peak, 0..1.
+        arguments: what else OneCycleLR takes, such as `div_factor`.
+    """
+
+    interval = "step"
+
+    def __init__(
+        self, max_lr: float | list[float], *, warm_up: float = 0.3, **arguments: Any
+    ) -> None:
+        self.max_lr = max_lr
+        self.warm_up = warm_up
+        self.arguments = arguments
+
+    def make_scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+        """Return a cycle over `steps` changes of the weights."""
+        return OneCycleLR(
+            optimizer,
+            self.max_lr,
+            total_steps=max(steps, 1),
+            pct_start=self.warm_up,
+            **self.arguments,
+        )
+
+
+class GradientClipping(Callback):
+    """Bound the gradients before each change of the weights.
+
+    Args:
+        max_norm: bound of the norm of all gradients together (Pascanu et al., 2012,
+            arXiv:1211.5063).
+        max_value: bound of each value.
+
+    Raises:
+        TrainingError: neither or both bounds are given.
+    """
+
+    everywhere = True
+
+    def __init__(self, max_norm: float | None = None, *, max_value: float | None = None) -> None:
+        if (max_norm is None) == (max_value is None):
+            raise TrainingError("GradientClipping needs either max_norm or max_value.")
+        self.max_norm = max_norm
+        self.max_value = max_value
+
+    def on_backward(self, view: TrialView) -> None:
+        """Clip the gradients."""
+        assert view.network is not None
+        if self.max_norm is not None:
+            nn.utils.clip_grad_norm_(view.network.parameters(), self.max_norm)
+        elif self.max_value is not None:
+            nn.utils.clip_grad_value_(view.network.parameters(), self.max_value)
+
+
+class LabelSmoothing(Callback):
+    """Spread a part of each target over all classes, in training alone.
+
+    Szegedy et al., 2015, arXiv:1512.00567; the label_smoothing of torch's CrossEntropyLoss.
+
+    Args:
+        amount: the part, 0..1.
+    """
+
+    everywhere = True
+
+    def __init__(self, amount: float = 0.1) -> None:
+        self.amount = amount
+
+    def on_start(self, view: TrialView) -> None:
+        """Check that the loss can do it.
+
+        Raises:
+            TrainingError: the criterion is not CrossEntropyLoss.
+        """
+        if not isinstance(view.criterion, nn.CrossEntropyLoss):
+            raise TrainingError(
+                "LabelSmoothing needs nn.CrossEntropyLoss as the criterion, "
+                f"received {type(view.criterion).__name__}."
+            )
+
+    def on_epoch_start(self, view: TrialView) -> None:
+        """Smooth the targets of training batches."""
+        view.criterion.label_smoothing = self.amount
+
+    def on_validation_start(self, view: TrialView) -> None:
+        """Measure held-out data with the plain loss."""
+        view.criterion.label_smoothing = 0.0
+
+    def on_epoch_end(self, view: TrialView) -> None:
+        """Leave the loss as it was."""
+        view.criterion.label_smoothing = 0.0
+
+
+class MixUp(BatchTransform):
+    """Train on weighted means of pairs of images and of their targets.
+
+    Zhang et al., 2017, arXiv:1710.09412; torchvision's MixUp.
+
+    Args:
+        num_classes: K.
+        alpha: of the Beta distribution of the weights; larger mixes more.
+    """
+
+    def __init__(self, num_classes: int, *, alpha: float = 0.2) -> None:
+        from torchvision.transforms import v2
+
+        self._mix = v2.MixUp(alpha=alpha, num_classes=num_classes)
+
+    def transform_batch(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mixed images (B, C, H, W) and probabilities of the classes (B, K)."""
+        mixed: tuple[Tensor, Tensor] = self._mix(images, targets)
+        return mixed

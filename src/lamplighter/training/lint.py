@@ -1,0 +1,256 @@
+"""The classic mistakes of an experiment, each said in one line with its remedy."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, SequentialSampler
+
+from lamplighter.data.batches import Batches
+from lamplighter.errors import TrainingError
+from lamplighter.inference.runtime import evaluating
+from lamplighter.training.fingerprints import fingerprint, overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+_LOGGER = logging.getLogger("lamplighter.lint")
+
+# Each check by the name that silences it.
+CHECKS = {
+    "same-data": "validation or test data that is, or overlaps, the training data",
+    "unshuffled": "training batches that come in the same order in every epoch",
+    "softmax": "a softmax before the cross-entropy, which has its own",
+    "labels": "labels outside the classes",
+    "mode": "a network in evaluation mode while training, or the other way round",
+    "one-class": "training batches that hold one class each",
+    "exploding": "a learning rate at which the loss explodes",
+    "no-gradient": "weights that get no gradient, or that the optimizer does not know",
+    "dropout-in-eval": "dropout, or other chance, that stays on in evaluation",
+}
+
+_EXAMPLES = 32
+_FIRST_BATCHES = 3
+_EXPLODED = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake that was seen.
+
+    Attributes:
+        name: what silences it, a key of `CHECKS`.
+        message: what was seen and the remedy, in one line.
+    """
+
+    name: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"[{self.name}] {self.message}"
+
+
+@dataclass
+class Lint:
+    """Look at a trial before and while it trains; each mistake is said once.
+
+    Attributes:
+        silence: names of `CHECKS` not to look for.
+        findings: what was seen so far.
+
+    Raises:
+        TrainingError: a name to silence is not known.
+    """
+
+    silence: Sequence[str] = ()
+    findings: list[Finding] = field(default_factory=list)
+    _first_batch: dict[int, Tensor] = field(default_factory=dict)
+    _one_class: int = 0
+    _moved: set[str] = field(default_factory=set)
+    _first_losses: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.silence) - set(CHECKS))
+        if unknown:
+            raise TrainingError(
+                f"there is no check {', '.join(unknown)} to silence; there are {', '.join(CHECKS)}."
+            )
+
+    def say(self, name: str, message: str) -> None:
+        """Report a mistake, unless it was reported before or is silenced."""
+        if name in self.silence or any(finding.name == name for finding in self.findings):
+            return
+        finding = Finding(name, message)
+        self.findings.append(finding)
+        _LOGGER.warning("%s", finding)
+
+    def before_training(
+        self, train: Any, others: Mapping[str, Any], network: nn.Module, optimizer: Any
+    ) -> None:
+        """Look at what can be seen before the first batch: data, its order, the optimizer."""
+        for name, other in others.items():
+            self._same_data(train, name, other)
+        self._order(train)
+        self._unknown_to_optimizer(network, optimizer)
+
+    def before_step(
+        self, network: nn.Module, criterion: Any, images: Tensor, targets: Tensor, *, epoch: int
+    ) -> None:
+        """Look at the first batch of an epoch before it is learned from."""
+        self._mode_in_training(network)
+        if epoch == 0:
+            self._chance_in_evaluation(network, images[:_EXAMPLES])
+        elif epoch == 1 and torch.equal(self._first_batch.get(0, images[:0]), images[:_EXAMPLES]):
+            self.say(
+                "unshuffled",
+                "the first training batch of the second epoch is that of the first: shuffle the "
+                "training data, for example with DataLoader(..., shuffle=True).",
+            )
+        self._first_batch = {epoch: images[:_EXAMPLES].clone()}
+
+    def first_batches(self, batch: int, criterion: Any, logits: Tensor, targets: Tensor) -> None:
+        """Look at outputs and targets of the first batches of the first epoch."""
+        if batch < _FIRST_BATCHES and len(targets) >= 8 and bool((targets == targets[0]).all()):
+            self._one_class += 1
+            if self._one_class == _FIRST_BATCHES:
+                self.say(
+                    "one-class",
+                    f"the first {_FIRST_BATCHES} training batches hold one class each: the data "
+                    "is sorted by class; shuffle it.",
+                )
+        self._softmax(criterion, logits.detach())
+
+    def check_labels(self, targets: Tensor, num_classes: int) -> None:
+        """Look for class indices that have no logit.
+
+        Raises:
+            TrainingError: there are some, so that training cannot start.
+        """
+        if targets.ndim != 1 or targets.is_floating_point() or not len(targets):
+            return
+        low, high = int(targets.min()), int(targets.max())
+        if low < 0 or high >= num_classes:
+            message = (
+                f"labels must be in 0..{num_classes - 1} for a network of {num_classes} outputs, "
+                f"received {low}..{high}: count the classes from 0, or give the network "
+                f"{high + 1} outputs."
+            )
+            self.say("labels", message)
+            raise TrainingError(message)
+
+    def gradients(self, batch: int, network: nn.Module) -> None:
+        """Look at the gradients of the first batches, after the backward pass."""
+        trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        self._moved |= {
+            name for name, p in trainable.items() if p.grad is not None and bool(p.grad.any())
+        }
+        still = [name for name in trainable if name not in self._moved]
+        if batch == _FIRST_BATCHES - 1 and still:
+            self.say(
+                "no-gradient",
+                f"{_names(still)} got no gradient in the first {_FIRST_BATCHES} batches: they are "
+                "not used in forward(), were detached, or every unit behind them is dead.",
+            )
+
+    def loss(self, losses: Sequence[Tensor], step: int, learning_rate: float) -> None:
+        """Look at the last losses: did they explode?"""
+        recent = torch.stack(list(losses[-10:])).mean().item()
+        if len(self._first_losses) < 1:
+            self._first_losses.append(float(losses[0]))
+        first = max(self._first_losses[0], 0.1)
+        if recent > _EXPLODED * first:
+            self.say(
+                "exploding",
+                f"the loss rose from {first:.3g} to {recent:.3g} by step {step}: the learning rate "
+                f"{learning_rate:g} is too high; try {learning_rate / 10:g}, or "
+                "find_learning_rate(trial).",
+            )
+
+    def in_evaluation(self, network: nn.Module) -> None:
+        """Look at the mode of the network at the first batch of an evaluation."""
+        training = [name or "the network" for name, m in network.named_modules() if m.training]
+        if training:
+            self.say(
+                "mode",
+                f"{_names(training)} is in training mode while evaluating: does its train() or "
+                "eval() call super()'s and return self?",
+            )
+
+    def _same_data(self, train: Any, name: str, other: Any) -> None:
+        if isinstance(train, Batches) and isinstance(other, Batches):
+            shared = overlap(train, other)
+            if shared:
+                self.say(
+                    "same-data",
+                    f"{shared:,} of the {len(other.labels):,} {name} images are training images "
+                    "too: scores on them say nothing of new images; split the data anew.",
+                )
+        elif fingerprint(train) is not None and fingerprint(train) == fingerprint(other):
+            self.say(
+                "same-data",
+                f"the {name} data is the training data: scores on it say nothing of new images; "
+                f"give the {name} generator data of its own.",
+            )
+
+    def _order(self, train: Any) -> None:
+        unshuffled = (isinstance(train, Batches) and not train.shuffle) or (
+            isinstance(train, DataLoader) and isinstance(train.sampler, SequentialSampler)
+        )
+        if unshuffled:
+            self.say(
+                "unshuffled",
+                "the training batches come in the same order in every epoch: use shuffle=True.",
+            )
+
+    def _unknown_to_optimizer(self, network: nn.Module, optimizer: Any) -> None:
+        known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        unknown = [
+            name for name, p in network.named_parameters() if p.requires_grad and id(p) not in known
+        ]
+        if unknown:
+            self.say(
+                "no-gradient",
+                f"{_names(unknown)} will not change: the optimizer does not know them; make it "
+                "from network.parameters() after the last change to the network, or freeze them.",
+            )
+
+    def _softmax(self, criterion: Any, logits: Tensor) -> None:
+        if not isinstance(criterion, nn.CrossEntropyLoss) or logits.ndim != 2:
+            return
+        if bool((logits >= 0).all()) and torch.allclose(
+            logits.float().sum(dim=1), torch.ones(len(logits), device=logits.device), atol=1e-3
+        ):
+            self.say(
+                "softmax",
+                "the network's outputs are probabilities already, and CrossEntropyLoss takes "
+                "their softmax again: remove the softmax from the end of the network.",
+            )
+
+    def _mode_in_training(self, network: nn.Module) -> None:
+        if not network.training:
+            self.say(
+                "mode",
+                "the network is in evaluation mode while training (dropout off, BatchNorm "
+                "frozen): some code called network.eval(); call network.train() after it.",
+            )
+
+    def _chance_in_evaluation(self, network: nn.Module, images: Tensor) -> None:
+        with evaluating(network), torch.no_grad(), torch.random.fork_rng():
+            first, second = network(images), network(images)
+        if isinstance(first, torch.Tensor) and not torch.equal(first, second):
+            self.say(
+                "dropout-in-eval",
+                "in evaluation mode the network gives two answers to the same images: use "
+                "nn.Dropout, or F.dropout(x, p, training=self.training).",
+            )
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

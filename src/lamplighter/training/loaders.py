@@ -1,0 +1,131 @@
+"""Where the batches of a trial come from."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from lamplighter.data.batches import epoch_seed
+from lamplighter.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import Tensor
+
+
+class DataKey(StrEnum):
+    """Which data a trial evaluates or predicts; the value begins the names of its results."""
+
+    TRAIN = "train"
+    VALIDATION = "val"
+    TEST = "test"
+
+
+TRAIN_DATA = DataKey.TRAIN
+VALIDATION_DATA = DataKey.VALIDATION
+TEST_DATA = DataKey.TEST
+
+
+@dataclass
+class Source:
+    """Batches, and how many of them make an epoch.
+
+    Attributes:
+        batches: any iterable of (inputs, targets), or of inputs alone for predicting.
+        steps: batches in an epoch; None for as many as there are.
+    """
+
+    batches: Iterable[Any] | None = None
+    steps: int | None = None
+
+    @property
+    def length(self) -> int | None:
+        """How many batches an epoch has; None where the iterable does not say."""
+        if self.steps is not None:
+            return self.steps
+        batches: Any = self.batches
+        return len(batches) if hasattr(batches, "__len__") else None
+
+
+class EpochBatches:
+    """The batches of a source, epoch by epoch.
+
+    With a seed, all random numbers of an epoch depend on the seed and the epoch alone: a
+    training that was interrupted goes on as if it had not been, and watching does not change it.
+
+    Args:
+        source: the batches; beginning anew where they end before `source.steps`.
+        epoch: gives the number of the epoch when its batches are asked for.
+        seed: of all random numbers; None leaves them alone.
+
+    Raises:
+        TrainingError: there are no batches, or the number of steps is not positive.
+    """
+
+    def __init__(
+        self, source: Source, epoch: Callable[[], int] = lambda: 0, *, seed: int | None = None
+    ) -> None:
+        if source.batches is None:
+            raise TrainingError("there is no data; give some, with with_generators(...) or so.")
+        if source.steps is not None and source.steps < 1:
+            raise TrainingError(f"an epoch needs at least 1 step, received {source.steps}.")
+        self.batches = source.batches
+        self.steps = source.steps
+        self._length = source.length
+        self._epoch = epoch
+        self._seed = seed
+
+    def __len__(self) -> int:
+        if self._length is None:
+            raise TypeError("the source does not say how many batches it has")
+        return self._length
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch = self._epoch()
+        if self._seed is not None:
+            seed_all(epoch_seed(self._seed, epoch))
+        if hasattr(self.batches, "set_epoch"):
+            self.batches.set_epoch(epoch)
+        if self.steps is None:
+            yield from self.batches
+            return
+        done = 0
+        while done < self.steps:
+            before = done
+            for batch in itertools.islice(self.batches, self.steps - done):
+                yield batch
+                done += 1
+            if done == before:
+                raise TrainingError("the generator gave no batches.")
+
+
+def seed_all(seed: int) -> None:
+    """Seed the random numbers of torch, numpy and Python, differently in each process."""
+    import numpy as np
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        seed = epoch_seed(seed, torch.distributed.get_rank())
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - users' augmentations may draw from it
+    random.seed(seed)
+
+
+def tensor_loader(
+    inputs: Tensor, targets: Tensor | None, batch_size: int, *, shuffle: bool, num_workers: int
+) -> Iterable[Any]:
+    """Return torch's DataLoader over tensors of equal length."""
+    from torch.utils.data import DataLoader, TensorDataset
+
+    tensors = (inputs,) if targets is None else (inputs, targets)
+    if targets is not None and len(inputs) != len(targets):
+        raise TrainingError(
+            f"inputs and targets must be as many, received {len(inputs)} and {len(targets)}."
+        )
+    return DataLoader(
+        TensorDataset(*tensors), batch_size=batch_size, shuffle=shuffle, num_workers=num_workers
+    )

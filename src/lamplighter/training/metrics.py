@@ -1,0 +1,228 @@
+"""Metrics of a trial, by name or from torchmetrics, gathered batch by batch."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import nn
+
+from lamplighter.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    BatchTotal = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+# Running values are means over this many batches.
+RUNNING_BATCHES = 50
+
+
+class Metric(Protocol):
+    """What a trial measures over the batches of an epoch."""
+
+    name: str
+
+    def reset(self) -> None:
+        """Begin a new epoch."""
+
+    def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
+        """Take in a batch: logits (B, K), targets (B,) or (B, K), loss ()."""
+
+    def compute(self, *, training: bool) -> dict[str, Any]:
+        """Return the values of the epoch by name."""
+
+
+class MeanMetric:
+    """The mean over all images of a value that each batch has.
+
+    In training, `running_NAME` is the mean over the last 50 batches.
+
+    Args:
+        name: what it is called in results.
+        batch_total: gives the sum over a batch from logits, targets and loss.
+    """
+
+    def __init__(self, name: str, batch_total: BatchTotal) -> None:
+        self.name = name
+        self._batch_total = batch_total
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new epoch."""
+        self._totals: list[Tensor] = []
+        self._sizes: list[int] = []
+
+    def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
+        """Take in a batch."""
+        # Kept as they are: to read a value here would make the device wait at every batch.
+        self._totals.append(self._batch_total(logits, targets, loss))
+        self._sizes.append(len(targets))
+
+    def running(self) -> float:
+        """Return the mean over the last 50 batches; NaN before the first."""
+        if not self._totals:
+            return math.nan
+        recent = torch.stack(self._totals[-RUNNING_BATCHES:]).tolist()
+        return math.fsum(recent) / sum(self._sizes[-RUNNING_BATCHES:])
+
+    def compute(self, *, training: bool) -> dict[str, float]:
+        """Return the mean over all images of all processes, and the running mean in training."""
+        if not self._totals:
+            return {}
+        total, size = math.fsum(torch.stack(self._totals).tolist()), float(sum(self._sizes))
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            sums = torch.tensor([total, size], device=self._totals[0].device)
+            torch.distributed.all_reduce(sums)
+            total, size = sums.tolist()
+        results = {f"running_{self.name}": self.running()} if training else {}
+        return results | {self.name: total / size}
+
+
+class LearningRate:
+    """The learning rate at the end of an epoch; a list where there are several groups."""
+
+    name = "lr"
+
+    def __init__(self, optimizer: Optimizer | None) -> None:
+        self._optimizer = optimizer
+
+    def reset(self) -> None:
+        """Begin a new epoch."""
+
+    def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
+        """Take in a batch; nothing is needed of it."""
+
+    def compute(self, *, training: bool) -> dict[str, Any]:
+        """Return the learning rate, in training alone."""
+        if not training or self._optimizer is None:
+            return {}
+        rates = [float(group["lr"]) for group in self._optimizer.param_groups]
+        return {"lr": rates[0] if len(rates) == 1 else rates}
+
+
+class EpochTime:
+    """The seconds from the start of an epoch's batches to their end."""
+
+    name = "epoch_time"
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new epoch."""
+        self._start = time.perf_counter()
+
+    def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
+        """Take in a batch; nothing is needed of it."""
+
+    def compute(self, *, training: bool) -> dict[str, float]:
+        """Return the seconds since the start."""
+        return {"epoch_time": time.perf_counter() - self._start}
+
+
+class TorchMetric:
+    """A metric of torchmetrics, under the name of its class or one of your own.
+
+    torchmetrics gathers from the processes of a distributed training by itself.
+    """
+
+    def __init__(self, metric: Any, name: str | None = None) -> None:
+        self.name = name or type(metric).__name__
+        self._metric = copy.deepcopy(metric)
+
+    def reset(self) -> None:
+        """Begin a new epoch."""
+        self._metric.reset()
+
+    def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
+        """Take in a batch."""
+        self._metric.to(logits.device).update(logits, targets)
+
+    def compute(self, *, training: bool) -> dict[str, Any]:
+        """Return the value of the epoch: a number, or a list where it has several."""
+        value = self._metric.compute()
+        return {self.name: value.item() if value.numel() == 1 else value.tolist()}
+
+
+def accuracy(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
+    """Return how many of a batch have their highest logit at the target."""
+    return (logits.argmax(dim=1) == _indices(targets)).sum()
+
+
+def top_k_accuracy(k: int) -> BatchTotal:
+    """Return a function that counts those whose target is among the `k` highest logits."""
+
+    def value(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
+        highest = logits.topk(min(k, logits.shape[1]), dim=1).indices  # (B, k)
+        return (highest == _indices(targets).unsqueeze(1)).any(dim=1).sum()
+
+    return value
+
+
+def mean_squared_error(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
+    """Return the mean squared difference of each image, added up; class indices as one-hot."""
+    if targets.ndim == 1 and logits.ndim == 2 and not targets.is_floating_point():
+        targets = nn.functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    return nn.functional.mse_loss(logits, targets.reshape(logits.shape)) * len(logits)
+
+
+def loss_value(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
+    """Return the loss of the batch, which is a mean, times its size."""
+    if loss is None:
+        raise TrainingError("the metric 'loss' needs a criterion, and the trial has none.")
+    return loss * len(targets)
+
+
+_NAMED: dict[str, tuple[str, BatchTotal]] = {
+    "acc": ("acc", accuracy),
+    "accuracy": ("acc", accuracy),
+    "loss": ("loss", loss_value),
+    "mse": ("mse", mean_squared_error),
+    "top_5_acc": ("top_5_acc", top_k_accuracy(5)),
+    "top_10_acc": ("top_10_acc", top_k_accuracy(10)),
+}
+
+
+def make_metrics(wanted: Sequence[Any], optimizer: Optimizer | None) -> list[Metric]:
+    """Return fresh metrics, one for each of `wanted`.
+
+    Args:
+        wanted: names ('acc' or 'accuracy', 'loss', 'top_5_acc', 'top_10_acc', 'mse', 'lr',
+            'epoch time'), metrics of torchmetrics, or (name, metric of torchmetrics).
+        optimizer: where 'lr' is read.
+
+    Raises:
+        TrainingError: one of them is not known.
+    """
+    return [_make_metric(metric, optimizer) for metric in wanted]
+
+
+def _make_metric(wanted: Any, optimizer: Optimizer | None) -> Metric:
+    if isinstance(wanted, str):
+        if wanted in _NAMED:
+            return MeanMetric(*_NAMED[wanted])
+        if wanted == "lr":
+            return LearningRate(optimizer)
+        if wanted in ("epoch time", "epoch_time"):
+            return EpochTime()
+    elif isinstance(wanted, tuple) and len(wanted) == 2 and hasattr(wanted[1], "update"):
+        return TorchMetric(wanted[1], str(wanted[0]))
+    elif hasattr(wanted, "update") and hasattr(wanted, "compute"):
+        return TorchMetric(wanted)
+    names = ", ".join(repr(name) for name in [*_NAMED, "lr", "epoch time"])
+    raise TrainingError(
+        f"a metric must be one of {names}, a metric of torchmetrics or (name, metric), "
+        f"received {wanted!r}."
+    )
+
+
+def _indices(targets: Tensor) -> Tensor:
+    """Return class indices (B,), also of targets that mixup has made probabilities (B, K)."""
+    return targets.argmax(dim=1) if targets.ndim == 2 else targets

@@ -1,0 +1,49 @@
+"""Showing the history of a trial to callbacks again."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lamplighter.training.view import TrialView
+
+if TYPE_CHECKING:
+    from lamplighter.training.callbacks.base import Callback
+
+_COUNTS = ("train_steps", "validation_steps")
+
+
+def replay(
+    history: list[dict[str, Any]], callbacks: list[Callback], *, verbose: int, one_batch: bool
+) -> None:
+    """Call the hooks of `callbacks` as the epochs of `history` did."""
+    view = TrialView(epochs=len(history))
+    _call(callbacks, "on_start", view)
+    for epoch, entry in enumerate(history):
+        metrics = {name: value for name, value in entry.items() if name not in _COUNTS}
+        train_steps, validation_steps = (entry[name] or 0 for name in _COUNTS)
+        view.epoch, view.batches = epoch, train_steps
+        view.metrics = {k: v for k, v in metrics.items() if not k.startswith("val_")}
+        _call(callbacks, "on_epoch_start", view)
+        for view.batch in range(1 if one_batch else train_steps):
+            view.step += 1
+            for hook in ("on_batch_start", "on_backward", "on_batch_end"):
+                _call(callbacks, hook, view)
+        if validation_steps:
+            view.metrics = {k: v for k, v in metrics.items() if k.startswith("val_")}
+            _call(callbacks, "on_validation_start", view)
+            for view.batch in range(1 if one_batch else validation_steps):
+                _call(callbacks, "on_validation_batch_end", view)
+            _call(callbacks, "on_validation_end", view)
+        view.metrics = metrics
+        view.history.append(entry)
+        _call(callbacks, "on_epoch_end", view)
+        if verbose:
+            values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if isinstance(v, float))
+            sys.stderr.write(f"epoch {epoch + 1}/{len(history)}: {values}\n")
+    _call(callbacks, "on_end", view)
+
+
+def _call(callbacks: list[Callback], hook: str, view: TrialView) -> None:
+    for callback in callbacks:
+        getattr(callback, hook)(view)

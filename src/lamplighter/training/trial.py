@@ -1,0 +1,264 @@
+"""The sentence of training: network, optimizer, loss and metrics; data; run.
+
+The names are Torchbearer's (Harris, Painter and Hare, 2018, arXiv:1809.03363), the engine is
+PyTorch Lightning.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import nn
+
+from lamplighter.errors import ResumeError, TrainingError
+from lamplighter.models.classifier import Classifier
+from lamplighter.training.callbacks.base import Callback
+from lamplighter.training.lint import Lint
+from lamplighter.training.loaders import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, DataKey
+from lamplighter.training.trial_data import TrialData
+from lamplighter.training.view import TrialView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from lamplighter.training.lightning_module import Plan
+    from lamplighter.training.lint import Finding
+
+
+class Trial(TrialData):
+    """A network, how it is trained and what is measured; then its data, then `run`.
+
+    ::
+
+        trial = Trial(network, optimizer, nn.CrossEntropyLoss(), metrics=["loss", "acc"])
+        trial.with_generators(train_loader, test_generator=test_loader).run(epochs=10)
+        trial.evaluate(data_key=TEST_DATA)["test_acc"]
+
+    Args:
+        model: a Classifier, or any module.
+        optimizer: what changes the weights; for a Classifier Adam with its defaults.
+        criterion: the loss of (outputs, targets); for a Classifier the cross-entropy.
+        metrics: names ('acc' or 'accuracy', 'loss', 'top_5_acc', 'mse', 'lr', 'epoch time'),
+            metrics of torchmetrics, or (name, metric of torchmetrics).
+        callbacks: Lamplighter's, decorated functions, Lightning's callbacks and loggers.
+        verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
+        seed: makes runs repeatable; None takes torch's random numbers as they come.
+        silence: names of `lamplighter.CHECKS` not to look for.
+    """
+
+    def __init__(
+        self,
+        model: Classifier | nn.Module,
+        optimizer: Optimizer | None = None,
+        criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
+        metrics: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        verbose: int = 2,
+        *,
+        seed: int | None = None,
+        silence: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model if isinstance(model, Classifier) else None, seed)
+        network = model.network if isinstance(model, Classifier) else model
+        if self.classifier is not None:
+            if optimizer is None:
+                optimizer = torch.optim.Adam(network.parameters())
+            if criterion is None:
+                criterion = nn.CrossEntropyLoss()
+        self.metrics = list(metrics)
+        self.callbacks = list(callbacks)
+        self.verbose = verbose
+        self.lint = Lint(silence)
+        self._view = TrialView(
+            epochs=0,
+            network=network,
+            optimizer=optimizer,
+            criterion=criterion,
+            classifier=self.classifier,
+        )
+        self.trainer_arguments: dict[str, Any] = {}
+
+    @property
+    def network(self) -> nn.Module:
+        """The network in training."""
+        assert self._view.network is not None
+        return self._view.network
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One dictionary for each finished epoch: acc, running_acc, val_acc and so on."""
+        return self._view.history
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The mistakes that were seen so far."""
+        return self.lint.findings
+
+    def to(self, device: str | torch.device) -> Self:
+        """Train on a device: "cpu", "cuda", "cuda:1", "mps"."""
+        chosen = torch.device(device)
+        accelerator = {"cuda": "gpu"}.get(chosen.type, chosen.type)
+        numbered = ":" in str(device) and accelerator != "cpu"
+        devices: Any = [chosen.index] if numbered else 1
+        return self.with_trainer(accelerator=accelerator, devices=devices)
+
+    def with_trainer(self, **arguments: Any) -> Self:
+        """Pass arguments on to Lightning's Trainer: accelerator, devices, strategy, precision..."""
+        self.trainer_arguments |= arguments
+        return self
+
+    def run(
+        self, epochs: int = 1, verbose: int = -1, *, checkpoint: str | Path | None = None
+    ) -> list[dict[str, Any]]:
+        """Train for `epochs` more epochs and return the history.
+
+        Args:
+            epochs: how many; with a checkpoint, how many there shall be in all.
+            verbose: 2, 1 or 0 as for the trial; -1 takes the trial's.
+            checkpoint: a file that the `Checkpoint` callback wrote, to continue from.
+
+        Raises:
+            TrainingError: data, optimizer or criterion is missing, or a label has no output.
+            NonFiniteLossError: the loss became NaN or infinite.
+            ResumeError: the checkpoint cannot be continued from.
+        """
+        from lamplighter.training import engine
+
+        view = self._view
+        train, validation = self.sources[TRAIN_DATA], self.sources[VALIDATION_DATA]
+        if view.optimizer is None or view.criterion is None or train.batches is None:
+            raise TrainingError(
+                "to run, a trial needs an optimizer, a criterion and training data: "
+                "Trial(model, optimizer, criterion).with_generators(train_generator).run()."
+            )
+        if checkpoint is not None and not Path(checkpoint).is_file():
+            raise ResumeError(f"there is no checkpoint {checkpoint}; run without it to begin anew.")
+        view.stopping = False
+        view.epochs = epochs if checkpoint is not None else len(view.history) + epochs
+        held_out = {"validation": validation.batches, "test": self.sources[TEST_DATA].batches}
+        self.lint.before_training(train.batches, held_out, self.network, view.optimizer)
+        engine.fit(
+            self.plan(),
+            train,
+            validation if validation.batches is not None else None,
+            extras=[c for c in self.callbacks if not isinstance(c, Callback)],
+            arguments=self.trainer_arguments,
+            seed=self.seed,
+            verbose=self.verbose if verbose == -1 else verbose,
+            checkpoint=Path(checkpoint) if checkpoint is not None else None,
+        )
+        return view.history
+
+    def evaluate(
+        self, verbose: int = -1, data_key: DataKey | str = VALIDATION_DATA
+    ) -> dict[str, Any]:
+        """Return the metrics on one pass over the data, as val_..., test_... or train_...
+
+        The values also join the last entry of the history.
+
+        Raises:
+            TrainingError: there is no such data.
+        """
+        from lamplighter.training import engine
+
+        key = DataKey(data_key)
+        values = engine.evaluate(
+            self.plan(),
+            self.sources[key],
+            arguments=self.trainer_arguments,
+            verbose=self.verbose if verbose == -1 else verbose,
+        )
+        results = {f"{key.value}_{name}": value for name, value in values.items()}
+        if self.history:
+            self.history[-1].update(results)
+        return results
+
+    def predict(self, verbose: int = -1, data_key: DataKey | str = TEST_DATA) -> Tensor:
+        """Return the network's outputs for the data in its order, shape (N, K), on the CPU.
+
+        Raises:
+            TrainingError: there is no such data.
+        """
+        from lamplighter.training import engine
+
+        batches = engine.predict(
+            self.plan(),
+            self.sources[DataKey(data_key)],
+            arguments=self.trainer_arguments,
+            verbose=self.verbose if verbose == -1 else verbose,
+        )
+        return torch.cat(batches)
+
+    def replay(
+        self, callbacks: Sequence[Callback] = (), verbose: int = 2, one_batch: bool = False
+    ) -> Self:
+        """Let callbacks see the history again, for example to draw its curves.
+
+        Only epochs, batches, metrics and history are filled in; there are no images or losses.
+
+        Args:
+            callbacks: what is to see it.
+            verbose: 0 writes nothing, else a line for each epoch on stderr.
+            one_batch: show one batch of each epoch rather than all.
+        """
+        from lamplighter.training.replay import replay
+
+        replay(self.history, list(callbacks), verbose=verbose, one_batch=one_batch)
+        return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, optimizer state, history and random state, for `torch.save`."""
+        optimizer = self._view.optimizer
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": optimizer.state_dict() if optimizer is not None else None,
+            "history": [dict(entry) for entry in self.history],
+            "step": self._view.step,
+            "callbacks": [
+                callback.state_dict() if hasattr(callback, "state_dict") else {}
+                for callback in self.callbacks
+            ],
+            "random_state": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], resume: bool = True) -> Self:
+        """Take back what `state_dict` returned, from a trial that was made in the same way.
+
+        Args:
+            state_dict: as from `state_dict`; or the weights of the network alone.
+            resume: take back everything, not the weights alone.
+
+        Raises:
+            ResumeError: it does not fit this trial.
+        """
+        whole = "model" in state_dict and "history" in state_dict
+        try:
+            self.network.load_state_dict(state_dict["model"] if whole else state_dict)
+            if whole and resume:
+                if self._view.optimizer is not None and state_dict["optimizer"] is not None:
+                    self._view.optimizer.load_state_dict(state_dict["optimizer"])
+                for callback, state in zip(self.callbacks, state_dict["callbacks"], strict=True):
+                    if state:
+                        callback.load_state_dict(state)
+                self.history[:] = [dict(entry) for entry in state_dict["history"]]
+                self._view.step = state_dict["step"]
+                torch.set_rng_state(state_dict["random_state"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ResumeError(
+                f"the state does not fit this trial: {reason} "
+                "Make the trial as it was made when the state was saved."
+            ) from error
+        return self
+
+    def plan(self) -> Plan:
+        """Return what the engine needs to know of this trial."""
+        from lamplighter.training.lightning_module import Plan
+
+        callbacks = [callback for callback in self.callbacks if isinstance(callback, Callback)]
+        return Plan(self._view, self.metrics, callbacks, self.lint)

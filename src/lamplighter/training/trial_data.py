@@ -1,0 +1,145 @@
+"""The part of a trial that says where its data comes from, in Torchbearer's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from lamplighter.training.loaders import TRAIN_DATA, DataKey, Source, tensor_loader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from lamplighter.data.batches import Augmentation
+    from lamplighter.data.image_data import ImageData
+    from lamplighter.models.classifier import Classifier
+
+
+class TrialData:
+    """Training, validation and test data of a trial; each method returns the trial.
+
+    Args:
+        classifier: whose preprocessing images get; None where the trial has a bare network.
+        seed: of the shuffling.
+    """
+
+    def __init__(self, classifier: Classifier | None, seed: int | None) -> None:
+        self.classifier = classifier
+        self.seed = seed
+        self.sources = {key: Source() for key in DataKey}
+
+    def with_images(
+        self, data: ImageData, batch_size: int = 128, *, augmentation: Augmentation | None = None
+    ) -> Self:
+        """Take "train", "val" and "test" from `data`, as far as it has them.
+
+        Args:
+            data: images whose classes are those of the classifier.
+            batch_size: images in a batch.
+            augmentation: random changes to the training images, float (B, C, H, W) in 0..1.
+        """
+        preprocessing = self.classifier.preprocessing if self.classifier else None
+        for key in DataKey:
+            if key.value in data:
+                self.sources[key].batches = data.batches(
+                    key.value,
+                    batch_size,
+                    seed=self.seed or 0,
+                    preprocessing=preprocessing,
+                    augmentation=augmentation if key is TRAIN_DATA else None,
+                )
+        if self.classifier is not None:
+            self.classifier.record.data |= {name: data.fingerprint(name) for name in data.splits}
+        return self
+
+    def with_generators(
+        self,
+        train_generator: Iterable[Any] | None = None,
+        val_generator: Iterable[Any] | None = None,
+        test_generator: Iterable[Any] | None = None,
+        train_steps: int | None = None,
+        val_steps: int | None = None,
+        test_steps: int | None = None,
+    ) -> Self:
+        """Take batches from any iterables of (inputs, targets), such as DataLoaders."""
+        generators = (train_generator, val_generator, test_generator)
+        steps = (train_steps, val_steps, test_steps)
+        for key, batches, count in zip(DataKey, generators, steps, strict=True):
+            if batches is not None:
+                self.sources[key] = Source(batches, count)
+        return self
+
+    def with_train_generator(self, generator: Iterable[Any], steps: int | None = None) -> Self:
+        """Take training batches from any iterable of (inputs, targets)."""
+        return self.with_generators(train_generator=generator, train_steps=steps)
+
+    def with_val_generator(self, generator: Iterable[Any], steps: int | None = None) -> Self:
+        """Take validation batches from any iterable of (inputs, targets)."""
+        return self.with_generators(val_generator=generator, val_steps=steps)
+
+    def with_test_generator(self, generator: Iterable[Any], steps: int | None = None) -> Self:
+        """Take test batches from any iterable of (inputs, targets), or of inputs alone."""
+        return self.with_generators(test_generator=generator, test_steps=steps)
+
+    def with_train_data(
+        self,
+        x: Tensor,
+        y: Tensor,
+        batch_size: int = 1,
+        shuffle: bool = True,
+        num_workers: int = 0,
+        steps: int | None = None,
+    ) -> Self:
+        """Take training data from tensors of inputs and targets."""
+        loader = tensor_loader(x, y, batch_size, shuffle=shuffle, num_workers=num_workers)
+        return self.with_train_generator(loader, steps)
+
+    def with_val_data(
+        self,
+        x: Tensor,
+        y: Tensor,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        num_workers: int = 0,
+        steps: int | None = None,
+    ) -> Self:
+        """Take validation data from tensors of inputs and targets."""
+        loader = tensor_loader(x, y, batch_size, shuffle=shuffle, num_workers=num_workers)
+        return self.with_val_generator(loader, steps)
+
+    def with_test_data(
+        self,
+        x: Tensor,
+        y: Tensor | None = None,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        steps: int | None = None,
+    ) -> Self:
+        """Take test data from a tensor of inputs, with targets if it is to be evaluated."""
+        loader = tensor_loader(x, y, batch_size, shuffle=False, num_workers=num_workers)
+        return self.with_test_generator(loader, steps)
+
+    def for_steps(
+        self,
+        train_steps: int | None = None,
+        val_steps: int | None = None,
+        test_steps: int | None = None,
+    ) -> Self:
+        """Make epochs of so many batches; generators that end before begin anew."""
+        for key, count in zip(DataKey, (train_steps, val_steps, test_steps), strict=True):
+            if count is not None:
+                self.sources[key].steps = count
+        return self
+
+    def for_train_steps(self, steps: int) -> Self:
+        """Make training epochs of so many batches."""
+        return self.for_steps(train_steps=steps)
+
+    def for_val_steps(self, steps: int) -> Self:
+        """Make validation passes of so many batches."""
+        return self.for_steps(val_steps=steps)
+
+    def for_test_steps(self, steps: int) -> Self:
+        """Make test passes of so many batches."""
+        return self.for_steps(test_steps=steps)

@@ -1,0 +1,40 @@
+"""Data that many tests share, read once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lamplighter.data.image_data import ImageData
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own, so that they leave the user's alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def mnist(cache_home: Path) -> ImageData:
+    """The whole of MNIST; do not change it."""
+    return ImageData.mnist()
+
+
+@pytest.fixture(scope="session")
+def tiny_digits(mnist: ImageData) -> ImageData:
+    """The first 512 training and 256 test images of MNIST."""
+    splits = {
+        name: mnist[name].take(np.arange(count)) for name, count in (("train", 512), ("test", 256))
+    }
+    return ImageData(
+        splits, mnist.class_names, preprocessing=mnist.preprocessing, name="tiny-digits"
+    )
