@@ -42,11 +42,11 @@ class Branches(nn.Module):
         outputs = [branch(inputs) for branch in self.branches]
         shapes = [tuple(output.shape) for output in outputs]
         if self.merge == "sum":
-            if len(set(shapes)) > 1:
+            if any(shape != shapes[0] for shape in shapes):
                 raise ShapeError(f"branches to be added must agree in shape, received {shapes}.")
             total: Tensor = functools.reduce(torch.add, outputs)
             return total
-        if len({(shape[0], *shape[2:]) for shape in shapes}) > 1:
+        if any((shape[0], *shape[2:]) != (shapes[0][0], *shapes[0][2:]) for shape in shapes):
             raise ShapeError(
                 "branches to be concatenated must agree in all but their channels, "
                 f"received {shapes}; pad the convolutions alike."

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lamplighter.data import batches as module
+from lamplighter.data.batches import Batches
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.errors import DatasetError
+
+RGB = Preprocessing(height=2, width=3, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))
+
+
+def numbered(count: int, size: int, **changes: object) -> Batches:
+    """Batches of images, of which number i has the label i."""
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 2, 3), dtype=np.uint8)
+    values = {"shuffle": True, "seed": 0, "preprocessing": RGB} | changes
+    return Batches(images, np.arange(count), batch_size=size, **values)  # type: ignore[arg-type]
+
+
+def order(batches: Batches) -> list[int]:
+    return [int(label) for _, labels in batches for label in labels]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 50), st.integers(1, 60), st.booleans(), st.integers(0, 2**40))
+def test_every_image_comes_once_an_epoch(count: int, size: int, shuffle: bool, seed: int) -> None:
+    batches = numbered(count, size, shuffle=shuffle, seed=seed)
+    sizes = [len(labels) for _, labels in batches]
+    assert len(sizes) == len(batches) == -(-count // size)
+    assert set(sizes[:-1]) <= {size}
+    assert sorted(order(batches)) == list(range(count))
+    assert shuffle or order(batches) == list(range(count))
+
+
+def test_the_order_follows_seed_and_epoch() -> None:
+    batches = numbered(100, 8, seed=4)
+    first = order(batches)
+    assert first == order(batches) == order(numbered(100, 8, seed=4))
+    assert first != order(numbered(100, 8, seed=5))
+    batches.set_epoch(1)
+    second = order(batches)
+    assert second != first
+    batches.set_epoch(0)
+    assert order(batches) == first
+
+
+def test_the_order_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    order(numbered(50, 8))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_images_are_what_the_preprocessing_makes_of_them() -> None:
+    batches = numbered(20, 6)
+    pixels = batches.images.numpy().copy()
+    for images, labels in batches:
+        assert images.dtype == torch.float32
+        assert labels.dtype == torch.int64
+        expected = RGB.normalise(pixels[labels.numpy()])
+        np.testing.assert_allclose(images.numpy(), expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(batches.images.numpy(), pixels)
+
+
+def test_no_image_is_decoded_or_resized(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise AssertionError("Pillow was used")
+
+    monkeypatch.setattr(Preprocessing, "pixels", refuse)
+    monkeypatch.setattr(Image, "fromarray", refuse)
+    monkeypatch.setattr(Image.Image, "resize", refuse)
+    assert len(order(numbered(10, 4))) == 10
+
+
+def test_augmentation_comes_before_normalising() -> None:
+    seen = []
+
+    def darken(images: torch.Tensor) -> torch.Tensor:
+        seen.append((float(images.min()), float(images.max())))
+        return images * 0
+
+    for images, _ in numbered(20, 6, augmentation=darken):
+        expected = torch.tensor([-0.1 / 0.2, -0.5 / 0.3, -0.9 / 0.4]).view(3, 1, 1)
+        torch.testing.assert_close(images, expected.expand_as(images))
+    assert all(0 <= low < high <= 1 for low, high in seen)
+
+
+@pytest.mark.parametrize(("count", "size", "processes"), [(20, 6, 2), (21, 8, 3), (9, 4, 2)])
+def test_processes_share_each_batch(
+    monkeypatch: pytest.MonkeyPatch, count: int, size: int, processes: int
+) -> None:
+    alone = [labels.tolist() for _, labels in numbered(count, size)]
+    shares = []
+    for rank in range(processes):
+        monkeypatch.setattr(module, "_distributed", lambda rank=rank: (rank, processes))
+        batches = numbered(count, size)
+        shares.append([labels.tolist() for _, labels in batches])
+        assert len(shares[-1]) == len(batches)
+        assert all(shares[-1])  # no process is left without work, or it would hang the others
+    assert len({len(share) for share in shares}) == 1
+    for number, parts in enumerate(zip(*shares, strict=True)):
+        assert sorted(label for part in parts for label in part) == sorted(alone[number])
+    left_out = alone[len(shares[0]) :]
+    assert len(left_out) <= 1
+    assert all(len(batch) < processes for batch in left_out)
+
+
+def test_a_batch_needs_at_least_one_image() -> None:
+    with pytest.raises(DatasetError, match="at least 1, received 0"):
+        numbered(3, 0)
+    with pytest.raises(DatasetError, match="no images"):
+        numbered(0, 4)

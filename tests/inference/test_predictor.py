@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lamplighter.errors import DataError, ImageError, ShapeError
+from lamplighter.inference.predictor import Predictions, predict, predict_pixels
+
+
+def pixels(count, shape=(1, 4, 6)):
+    return np.random.default_rng(count).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def expected_logits(values, weight, bias):
+    """What the linear classifier says, in double precision, straight from the definition."""
+    inputs = (values.astype(float) / 255 - 0.25) / 0.5
+    return inputs.reshape(len(values), -1) @ weight.astype(float) + bias
+
+
+class TestPredictPixels:
+    @pytest.mark.parametrize("batch_size", [1, 3, 10, 500])
+    def test_gives_the_logits_of_each_image(self, classifier, weight, bias, batch_size):
+        values = pixels(10)
+        predictions = predict_pixels(classifier, values, batch_size=batch_size)
+        np.testing.assert_allclose(
+            predictions.logits, expected_logits(values, weight, bias), atol=1e-4
+        )
+        assert predictions.class_names == ("cat", "dog", "eel")
+        assert predictions.sources == ()
+
+    def test_tells_how_far_it_is(self, classifier):
+        done = []
+        predict_pixels(classifier, pixels(7), batch_size=3, progress=done.append)
+        assert done == [3, 6, 7]
+
+    def test_normalises_no_more_than_a_batch_at_a_time(self, classifier, monkeypatch):
+        sizes, normalise = [], type(classifier.preprocessing).normalise
+
+        def watched(self, batch):
+            sizes.append(len(batch))
+            return normalise(self, batch)
+
+        monkeypatch.setattr(type(classifier.preprocessing), "normalise", watched)
+        predict_pixels(classifier, pixels(25), batch_size=10)
+        assert sizes == [10, 10, 5]
+
+    def test_no_images_give_no_predictions(self, classifier):
+        predictions = predict_pixels(classifier, pixels(0))
+        assert len(predictions) == 0
+        assert predictions.labels == []
+
+    @pytest.mark.parametrize(
+        "values",
+        [pixels(2)[0], pixels(2).astype(np.float32), pixels(2, (3, 4, 6)), pixels(2, (1, 6, 4))],
+    )
+    def test_other_pixels_are_refused(self, classifier, values):
+        with pytest.raises(ShapeError, match=r"uint8 of shape \(N, 1, 4, 6\), received"):
+            predict_pixels(classifier, values)
+
+    def test_the_batch_size_must_be_positive(self, classifier):
+        with pytest.raises(DataError, match="at least 1, received 0"):
+            predict_pixels(classifier, pixels(2), batch_size=0)
+
+
+class TestPredict:
+    @pytest.fixture
+    def files(self, tmp_path):
+        paths = []
+        for index, image in enumerate(pixels(9)):
+            path = tmp_path / f"{index}.png"
+            Image.fromarray(image[0]).save(path)
+            paths.append(path)
+        return paths
+
+    @pytest.mark.parametrize("batch_size", [1, 4, 64])
+    def test_files_are_answered_in_order(self, classifier, files, weight, bias, batch_size):
+        predictions = predict(classifier, files, batch_size=batch_size)
+        np.testing.assert_allclose(
+            predictions.logits, expected_logits(pixels(9), weight, bias), atol=1e-4
+        )
+        assert predictions.sources == tuple(str(path) for path in files)
+
+    def test_images_strings_and_paths_are_the_same(self, classifier, files):
+        with Image.open(files[0]) as opened:
+            predictions = predict(classifier, [files[0], str(files[0]), opened, opened.copy()])
+        assert (predictions.logits == predictions.logits[0]).all()
+        assert predictions.sources == (str(files[0]),) * 3 + ("",)
+
+    def test_images_of_any_size_are_preprocessed(self, classifier, preprocessing):
+        photo = Image.effect_noise((50, 40), 80).convert("RGB")
+        logits = predict(classifier, [photo]).logits
+        fitted = preprocessing.pixels(photo)[np.newaxis]
+        np.testing.assert_array_equal(logits, predict_pixels(classifier, fitted).logits)
+
+    def test_no_images_give_no_predictions(self, classifier):
+        assert len(predict(classifier, [])) == 0
+
+    @pytest.mark.parametrize("count", [1, 9])
+    def test_a_bad_file_is_named(self, classifier, files, count):
+        files[count - 1].write_bytes(b"no image")
+        with pytest.raises(ImageError, match=f"{count - 1}.png"):
+            predict(classifier, files[:count])
+
+    def test_one_image_instead_of_a_list_is_refused(self, classifier, files):
+        for image in (files[0], str(files[0]), Image.new("L", (6, 4))):
+            with pytest.raises(DataError, match="a list of images"):
+                predict(classifier, image)
+        with pytest.raises(DataError, match="received -1"):
+            predict(classifier, files, batch_size=-1)
+
+
+class TestPredictions:
+    logits = np.array([[1.0, 3.0, 2.0], [1000.0, -1000.0, 1000.0]], dtype=np.float32)
+    predictions = Predictions(logits, ("a", "b", "c"), ("one", "two"))
+
+    def test_probabilities_are_the_softmax(self):
+        shares = np.exp(self.logits[0].astype(float))
+        np.testing.assert_allclose(
+            self.predictions.probabilities, [shares / shares.sum(), [0.5, 0, 0.5]], atol=1e-6
+        )
+
+    def test_labels_and_top_name_the_classes(self):
+        assert self.predictions.indices.tolist() == [1, 0]
+        assert self.predictions.labels == ["b", "a"]
+        top = self.predictions.top(2)
+        assert [[name for name, _ in row] for row in top] == [["b", "c"], ["a", "c"]]
+        assert top[1][0][1] == pytest.approx(0.5)
+        assert [len(row) for row in self.predictions.top(9)] == [3, 3]
+
+
+def test_a_path_may_be_a_string_or_a_path(classifier, tmp_path):
+    missing = Path(tmp_path) / "missing.png"
+    for path in (missing, str(missing)):
+        with pytest.raises(ImageError, match=r"missing\.png"):
+            predict(classifier, [path])

@@ -1,0 +1,52 @@
+"""One small classifier and one bundle of it for the whole session: an export takes a second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.models.classifier import Classifier, Record
+from lamplighter.saving.bundle import save
+
+NAMES = ("cat", "dög", "eel")
+PREPROCESSING = Preprocessing(height=12, width=13, channels=1, mean=(0.2,), std=(0.4,))
+
+
+def make_classifier(name="better-cnn", **arguments):
+    """Return a classifier with random weights and samples, in training mode."""
+    torch.manual_seed(1)
+    classifier = Classifier.new(name, preprocessing=PREPROCESSING, class_names=NAMES, **arguments)
+    classifier.samples = pixels(5)
+    return classifier
+
+
+def pixels(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, 1, 12, 13), dtype=np.uint8)
+
+
+@pytest.fixture(scope="session")
+def classifier():
+    classifier = make_classifier(dropout=0.3)
+    classifier.record = Record(
+        recipe={"epochs": 3, "lr": 0.001},
+        data={"train": "ab" * 32},
+        scores={"test": {"acc": 0.9, "interval": [0.85, 0.93]}},
+    )
+    return classifier
+
+
+@pytest.fixture(scope="session")
+def content(classifier, tmp_path_factory):
+    """The bytes of a bundle."""
+    return save(classifier, tmp_path_factory.mktemp("bundle") / "small.lamp").read_bytes()
+
+
+@pytest.fixture
+def path(content, tmp_path):
+    """A fresh copy of the bundle."""
+    path = tmp_path / "copy.lamp"
+    path.write_bytes(content)
+    return path
