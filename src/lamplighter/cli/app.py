@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from lamplighter.cli import evaluating, exporting, predicting, training
+from lamplighter.cli.text import printable
 from lamplighter.errors import LamplighterError
+
+# What stands for bad use; typer and click have kept it in different places.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     help="Image classification for people, on the machine they have.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,36 +41,70 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
+            "--version",
+            metavar="",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version.",
         ),
     ] = False,
 ) -> None:
     """Image classification for people, on the machine they have."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line; ends with 0, with 2 for bad use, or with 1 and one line on stderr."""
     try:
-        app(prog_name="lamplighter")
+        code = app(prog_name="lamplighter", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except _UsageError as error:
+        _end(_bad_use(error), 2)
     except LamplighterError as error:
-        _fail(str(error))
-    except BrokenPipeError:
-        # The reader, such as `head`, has all that it wants.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end(f"lamplighter: {error}")
     except Exception as error:
         if os.environ.get("LAMPLIGHTER_TRACEBACK"):
             raise
-        first = (str(error).strip() or "no message").splitlines()[0]
-        _fail(
-            f"this should not have happened: {type(error).__name__}: {first} "
-            "Please report it, with what LAMPLIGHTER_TRACEBACK=1 prints."
+        _end(_unexpected(error))
+    if code == _INTERRUPTED:
+        _end("lamplighter: stopped.")
+    raise SystemExit(code or 0)
+
+
+def _bad_use(error: Any) -> str:
+    command = error.ctx.command_path if error.ctx is not None else "lamplighter"
+    message = error.format_message().replace("Value error, ", "").strip()
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"{command}: {message}{stop} See {command} --help."
+
+
+def _unexpected(error: Exception) -> str:
+    first = (str(error).strip() or "no message").splitlines()[0]
+    if isinstance(error, OSError):  # a full disk, a file that may not be read
+        _drop_output()
+        return (
+            f"lamplighter: the system refuses: {first}; "
+            "is there free space, and are files and folders yours to use?"
         )
+    return (
+        f"lamplighter: this should not have happened: {type(error).__name__}: {first} "
+        "Please report it, with what LAMPLIGHTER_TRACEBACK=1 prints."
+    )
 
 
-def _fail(message: str) -> None:
-    line = " ".join(message.split())
-    sys.stderr.write(f"lamplighter: {line}\n")
-    raise SystemExit(1)
+def _drop_output() -> None:
+    """Send what is left for stdout nowhere; Python would try it once more at its end."""
+    stdout = sys.__stdout__
+    if stdout is not None and sys.stdout is stdout:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+
+
+def _end(message: str, code: int = 1) -> NoReturn:
+    sys.stderr.write(printable(" ".join(message.split())) + "\n")
+    raise SystemExit(code)

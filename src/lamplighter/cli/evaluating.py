@@ -2,58 +2,95 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lamplighter.cli.data import named_data
+from lamplighter.cli.outputs import check_new
+from lamplighter.cli.text import printable, wrapped
+from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from lamplighter.data.image_data import ImageData
+    from lamplighter.evaluation.comparison import Comparison
     from lamplighter.evaluation.report import Report
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="The classifier, NAME.lamp.")],
-    data: Annotated[str, typer.Argument(help="What to test on: mnist.")],
-    split: Annotated[str, typer.Option(help="Which part of the data.")] = "test",
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="What to test on: mnist.")],
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help="Which part of the data: train or test.")
+    ] = "test",
     against: Annotated[
-        Path | None, typer.Option(help="Another classifier, to compare with on the same images.")
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE", help="Another classifier, to compare with on the same images."
+        ),
     ] = None,
     confusion: Annotated[
-        Path | None, typer.Option(help="Draw the confusion matrix to this PNG file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw what is taken for what to this PNG file."),
     ] = None,
     mistakes: Annotated[
-        Path | None, typer.Option(help="Draw the worst mistakes to this PNG file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the worst mistakes to this PNG file."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace these files, if they are there.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
 ) -> None:
     """Measure a classifier, each score with its 95 % interval."""
+    _check_pictures(confusion, mistakes, force=force)
+    images = named_data(data)
     from lamplighter.evaluation.comparison import compare
     from lamplighter.evaluation.report import evaluate as measure
     from lamplighter.saving.bundle import load
 
     classifier = load(bundle)
     other = load(against) if against is not None else None
-    images = named_data(data)
+    count = len(images[split])
     if other is None:
-        report = measure(classifier, images, split)
+        with _progress(count) as progress:
+            report = measure(classifier, images, split, progress=progress)
         values, text = report.to_dict(), _text(report)
     else:
-        comparison = compare(classifier, other, images, split)
+        with _progress(2 * count) as progress:
+            comparison = compare(classifier, other, images, split, progress=progress)
         report, values = comparison.a, comparison.to_dict()
-        a, b = str(bundle), str(against)
-        width = max(len(a), len(b))
-        text = (
-            f"{images.name}, {split}: {report.count:,} images\n"
-            f"{a:<{width}}  accuracy {comparison.a.accuracy}\n"
-            f"{b:<{width}}  accuracy {comparison.b.accuracy}\n"
-            f"{comparison.sentence(a, b)}"
-        )
+        text = _comparison_text(comparison, str(bundle), str(against))
     _draw(report, images, confusion, mistakes)
     typer.echo(json.dumps(values, indent=2) if as_json else text)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
+    """Give what draws a bar on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with typer.progressbar(length=total, label="evaluating", file=sys.stderr) as bar:
+        yield lambda done: bar.update(done - bar.pos)
+
+
+def _comparison_text(comparison: Comparison, a: str, b: str) -> str:
+    report, width = comparison.a, max(len(a), len(b))
+    return (
+        f"{report.data}, {report.split}: {report.count:,} images\n"
+        f"{printable(a):<{width}}  accuracy {comparison.a.accuracy}\n"
+        f"{printable(b):<{width}}  accuracy {comparison.b.accuracy}\n"
+        + wrapped(comparison.sentence(printable(a), printable(b)))
+    )
 
 
 def _text(report: Report) -> str:
@@ -61,7 +98,19 @@ def _text(report: Report) -> str:
     confusions = ", ".join(
         f"{true} taken for {said} ({n})" for true, said, n in report.confusions()
     )
-    return f"{text}\n\nmost often: {confusions}" if confusions else text
+    if confusions:
+        text += "\n\n" + wrapped(f"most often: {confusions}", 12)
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _check_pictures(confusion: Path | None, mistakes: Path | None, *, force: bool) -> None:
+    for path, option in ((confusion, "--confusion"), (mistakes, "--mistakes")):
+        if path is not None:
+            check_new(path, option, force=force)
+    if confusion is not None and mistakes is not None and confusion.resolve() == mistakes.resolve():
+        raise OutputError(
+            f"--confusion and --mistakes must be two files, received {confusion} for both."
+        )
 
 
 def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Path | None) -> None:

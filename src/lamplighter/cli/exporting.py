@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lamplighter.cli.outputs import check_new
+from lamplighter.cli.text import printable, wrapped
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SUFFIXES = {"onnx": ".onnx", "state-dict": ".pt", "torch-export": ".pt2"}
+_INDENT = 14
 
 
 def info(
-    bundle: Annotated[Path, typer.Argument(help="The classifier, NAME.lamp.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
 ) -> None:
     """Say what is in a bundle: network, classes, preprocessing, training, scores."""
     from lamplighter.saving.bundle import describe
@@ -28,55 +33,77 @@ def info(
         typer.echo(json.dumps(description, indent=2))
         return
     for name, value in _lines(description):
-        typer.echo(f"{name:<14}{value}")
+        typer.echo(wrapped(f"{printable(name):<{_INDENT - 1}} {printable(value)}", _INDENT))
 
 
 def export(
-    bundle: Annotated[Path, typer.Argument(help="The classifier, NAME.lamp.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
     format: Annotated[  # noqa: A002 - the name of the option
-        Literal["onnx", "state-dict", "torch-export"], typer.Option(help="What to write.")
+        Literal["onnx", "state-dict", "torch-export"],
+        typer.Option(
+            metavar="FORMAT",
+            help="onnx: for most other software; state-dict: weights for torch.load; "
+            "torch-export: a program for torch.export.load.",
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The file to write; by default beside the bundle.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write; by default beside the bundle."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the file, if it is there.")
+        bool, typer.Option("--force", metavar="", help="Replace the file, if it is there.")
     ] = False,
 ) -> None:
-    """Write the network of a bundle for other software."""
+    """Write the network of a bundle for other software.
+
+    Its class names and preprocessing stay behind in the bundle.
+    """
     from lamplighter.saving.bundle import load
 
     classifier = load(bundle)
     out = out or bundle.with_suffix(_SUFFIXES[format])
-    if out.exists() and not force:
-        raise OutputError(
-            f"{out} is there already: choose another --out, or replace it with --force."
-        )
+    if out.resolve() == bundle.resolve():
+        raise OutputError(f"{out} is the bundle itself: choose another --out.")
+    check_new(out, "--out", force=force)
     from lamplighter.saving.export import export as write
 
     write(classifier, out, format)
-    typer.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    typer.echo(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"))
 
 
 def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     from lamplighter.data.preprocessing import Preprocessing
-    from lamplighter.evaluation.intervals import Estimate
 
     architecture, record = description["architecture"], description["record"]
     yield "network", architecture["name"] or f"{architecture['class']} (a class of its own)"
     if architecture["arguments"]:
-        yield "", ", ".join(f"{k}={v}" for k, v in architecture["arguments"].items())
+        yield "", _listed(architecture["arguments"])
     names = description["class_names"]
     yield "classes", f"{len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
     yield "input", Preprocessing.from_dict(description["preprocessing"]).describe()
     if record["recipe"]:
-        yield "recipe", ", ".join(f"{k} {v}" for k, v in record["recipe"].items())
+        yield "recipe", _listed(record["recipe"])
     for split, score in record["scores"].items():
-        accuracy = Estimate(**score["accuracy"])
-        yield split, f"accuracy {accuracy} on {score['count']:,} images of {score['data']}"
+        yield f"{split} score", _score(score)
     for split, fingerprint in record["data"].items():
-        yield f"{split} data", f"SHA-256 {fingerprint[:16]}..."
-    parity = description["parity"]
-    yield "ONNX graph", f"differs from torch by at most {parity['max_difference']:.1e}"
-    versions = ", ".join(f"{k} {v}" for k, v in description["versions"].items())
-    yield "written", f"{description['created']} with {versions}"
+        yield f"{split} data", f"SHA-256 {str(fingerprint)[:16]}..."
+    difference = description["parity"].get("max_difference")
+    if isinstance(difference, float):
+        yield "ONNX graph", f"differs from torch by at most {difference:.1e}"
+    yield "written", f"{description['created']} by {description['written_by']}"
+    yield "with", _listed(description["versions"])
+
+
+def _score(score: Any) -> str:
+    """Return what was measured in words, or as it stands where it is the owner's own."""
+    from lamplighter.evaluation.intervals import Estimate
+
+    try:
+        accuracy = Estimate(**score["accuracy"])
+        return f"accuracy {accuracy} on {score['count']:,} images of {score['data']}"
+    except (KeyError, TypeError, ValueError):
+        return _listed(score) if isinstance(score, dict) else str(score)
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

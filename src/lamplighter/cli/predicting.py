@@ -12,34 +12,56 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lamplighter.cli.text import printable
 from lamplighter.errors import ImageError, OutputError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from collections.abc import Iterator
 
     from lamplighter.models.classifier import Classifier
 
+_BATCH = 32
 _ENLARGED = 280
 
 
+def _at_least_one(top: int) -> int:
+    if top < 1:
+        raise typer.BadParameter(f"it must be at least 1, received {top}.")
+    return top
+
+
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="The classifier, NAME.lamp.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name for each.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    top: Annotated[
+        int,
+        typer.Option(
+            metavar="K", callback=_at_least_one, help="How many classes to name for each."
+        ),
+    ] = 3,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print a table of comma-separated values.")
+        bool, typer.Option("--csv", metavar="", help="Print a table of comma-separated values.")
     ] = False,
     show_input: Annotated[
-        Path | None, typer.Option(help="Write what the network sees of each image to this folder.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write what the network sees of each image to this folder."
+        ),
     ] = None,
     as_is: Annotated[
-        bool, typer.Option("--as-is", help="Do not look for a digit: take the whole image.")
+        bool,
+        typer.Option("--as-is", metavar="", help="Do not look for a digit: take the whole image."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace files in the folder.")
     ] = False,
 ) -> None:
     """Say what is in each image.
 
-    A file that cannot be read is reported and the others are answered; the exit code is then 1.
+    A file that cannot be used is reported and the others are answered; the exit code is then 1.
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv.")
@@ -48,65 +70,102 @@ def predict(
     classifier = load(bundle)
     if as_is:
         classifier.preprocessing = dataclasses.replace(classifier.preprocessing, find_digit=False)
-    answers, failures = _answers(classifier, images, top, show_input)
+    pictures = _pictures(images, show_input, force=force)
+    answers, failures = _answers(classifier, images, top)
+    for number, answer in answers.items():
+        if pictures:
+            _show(classifier, Path(answer["path"]), pictures[number])
     if as_json:
-        typer.echo(json.dumps({"predictions": answers, "errors": failures}, indent=2))
+        document = {"predictions": list(answers.values()), "errors": failures}
+        typer.echo(json.dumps(document, indent=2))
     elif as_csv:
-        typer.echo(_table(answers), nl=False)
+        typer.echo(_table(list(answers.values())), nl=False)
     else:
-        _print(answers)
+        _print(list(answers.values()))
     for failure in failures:
-        sys.stderr.write(f"lamplighter: {' '.join(failure['error'].split())}\n")
+        sys.stderr.write(f"lamplighter: {printable(failure['error'])}\n")
     if failures:
         raise typer.Exit(1)
 
 
 def _answers(
-    classifier: Classifier, images: list[Path], top: int, show_input: Path | None
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Return an answer for each image that can be read, and an error for each other."""
-    from lamplighter.data.images import open_image
-    from lamplighter.inference.predictor import predict as ask
-
-    answers: list[dict[str, Any]] = []
+    classifier: Classifier, images: list[Path], top: int
+) -> tuple[dict[int, dict[str, Any]], list[dict[str, str]]]:
+    """Return an answer for each image that can be used, by its place, and an error for others."""
+    answers: dict[int, dict[str, Any]] = {}
     failures: list[dict[str, str]] = []
-    for number, path in enumerate(images, start=1):
-        try:
-            image = open_image(path)
-            predictions = ask(classifier, [image])
-            if show_input is not None:
-                _show(classifier, image, show_input, f"{number:03d}-{path.stem}.png")
-        except ImageError as error:
-            failures.append({"path": str(path), "error": str(error)})
-            continue
-        guesses = [
-            {"label": label, "probability": round(probability, 6)}
-            for label, probability in predictions.top(top)[0]
-        ]
-        answers.append({"path": str(path), "label": guesses[0]["label"], "top": guesses})
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        for number, outcome in enumerate(_outcomes(classifier, batch, top), start):
+            path = str(images[number])
+            if isinstance(outcome, ImageError):
+                failures.append({"path": path, "error": str(outcome)})
+                continue
+            guesses = [{"label": name, "probability": round(p, 6)} for name, p in outcome]
+            answers[number] = {"path": path, "label": guesses[0]["label"], "top": guesses}
     return answers, failures
 
 
-def _show(classifier: Classifier, image: Image.Image, folder: Path, name: str) -> None:
-    """Write what the network sees, small inputs enlarged without smoothing."""
-    seen = classifier.preprocessing.seen(image)
-    factor = max(1, _ENLARGED // max(seen.size))
+def _outcomes(
+    classifier: Classifier, batch: list[Path], top: int
+) -> Iterator[list[tuple[str, float]] | ImageError]:
+    """Yield for each image its guesses, or why there are none."""
+    from lamplighter.inference.predictor import predict as ask
+
+    try:
+        yield from ask(classifier, batch).top(top)
+        return
+    except ImageError as error:
+        if len(batch) == 1:
+            yield error
+            return
+    for path in batch:  # one at a time, to learn which it is
+        yield from _outcomes(classifier, [path], top)
+
+
+def _pictures(images: list[Path], folder: Path | None, *, force: bool) -> list[Path]:
+    """Return the file for what is seen of each image; none of them is there yet.
+
+    Numbers tell apart images of one name from several folders.
+    """
+    if folder is None:
+        return []
+    names = [f"{number:03d}-{path.stem}.png" for number, path in enumerate(images, start=1)]
+    pictures = [folder / name for name in names]
+    there = next((picture for picture in pictures if picture.exists()), None)
+    if there is not None and not force:
+        raise OutputError(
+            f"{there} is there already: choose another --show-input, or replace it with --force."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        seen.resize((seen.width * factor, seen.height * factor), 0).save(folder / name)
     except OSError as error:
         raise OutputError(
-            f"{folder / name} cannot be written: {error.strerror}; choose another folder."
+            f"{folder} cannot be used as a folder: {error.strerror}; choose another --show-input."
         ) from error
+    return pictures
+
+
+def _show(classifier: Classifier, image: Path, picture: Path) -> None:
+    """Write what the network sees, small inputs enlarged without smoothing."""
+    from lamplighter.data.images import open_image
+    from lamplighter.saving.writing import written_whole
+
+    seen = classifier.preprocessing.seen(open_image(image))
+    factor = max(1, _ENLARGED // max(seen.size))
+    with written_whole(picture) as file:
+        seen.resize((seen.width * factor, seen.height * factor), 0).save(file, format="png")
 
 
 def _print(answers: list[dict[str, Any]]) -> None:
-    width = max((len(answer["path"]) for answer in answers), default=0)
-    for answer in answers:
-        first, *others = answer["top"]
-        line = f"{answer['path']:<{width}}  {first['label']}  {first['probability']:.1%}"
-        rest = ", ".join(f"{guess['label']} {guess['probability']:.1%}" for guess in others)
-        typer.echo(f"{line}  ({rest})" if rest else line)
+    paths = [printable(answer["path"]) for answer in answers]
+    width = max(map(len, paths), default=0)
+    for path, answer in zip(paths, answers, strict=True):
+        first, *others = (
+            (printable(guess["label"]), f"{guess['probability']:.1%}") for guess in answer["top"]
+        )
+        line = f"{path:<{width}}  {'  '.join(first)}"
+        typer.echo(f"{line}  ({', '.join(map(' '.join, others))})" if others else line)
 
 
 def _table(answers: list[dict[str, Any]]) -> str:

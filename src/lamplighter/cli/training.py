@@ -6,85 +6,239 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lamplighter.cli.data import named_data
-from lamplighter.errors import OutputError
+from lamplighter.cli.outputs import check_new
+from lamplighter.cli.settings import (
+    Settings,
+    begin,
+    check_unused,
+    forget_checkpoint,
+    has_checkpoint,
+    resumed,
+)
+from lamplighter.cli.text import printable, wrapped
+from lamplighter.errors import OutputError, UnknownModelError
+
+if TYPE_CHECKING:
+    from lamplighter.data.image_data import ImageData
+    from lamplighter.models.classifier import Classifier
+
+_RECIPE = "quick"
+_SEED = 7
+
+
+def _at_least_one(epochs: int | None) -> int | None:
+    if epochs is not None and epochs < 1:
+        raise typer.BadParameter(f"it must be at least 1, received {epochs}.")
+    return epochs
+
+
+def _network(name: str | None) -> str | None:
+    from lamplighter.models.registry import find
+
+    try:
+        if name is not None:
+            find(name)
+    except UnknownModelError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
+
+
+def _share(validation: float | None) -> float | None:
+    if validation is not None and not 0 <= validation <= 0.9:
+        raise typer.BadParameter(f"it must be a share from 0 to 0.9, received {validation}.")
+    return validation
 
 
 def train(
-    data: Annotated[str, typer.Argument(help="What to learn from: mnist.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="What to learn from: mnist.")],
     model: Annotated[
-        str | None, typer.Option(help="The network; see `lamplighter models`.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            callback=_network,
+            help="The network, one of `lamplighter models`; by default the recipe's.",
+        ),
     ] = None,
     recipe: Annotated[
-        Literal["lab", "quick", "best"],
-        typer.Option(help="lab: as a first course does it; quick: seconds; best: minutes."),
-    ] = "quick",
-    epochs: Annotated[int | None, typer.Option(min=1, help="How often each image is seen.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 7,
+        Literal["lab", "quick", "best"] | None,
+        typer.Option(
+            metavar="NAME",
+            help="lab: as a first course does it; quick: in seconds, the default; "
+            "best: in minutes.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            callback=_at_least_one,
+            help="How often each image is seen; by default as the recipe says.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", help=f"The same seed gives the same result; by default {_SEED}."),
+    ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Such as cpu or cuda:0; by default the fastest.")
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; by default the fastest.")
     ] = None,
     validation: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the training images set aside.")
-    ] = 0.0,
-    out: Annotated[Path, typer.Option(help="The bundle to write.")] = Path("digits.lamp"),
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            callback=_share,
+            help="Share of the training images to measure on after each epoch instead of "
+            "learning from them; by default none.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The bundle to write.")] = Path(
+        "digits.lamp"
+    ),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue a training that was stopped.")
+        bool,
+        typer.Option("--resume", metavar="", help="Continue a training that was stopped."),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace what --out names, if it is there.")
+        bool,
+        typer.Option("--force", metavar="", help="Replace the bundle, or begin anew."),
     ] = False,
     silence: Annotated[
-        list[str] | None, typer.Option(help="A check of the experiment not to make.")
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="A check for mistakes to leave out; may be repeated."),
     ] = None,
 ) -> None:
-    """Train a classifier and write it to a bundle."""
-    _check_model(model)
-    folder = out.with_suffix(".training")
-    _check_free(out, folder, resume=resume, force=force)
+    """Train a classifier and write it to a bundle.
+
+    Its history and a checkpoint of each epoch are kept in a folder beside it, NAME.training.
+
+    Ctrl-C stops; --resume continues after the last whole epoch.
+    """
+    asked = _given(
+        data=data, recipe=recipe, model=model, epochs=epochs, seed=seed, validation=validation
+    )
+    from lamplighter.saving.tracing import needs_training_packages
+
     images = named_data(data)
-    if validation:
-        images = images.hold_out(validation, seed=seed)
-    from lamplighter.evaluation.intervals import Estimate
+    check_new(out, "--out", force=force)
+    folder = out.with_suffix(".training")
+    if folder == out:
+        raise OutputError(f"--out must not end in .training, received {out}; write NAME.lamp.")
+    if not force and not resume:
+        check_unused(folder)
+    with needs_training_packages("training"):
+        settings = resumed(folder, asked) if resume else _settings(asked)
+        _check_options(device, silence or [])
+    if not resume:
+        begin(folder, settings)
+    if settings.validation:
+        images = images.hold_out(settings.validation, seed=settings.seed)
+    start = time.perf_counter()
+    classifier = _learn_and_save(
+        images, settings, out, device=device, resume=resume, silence=silence or ()
+    )
+    seconds = time.perf_counter() - start
+    forget_checkpoint(folder)
+    _summarise(classifier, images, out, seconds)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _settings(asked: dict[str, Any]) -> Settings:
+    """Return what is asked for; what is not, as the recipe says."""
+    from lamplighter.training.recipes import RECIPES
+
+    name = asked.get("recipe", _RECIPE)
+    recipe = RECIPES[name]
+    defaults = {"model": recipe.model, "epochs": recipe.epochs, "seed": _SEED, "validation": 0.0}
+    return Settings(**{"recipe": name, **defaults, **asked})
+
+
+def _check_options(device: str | None, silence: list[str]) -> None:
+    """Refuse them before anything is written."""
+    from lamplighter.training.devices import check_device
+    from lamplighter.training.lint import Lint
+
+    Lint(silence)
+    if device is not None:
+        check_device(device)
+
+
+def _learn_and_save(
+    images: ImageData, settings: Settings, out: Path, *, resume: bool, **options: Any
+) -> Classifier:
     from lamplighter.saving.bundle import save
-    from lamplighter.saving.writing import check_target
     from lamplighter.training.recipes import train as learn
 
-    check_target(out)
-    start = time.perf_counter()
+    folder = out.with_suffix(".training")
+    _say(
+        f"training {settings.model} on {len(images['train']):,} images of {settings.data}, "
+        f"{settings.epochs} epochs{', continued' if resume else ''}; "
+        "Ctrl-C keeps the last whole epoch"
+    )
     try:
         classifier = learn(
             images,
-            recipe=recipe,
-            model=model,
-            epochs=epochs,
-            seed=seed,
-            device=device,
+            recipe=settings.recipe,
+            model=settings.model,
+            epochs=settings.epochs,
+            seed=settings.seed,
             folder=folder,
             resume=resume,
-            silence=silence or (),
+            verbose=2 if sys.stderr.isatty() else 1,
+            **options,
         )
-    except KeyboardInterrupt:
-        _stopped(folder)
-    seconds = time.perf_counter() - start
-    save(classifier, out)
-    (folder / "last.ckpt").unlink(missing_ok=True)
+        save(classifier, out)
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
+        _say(f"lamplighter: stopped; {_kept(folder)}")
+        raise typer.Exit(1) from None
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or folder} cannot be written: {error.strerror or error}; "
+            f"free some space; {_kept(folder)}"
+        ) from error
+    return classifier
+
+
+def _kept(folder: Path) -> str:
+    if has_checkpoint(folder):
+        return f"the last whole epoch is kept in {folder}: continue with --resume."
+    return "no epoch was complete, so that nothing is kept."
+
+
+def _summarise(classifier: Classifier, images: ImageData, out: Path, seconds: float) -> None:
+    from lamplighter.evaluation.intervals import Estimate
+
     score = Estimate(**classifier.record.scores["test"]["accuracy"])
     assert classifier.architecture is not None
     typer.echo(
         f"{classifier.architecture.name} trained on {len(images['train']):,} images "
         f"in {seconds:.1f} s\n"
         f"test accuracy {score} on {len(images['test']):,} images\n"
-        f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); history in {folder}"
+        + printable(
+            f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); "
+            f"history in {out.with_suffix('.training')}"
+        )
     )
+    _say(f"next: lamplighter evaluate {out} mnist, or lamplighter predict {out} IMAGE")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(printable(line) + "\n")
+    sys.stderr.flush()
 
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
 ) -> None:
     """List the networks that come with Lamplighter."""
     from lamplighter.models.registry import models as networks
@@ -94,42 +248,4 @@ def models(
         return
     width = max(map(len, networks()))
     for name, summary in networks().items():
-        typer.echo(f"{name:<{width}}  {summary}")
-
-
-def _check_model(name: str | None) -> None:
-    from lamplighter.models.registry import models as networks
-
-    if name is not None and name not in networks():
-        raise typer.BadParameter(
-            f"there is no network {name!r}; there are {', '.join(networks())}.",
-            param_hint="--model",
-        )
-
-
-def _check_free(out: Path, folder: Path, *, resume: bool, force: bool) -> None:
-    if force:
-        (folder / "last.ckpt").unlink(missing_ok=True) if not resume else None
-        return
-    if out.exists():
-        raise OutputError(
-            f"{out} is there already: choose another --out, or replace it with --force."
-        )
-    if (folder / "last.ckpt").exists() and not resume:
-        raise OutputError(
-            f"{folder} holds a training that was stopped: continue it with --resume, "
-            "or begin anew with --force."
-        )
-
-
-def _stopped(folder: Path) -> None:
-    kept = (folder / "last.ckpt").is_file()
-    sys.stderr.write(
-        "lamplighter: stopped; "
-        + (
-            f"the last whole epoch is kept in {folder}: continue with --resume.\n"
-            if kept
-            else "no epoch was complete, so that nothing is kept.\n"
-        )
-    )
-    raise typer.Exit(1)
+        typer.echo(wrapped(f"{name:<{width}}  {summary}", width + 2))

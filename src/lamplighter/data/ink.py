@@ -270,5 +270,6 @@ def spread(ink: Floats, radius: float) -> Floats:
 def _no_digit() -> ImageError:
     return ImageError(
         "no digit was found in the image: nothing stands out from the background; take a sharper "
-        "picture of one dark digit on light paper, or turn the finding of digits off."
+        "picture of one dark digit on light paper, or turn the finding of digits off (--as-is, "
+        "find_digit=False)."
     )

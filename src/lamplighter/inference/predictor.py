@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lamplighter.data.images import open_image
-from lamplighter.errors import DataError, ShapeError
+from lamplighter.errors import DataError, ImageError, ShapeError
 from lamplighter.inference.runtime import runtime, usable_cores
 
 if TYPE_CHECKING:
@@ -94,8 +94,13 @@ def predict(
     compute = runtime(classifier)
 
     def prepare(image: str | Path | Image.Image) -> NDArray[np.float32]:
-        opened = image if isinstance(image, Image.Image) else open_image(image)
-        return classifier.preprocessing(opened)
+        if isinstance(image, Image.Image):
+            return classifier.preprocessing(image)
+        opened = open_image(image)
+        try:
+            return classifier.preprocessing(opened)
+        except ImageError as error:
+            raise ImageError(f"{image} cannot be used: {error}") from error
 
     logits = [np.empty((0, classifier.num_classes), dtype=np.float32)]
     workers = usable_cores() if len(images) >= _FEW else 1

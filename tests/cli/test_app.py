@@ -1,0 +1,187 @@
+"""How the command ends: its exit codes, its lines on stderr, what it imports and how fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lamplighter import __version__
+from lamplighter.cli import app as application
+from lamplighter.models.registry import models
+
+from .conftest import DIGITS, environment
+
+COMMANDS = ["train", "evaluate", "predict", "info", "export", "models"]
+
+
+def test_help_without_a_command(run):
+    alone, asked = run(), run("--help")
+    assert alone.code == asked.code == 0
+    assert alone.out.split() == asked.out.split()
+    assert all(command in alone.out for command in COMMANDS)
+    assert alone.err == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_fits_80_columns(run, command):
+    outcome = run(command, "-h")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert f"lamplighter {command}" in outcome.out
+
+
+def test_version(run):
+    assert run("--version").out == f"lamplighter {__version__}\n"
+
+
+def test_models(run):
+    outcome = run("models")
+    assert all(name in outcome.out for name in models())
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert json.loads(run("models", "--json").out) == models()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["--frob"], "No such option: --frob"),
+        (["train"], "lamplighter train: Missing argument 'DATA'. See lamplighter train --help."),
+        (["train", "cifar"], "the data must be mnist, received 'cifar'"),
+        (["train", "mnist", "--recipe", "slow"], "'slow' is not one of 'lab', 'quick', 'best'"),
+        (["train", "mnist", "--model", "simple-cn"], "Did you mean 'simple-cnn'? See"),
+        (["train", "mnist", "--epochs", "0"], "'--epochs': it must be at least 1, received 0."),
+        (["train", "mnist", "--epochs", "ten"], "'--epochs'"),
+        (["train", "mnist", "--validation", "1"], "from 0 to 0.9, received 1.0"),
+        (["train", "mnist", "--validation", "nan"], "from 0 to 0.9, received nan"),
+        (["evaluate", "a.lamp"], "Missing argument 'DATA'"),
+        (["evaluate", "a.lamp", "cifar"], "the data must be mnist, received 'cifar'"),
+        (["predict", "a.lamp"], "Missing argument 'IMAGE...'"),
+        (["predict", "a.lamp", "x.png", "--top", "0"], "'--top': it must be at least 1"),
+        (["predict", "a.lamp", "x.png", "--json", "--csv"], "choose one of --json and --csv"),
+        (["export", "a.lamp"], "Missing option '--format'. Choose from: onnx, state-dict"),
+        (["export", "a.lamp", "--format", "onyx"], "'onyx' is not one of 'onnx', 'state-dict'"),
+        (["info"], "Missing argument 'BUNDLE'"),
+        (["models", "extra"], "extra"),
+    ],
+)
+def test_bad_use_is_one_line_and_code_2(run, arguments, expected):
+    outcome = run(*arguments)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert expected in outcome.line
+    assert outcome.line.endswith(" --help.")
+    assert "Value error" not in outcome.line
+
+
+def test_an_unexpected_error_is_one_line(run, monkeypatch, bundle):
+    def broken(path):
+        raise RuntimeError("first\nsecond")
+
+    monkeypatch.setattr("lamplighter.saving.bundle.describe", broken)
+    outcome = run("info", bundle)
+    assert outcome.code == 1
+    assert outcome.err == (
+        "lamplighter: this should not have happened: RuntimeError: first "
+        "Please report it, with what LAMPLIGHTER_TRACEBACK=1 prints.\n"
+    )
+    monkeypatch.setenv("LAMPLIGHTER_TRACEBACK", "1")
+    monkeypatch.setattr(sys, "argv", ["lamplighter", "info", str(bundle)])
+    with pytest.raises(RuntimeError, match="first"):
+        application.main()
+
+
+def test_ctrl_c_anywhere_is_one_line(run, monkeypatch, bundle):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lamplighter.saving.bundle.describe", interrupted)
+    outcome = run("info", bundle)
+    assert (outcome.code, outcome.err) == (1, "lamplighter: stopped.\n")
+
+
+def test_names_cannot_steer_the_terminal(run, tmp_path):
+    outcome = run("info", tmp_path / "a\x1b[31m\nb.lamp")
+    assert outcome.code == 1
+    assert "\x1b" not in outcome.line
+
+
+def test_a_full_disk_behind_stdout_is_one_line(process, trained):
+    with Path("/dev/full").open("w") as full:
+        outcome = process("info", trained, stdout=full)
+    assert outcome.code == 1
+    assert "No space left on device" in outcome.line
+
+
+def test_a_reader_that_leaves_is_no_error(start, trained):
+    images = [DIGITS[0]] * 3
+    read, write = os.pipe()
+    os.close(read)  # as `| head` does when it has enough
+    with start("predict", trained, *images, stdout=write) as running:
+        os.close(write)
+        assert running.communicate(timeout=60)[1] == ""
+
+
+def test_python_m(cache_home):
+    done = subprocess.run(
+        [sys.executable, "-m", "lamplighter", "--version"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, f"lamplighter {__version__}\n")
+
+
+HEAVY = {"torch", "matplotlib", "onnx", "pytorch_lightning", "scipy", "sklearn", "torchvision"}
+LOOK = """
+import sys
+from pathlib import Path
+from lamplighter.cli import main
+try:
+    main()
+finally:
+    print(*sys.modules, file=open(sys.argv[-1] + ".modules", "w"))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["models"],
+        ["train", "mnist", "--epochs", "0"],
+        ["info", "BUNDLE"],
+        ["predict", "BUNDLE", str(DIGITS[0])],
+        ["evaluate", "BUNDLE", "mnist"],
+        ["evaluate", "BUNDLE", "mnist", "--against", "BUNDLE", "--json"],
+    ],
+)
+def test_nothing_heavy_is_imported(arguments, bundle, tmp_path):
+    arguments = [str(bundle) if argument == "BUNDLE" else argument for argument in arguments]
+    code = LOOK.replace("sys.argv[-1]", repr(str(tmp_path / "seen")))
+    subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, env=environment())
+    modules = set((tmp_path / "seen.modules").read_text().split())
+    assert "lamplighter.cli" in modules
+    assert not HEAVY & modules
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds"), [(["--help"], 0.4), (["predict", "BUNDLE", str(DIGITS[0])], 0.8)]
+)
+def test_a_cold_start_is_fast(arguments, seconds, trained):
+    """CPU time, since the machine that tests may be busy with other work."""
+    arguments = [str(trained) if argument == "BUNDLE" else argument for argument in arguments]
+    spent = []
+    for _ in range(4):  # the first may still read the files from disk and compile them
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "lamplighter", *arguments]
+        subprocess.run(command, check=True, capture_output=True, env=environment())
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert statistics.median(spent) <= seconds

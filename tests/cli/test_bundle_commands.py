@@ -1,0 +1,201 @@
+"""evaluate, info and export as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import resource
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lamplighter import evaluate, load, save
+from lamplighter.models.classifier import Record
+from lamplighter.saving.bundle import describe
+
+PNG = b"\x89PNG\r\n"
+
+
+@pytest.fixture(scope="module")
+def other(tiny_digits, tmp_path_factory):
+    """A bundle of a network that has learned nothing, of which its owner noted scores freely."""
+    from lamplighter.models.classifier import Classifier
+
+    torch.manual_seed(0)
+    classifier = Classifier.new("better-cnn", tiny_digits, dropout=0.25)
+    classifier.record = Record(recipe={}, scores={"test": {"acc": 0.5}, "mine": {}})
+    return save(classifier, tmp_path_factory.mktemp("other") / "other.lamp")
+
+
+def test_evaluate_prints_what_the_library_measures(run, trained, tiny_digits):
+    outcome = run("evaluate", trained, "mnist")
+    assert (outcome.code, outcome.err) == (0, "")
+    report = evaluate(load(trained), tiny_digits)
+    assert outcome.out.startswith(str(report))
+    assert report.table() in outcome.out
+    assert report.confusion_table() in outcome.out
+    true, said, count = report.confusions()[0]
+    assert f"most often: {true} taken for {said} ({count})" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_evaluate_json_is_one_document(run, trained, tiny_digits):
+    outcome = run("evaluate", trained, "mnist", "--split", "train", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(outcome.out) == evaluate(load(trained), tiny_digits, "train").to_dict()
+
+
+def test_evaluate_against_another(run, trained, other):
+    outcome = run("evaluate", trained, "mnist", "--against", other)
+    assert (outcome.code, outcome.err) == (0, "")
+    text = " ".join(outcome.out.split())
+    assert f"{trained} is right on" in text
+    assert "p < 0.001: a real difference" in text
+    document = json.loads(run("evaluate", trained, "mnist", "--against", other, "--json").out)
+    assert set(document) == {"a", "b", "test"}
+    assert document["a"]["accuracy"]["value"] > document["b"]["accuracy"]["value"]
+
+
+def test_evaluate_draws(run, trained, tmp_path):
+    confusion, mistakes = tmp_path / "confusion.png", tmp_path / "mistakes.png"
+    arguments = ("evaluate", trained, "mnist", "--confusion", confusion, "--mistakes", mistakes)
+    assert run(*arguments, "--json").code == 0
+    for path in (confusion, mistakes):
+        assert path.read_bytes().startswith(PNG)
+        with Image.open(path) as image:
+            assert np.asarray(image.convert("L")).std() > 10
+    confusion.write_text("mine")
+    outcome = run(*arguments)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert f"{confusion} is there already: choose another --confusion" in outcome.line
+    assert confusion.read_text() == "mine"
+    assert run(*arguments, "--force").code == 0
+    assert confusion.read_bytes().startswith(PNG)
+
+
+def test_evaluate_refuses_one_file_for_two_pictures(run, trained, tmp_path):
+    picture = tmp_path / "a.png"
+    outcome = run("evaluate", trained, "mnist", "--confusion", picture, "--mistakes", picture)
+    assert outcome.code == 1
+    assert "must be two files" in outcome.line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--split", "val"), "no split 'val'; it has train, test"),
+        (("--against", "absent.lamp"), "absent.lamp"),
+        (("--mistakes", "absent/a.png"), "there is no folder"),
+    ],
+)
+def test_evaluate_says_what_is_wrong(run, trained, arguments, expected):
+    outcome = run("evaluate", trained, "mnist", *arguments)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert expected in outcome.line
+
+
+def test_evaluate_a_network_for_other_images_is_one_line(run, tmp_path):
+    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.models.classifier import Classifier
+
+    wide = Preprocessing(height=16, width=20, channels=1, mean=(0.5,), std=(0.5,))
+    names = [str(digit) for digit in range(10)]
+    classifier = Classifier.new("better-cnn", preprocessing=wide, class_names=names)
+    outcome = run("evaluate", save(classifier, tmp_path / "wide.lamp"), "mnist")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "takes images of 16 x 20 pixels" in outcome.line
+
+
+def test_info(run, trained, tiny_digits):
+    outcome = run("info", trained)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    text = " ".join(outcome.out.split())
+    accuracy = evaluate(load(trained), tiny_digits).accuracy
+    for part in (
+        "network quick-cnn",
+        "classes 10: 0, 1, 2",
+        "28 x 28 grey",
+        "recipe name quick, epochs 4, seed 7",
+        f"test score accuracy {accuracy} on 256 images of tiny-digits",
+        f"SHA-256 {tiny_digits.fingerprint('train')[:16]}",
+    ):
+        assert part in text
+    assert json.loads(run("info", trained, "--json").out) == describe(trained)
+
+
+def test_info_of_a_bundle_with_its_owners_own_scores(run, other):
+    outcome = run("info", other)
+    assert outcome.code == 0
+    assert "dropout 0.25" in outcome.out
+    assert "acc 0.5" in outcome.out
+
+
+def test_info_of_a_newer_format_is_one_line(run, bundle, tmp_path):
+    newer = tmp_path / "newer.lamp"
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(newer, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "description.json":
+                content = json.dumps(json.loads(content) | {"format": 99}).encode()
+            new.writestr(name, content)
+    outcome = run("info", newer)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert str(newer) in outcome.line
+    assert "99" in outcome.line
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"), [("onnx", ".onnx"), ("state-dict", ".pt"), ("torch-export", ".pt2")]
+)
+def test_export_beside_the_bundle(run, bundle, form, suffix):
+    outcome = run("export", bundle, "--format", form)
+    written = bundle.with_suffix(suffix)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"wrote {written} (")
+    assert written.stat().st_size > 10_000
+    assert sorted(path.name for path in bundle.parent.iterdir()) == [bundle.name, written.name]
+
+
+def test_exported_weights_are_those_of_the_bundle(run, bundle, tmp_path):
+    out = tmp_path / "weights.bin"
+    assert run("export", bundle, "--format", "state-dict", "--out", out).code == 0
+    state = torch.load(out, weights_only=True)
+    expected = load(bundle).network.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[name], expected[name]) for name in state)
+
+
+def test_export_replaces_nothing_unasked(run, bundle):
+    mine = bundle.with_suffix(".pt")
+    mine.write_text("mine")
+    outcome = run("export", bundle, "--format", "state-dict")
+    assert outcome.code == 1
+    assert f"{mine} is there already: choose another --out" in outcome.line
+    assert mine.read_text() == "mine"
+    assert run("export", bundle, "--format", "state-dict", "--force").code == 0
+
+
+def test_export_never_replaces_the_bundle(run, bundle):
+    before = bundle.read_bytes()
+    outcome = run("export", bundle, "--format", "onnx", "--out", bundle, "--force")
+    assert outcome.code == 1
+    assert "is the bundle itself" in outcome.line
+    assert bundle.read_bytes() == before
+
+
+def small_files() -> None:
+    """Let a process write files of at most 50 kB, as a full disk does; Python ignores SIGXFSZ."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
+def test_export_to_a_full_disk(process, bundle):
+    old = bundle.with_suffix(".pt")
+    old.write_text("mine")
+    outcome = process("export", bundle, "--format", "state-dict", "--force", preexec_fn=small_files)
+    assert outcome.code == 1
+    assert f"{old} cannot be written: File too large" in outcome.line
+    assert old.read_text() == "mine"
+    assert sorted(path.name for path in bundle.parent.iterdir()) == [bundle.name, old.name]
