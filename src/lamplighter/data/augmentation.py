@@ -33,28 +33,43 @@ class RandomShift:
 
 
 @dataclass(frozen=True)
-class RandomAffine:
-    """Rotate, scale, shear and move each image by amounts of its own, drawn uniformly.
+class RandomWarp:
+    """Rotate, scale, shear, move and bend each image by amounts of its own.
 
-    torchvision's RandomAffine draws one amount for a whole batch, or takes images one by one;
-    here each image has its own and the batch is warped at once.
+    torchvision's transforms draw one amount for a whole batch, or take images one by one; here
+    each image has its own and the batch is warped at once. Bending is the elastic distortion of
+    Simard, Steinkraus and Platt (2003), with smooth displacements between a few knots.
 
     Attributes:
         degrees: the largest rotation, in degrees.
         scale: the largest relative change of height and of width.
         shear: the largest shear, as the tangent of its angle.
         translate: the largest move in each direction, in pixels.
+        elastic: the standard deviation of the displacement of a knot, in pixels.
+        knots: how many there are along each side.
     """
 
     degrees: float = 10.0
     scale: float = 0.1
     shear: float = 0.1
     translate: float = 2.0
+    elastic: float = 0.0
+    knots: int = 5
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return warped images of the same shape (B, C, H, W); what comes in is black."""
-        import torch
         from torch.nn import functional
+
+        grid = functional.affine_grid(
+            self._matrices(images), list(images.shape), align_corners=False
+        )  # (B, H, W, 2): where each output pixel comes from
+        if self.elastic:
+            grid = grid + self._bends(images)
+        return functional.grid_sample(images, grid, align_corners=False)
+
+    def _matrices(self, images: Tensor) -> Tensor:
+        """Return affine maps in coordinates from -1 to 1, shape (B, 2, 3)."""
+        import torch
 
         count = len(images)
         height, width = images.shape[-2:]
@@ -65,13 +80,31 @@ class RandomAffine:
         angle = drawn(math.radians(self.degrees))
         wide, high, shear = 1 + drawn(self.scale), 1 + drawn(self.scale), drawn(self.shear)
         cosine, sine = angle.cos(), angle.sin()
-        # Where each output pixel comes from, in coordinates from -1 to 1: (B, 2, 3).
+        # These are longer where the image is: a rotation has to allow for that.
+        slant = height / width
         rows = [
-            [cosine * wide, (cosine * shear - sine) * high, drawn(2 * self.translate / width)],
-            [sine * wide, (sine * shear + cosine) * high, drawn(2 * self.translate / height)],
+            [
+                cosine * wide,
+                (cosine * shear - sine) * high * slant,
+                drawn(2 * self.translate / width),
+            ],
+            [
+                sine * wide / slant,
+                (sine * shear + cosine) * high,
+                drawn(2 * self.translate / height),
+            ],
         ]
-        matrices = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-        grid = functional.affine_grid(
-            matrices.to(images.device), list(images.shape), align_corners=False
+        return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).to(images.device)
+
+    def _bends(self, images: Tensor) -> Tensor:
+        """Return displacements in coordinates from -1 to 1, shape (B, H, W, 2)."""
+        import torch
+        from torch.nn import functional
+
+        height, width = images.shape[-2:]
+        amounts = torch.tensor([2 * self.elastic / width, 2 * self.elastic / height])
+        knots = torch.randn(len(images), 2, self.knots, self.knots) * amounts.view(1, 2, 1, 1)
+        bends = functional.interpolate(
+            knots, size=(height, width), mode="bicubic", align_corners=True
         )
-        return functional.grid_sample(images, grid, align_corners=False)
+        return bends.permute(0, 2, 3, 1).to(images.device)

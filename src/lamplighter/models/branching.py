@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from lamplighter.errors import ShapeError
+from lamplighter.models.sizes import shrink
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -177,11 +178,15 @@ class InceptionCNN(PooledCNN):
         num_classes: K, the number of classes.
         in_chans: channels of the images.
         img_size: any of at least 4 x 4; the maps are averaged at the end.
+
+    Raises:
+        ShapeError: the images are too small.
     """
 
     def __init__(
         self, num_classes: int = 10, in_chans: int = 1, img_size: tuple[int, int] = (28, 28)
     ) -> None:
+        shrink(img_size, (1, 2), (1, 2))
         features = nn.Sequential(
             *conv_norm_relu(in_chans, 16, 3),  # (N, 16, H, W)
             nn.MaxPool2d(2),  # (N, 16, H / 2, W / 2)

@@ -111,7 +111,7 @@ class Classifier:
 
         Raises:
             UnknownModelError: there is no network of that name.
-            ModelError: neither data nor preprocessing and class names are given.
+            ModelError: neither data nor both preprocessing and class names are given.
         """
         if data is not None:
             preprocessing = preprocessing or data.preprocessing
@@ -119,7 +119,7 @@ class Classifier:
         if preprocessing is None or class_names is None:
             raise ModelError(
                 "Classifier.new needs the data to be classified, or preprocessing= and "
-                "class_names=, received neither."
+                "class_names=; of these something is missing."
             )
         architecture = Architecture(name, arguments)
         network = build_network(architecture, preprocessing, len(class_names))

@@ -72,6 +72,22 @@ def models() -> dict[str, str]:
     return {name: entry.summary for name, entry in _MODELS.items()}
 
 
+def find(name: str) -> ModelEntry:
+    """Return the network of this name.
+
+    Raises:
+        UnknownModelError: there is none; the message suggests a near name.
+    """
+    entry = _MODELS.get(name)
+    if entry is None:
+        near = difflib.get_close_matches(name, _MODELS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UnknownModelError(
+            f"there is no network {name!r}; there are {', '.join(_MODELS)}.{hint}"
+        )
+    return entry
+
+
 def build(
     name: str,
     *,
@@ -94,13 +110,7 @@ def build(
         ModelError: its class does not take these arguments.
         ShapeError: the images are too small for it.
     """
-    entry = _MODELS.get(name)
-    if entry is None:
-        near = difflib.get_close_matches(name, _MODELS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownModelError(
-            f"there is no network {name!r}; there are {', '.join(_MODELS)}.{hint}"
-        )
+    entry = find(name)
     network_class = getattr(importlib.import_module(entry.module), entry.class_name)
     try:
         network: nn.Module = network_class(num_classes, in_chans, img_size, **arguments)

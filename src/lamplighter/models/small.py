@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from lamplighter.errors import ShapeError
 from lamplighter.models.branching import Branches
+from lamplighter.models.sizes import shrink
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -154,25 +154,3 @@ class BranchCNN(SmallCNN):
         self.num_features = 128
         self.hidden = nn.Sequential(nn.Linear(16 * height * width, 128), nn.ReLU())
         self.reset_classifier(num_classes)
-
-
-def shrink(img_size: tuple[int, int], *stages: tuple[int, int]) -> tuple[int, int]:
-    """Return the height and width left by stages of an unpadded convolution and a pooling.
-
-    Args:
-        img_size: height and width before the first stage.
-        stages: (kernel size, pool size) of each stage.
-
-    Raises:
-        ShapeError: nothing is left.
-    """
-    height, width = img_size
-    for kernel, pool in stages:
-        height, width = (height - kernel + 1) // pool, (width - kernel + 1) // pool
-        if height < 1 or width < 1:
-            raise ShapeError(
-                f"images of {img_size[0]} x {img_size[1]} are too small for this network: nothing "
-                f"is left after a {kernel}x{kernel} convolution and {pool}x{pool} pooling; "
-                "use larger images."
-            )
-    return height, width
