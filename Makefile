@@ -7,8 +7,8 @@ STAMP := .venv/.installed
 
 demo: $(STAMP)
 	@$(BIN)/lamplighter train mnist --out digits.lamp --force
-	@$(BIN)/lamplighter predict digits.lamp examples/digits/digit-3.png
-	@echo "Next: $(BIN)/lamplighter predict digits.lamp examples/digits/*.png --show-input seen"
+	@$(BIN)/lamplighter predict digits.lamp examples/digits/digit-3.jpg
+	@echo "Next: $(BIN)/lamplighter predict digits.lamp examples/digits/* --show-input seen"
 	@echo "      $(BIN)/lamplighter evaluate digits.lamp mnist"
 
 test: $(STAMP)
@@ -43,3 +43,10 @@ $(STAMP): requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv
+
+# Every figure in benchmarks/RESULTS.md; about an hour on two cores, with nothing else running.
+benchmarks: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe; do \
+	  $(BIN)/python benchmarks/$$script.py || exit 1; \
+	done
