@@ -8,6 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Now, since the package of the same name would take its place when one of its modules is imported.
+from lamplighter.models.registry import models as models
+
 if TYPE_CHECKING:
     from lamplighter import errors as errors
     from lamplighter.data.image_data import ImageData as ImageData
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from lamplighter.inference.predictor import Predictions as Predictions
     from lamplighter.inference.predictor import predict as predict
     from lamplighter.models.classifier import Classifier as Classifier
-    from lamplighter.models.registry import models as models
     from lamplighter.saving.bundle import load as load
     from lamplighter.saving.bundle import save as save
     from lamplighter.saving.export import export as export
@@ -64,7 +66,6 @@ _HOMES = {
     "load": "lamplighter.saving.bundle",
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
-    "models": "lamplighter.models.registry",
     "open_image": "lamplighter.data.images",
     "plot_confusion": "lamplighter.evaluation.plots",
     "plot_history": "lamplighter.training.history",
@@ -75,7 +76,7 @@ _HOMES = {
 }
 _MODULES = {"callbacks": "lamplighter.training.callbacks", "errors": "lamplighter.errors"}
 
-__all__ = ["__version__", *sorted([*_HOMES, *_MODULES])]
+__all__ = ["__version__", *sorted([*_HOMES, *_MODULES, "models"])]
 
 
 def __getattr__(name: str) -> Any:

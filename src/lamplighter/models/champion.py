@@ -14,7 +14,7 @@ class ChampionCNN(SmallCNN):
     Args:
         num_classes: K, the number of classes.
         in_chans: channels of the images.
-        img_size: height and width of the images; at least 20 x 20.
+        img_size: height and width of the images; at least 16 x 16.
         widths: maps of the three stages.
         dropout: share of the features dropped in training.
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import pickle
 import signal
-import tempfile
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.tuner.tuning import Tuner
 
 from lamplighter.data.batches import Batches
-from lamplighter.errors import ResumeError
+from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.training.lightning_module import TrialModule
 from lamplighter.training.loaders import EpochBatches, Source
-from lamplighter.training.progress import epoch_lines, progress_bar
+from lamplighter.training.memory import keep_freed_memory
+from lamplighter.training.progress import progress, progress_bar
+from lamplighter.training.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,13 +56,16 @@ def fit(
         verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
         checkpoint: a checkpoint of Lightning's to continue from.
     """
-    module = TrialModule(plan)
+    bars, lines = progress(verbose)
+    module = TrialModule(replace(plan, callbacks=[*plan.callbacks, *lines]))
+    arguments = dict(arguments)
     callbacks = [extra for extra in extras if isinstance(extra, pl.Callback)]
+    callbacks += arguments.pop("callbacks", None) or []
     loggers = [extra for extra in extras if isinstance(extra, Logger)]
-    callbacks += progress_bar() if verbose == 2 else epoch_lines() if verbose == 1 else []
+    callbacks += bars
     with quietly():
-        trainer = pl.Trainer(
-            **{
+        trainer = _trainer(
+            {
                 **_DEFAULTS,
                 "max_epochs": plan.view.epochs,
                 "callbacks": callbacks,
@@ -74,28 +81,37 @@ def fit(
             _loader(source, trainer, seed) if source is not None else None
             for source in (train, validation)
         ]
+        if trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         module.train()
         with interruptible():
             try:
                 trainer.fit(module, loaders[0], loaders[1], ckpt_path=checkpoint, weights_only=True)
-            except (pickle.UnpicklingError, KeyError, RuntimeError, EOFError, OSError) as error:
+            except _UNREADABLE as error:
                 if checkpoint is None or module.started:
                     raise
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise ResumeError(
-                    f"{checkpoint} cannot be continued from: {str(error).splitlines()[0]} "
+                    f"{checkpoint} cannot be continued from: {reason.rstrip('.:')}. "
                     "Remove it to begin anew."
                 ) from error
+        if checkpoint is not None and not module.started:
+            # All epochs were done already, so that Lightning left the weights in training.
+            module.load_state_dict(module.finished_weights)
 
 
 def evaluate(
     plan: Plan, source: Source, *, arguments: Mapping[str, Any], verbose: int
 ) -> dict[str, Any]:
-    """Return the metrics of a trial over one pass of `source`, by name without a prefix."""
-    module = TrialModule(plan)
+    """Return the metrics of a trial over one pass of `source`, by name without a prefix.
+
+    Callbacks watch training alone: else a picture of the validation would become one of the test.
+    """
+    module = TrialModule(replace(plan, callbacks=[], view=replace(plan.view)))
     with quietly():
         trainer = _passing_trainer(arguments, verbose)
         with interruptible():
-            trainer.validate(module, _loader(source, trainer, None), verbose=False)
+            trainer.validate(module, _loader(_in_order(source), trainer, None), verbose=False)
     return {name.removeprefix("val_"): value for name, value in module.rows.items()}
 
 
@@ -107,7 +123,7 @@ def predict(
     with quietly():
         trainer = _passing_trainer(arguments, verbose)
         with interruptible():
-            batches = trainer.predict(module, _loader(source, trainer, None))
+            batches = trainer.predict(module, _loader(_in_order(source), trainer, None))
     return cast("list[Tensor]", batches)
 
 
@@ -118,22 +134,26 @@ def search_learning_rate(
     arguments: Mapping[str, Any],
     rates: tuple[float, float],
     steps: int,
-) -> Any:
-    """Return what Lightning's learning-rate finder found; None where it found nothing."""
-    module = TrialModule(plan)
-    with quietly(), tempfile.TemporaryDirectory() as folder:
-        bare = {**_DEFAULTS, "logger": False, "enable_progress_bar": False, "max_epochs": -1}
-        trainer = pl.Trainer(**{**bare, **arguments, "default_root_dir": folder})
+    seed: int | None,
+) -> list[tuple[float, float]]:
+    """Return the learning rates that were tried, rising, and the smoothed loss at each.
+
+    Args:
+        plan: what is trained; its view, history and callbacks belong to the search.
+        source: training batches.
+        arguments: of Lightning's Trainer.
+        rates: the first and the last one.
+        steps: how many.
+        seed: of all random numbers; None leaves them alone.
+    """
+    module = Search(plan, rates, steps)
+    bare = {"logger": False, "enable_progress_bar": False, "max_epochs": -1, "max_steps": steps}
+    with quietly():
+        trainer = _trainer({**_DEFAULTS, **arguments, **bare})
         module.train()
         with interruptible():
-            return Tuner(trainer).lr_find(
-                module,
-                train_dataloaders=_loader(source, trainer, None),
-                min_lr=rates[0],
-                max_lr=rates[1],
-                num_training=steps,
-                update_attr=False,
-            )
+            trainer.fit(module, _loader(source, trainer, seed))
+    return module.tried
 
 
 _DEFAULTS = {
@@ -146,8 +166,8 @@ _DEFAULTS = {
 
 def _passing_trainer(arguments: Mapping[str, Any], verbose: int) -> pl.Trainer:
     bars = progress_bar() if verbose == 2 else []
-    return pl.Trainer(
-        **{
+    return _trainer(
+        {
             **_DEFAULTS,
             "logger": False,
             "callbacks": bars,
@@ -156,6 +176,14 @@ def _passing_trainer(arguments: Mapping[str, Any], verbose: int) -> pl.Trainer:
         }
     )
 
+
+# Warnings that no user can or need act upon: torch's on how Lightning uses it, and Lightning's
+# where a trial that is resumed writes no checkpoints itself.
+_NOISE = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "Detected pickle protocol",
+    r"Be aware that when using `ckpt_path`[^\[]*\[\"Checkpoint{[^\"]*\"\]",
+)
 
 # What of a Trainer's arguments matters to a pass without training.
 _PASSING = {
@@ -167,6 +195,39 @@ _PASSING = {
     "plugins",
     "use_distributed_sampler",
 }
+
+
+# What reading a damaged or foreign checkpoint, or taking its state, may raise.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+)
+
+
+def _trainer(arguments: Mapping[str, Any]) -> pl.Trainer:
+    try:
+        return pl.Trainer(**arguments)
+    except MisconfigurationException as error:
+        reason = " ".join(str(error).split())
+        raise TrainingError(
+            f"Lightning cannot train in this way: {reason} Change what the trial was given in "
+            "to(...) or with_trainer(...)."
+        ) from error
+
+
+def _in_order(source: Source) -> Source:
+    """Return images in their own order and as they are, where these are training batches."""
+    if not isinstance(source.batches, Batches):
+        return source
+    batches = copy.copy(source.batches)
+    batches.shuffle, batches.augmentation = False, None
+    return Source(batches, source.steps)
 
 
 def _any(callbacks: Sequence[pl.Callback], kind: type) -> bool:
@@ -189,6 +250,7 @@ def count_finished(trainer: pl.Trainer, epochs: int, steps: int) -> None:
         counts.ready = counts.started = counts.processed = counts.completed = epochs
     optimization = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
     optimization.step.total.completed = steps
+    trainer.fit_loop.epoch_loop._batches_that_stepped = steps  # where loggers go on
 
 
 @contextlib.contextmanager
@@ -201,7 +263,10 @@ def quietly() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            # What Lightning guesses that might be done better, such as more worker processes.
+            warnings.simplefilter("ignore", PossibleUserWarning)
+            for message in _NOISE:
+                warnings.filterwarnings("ignore", message)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from PIL import Image
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+from lamplighter.training.loaders import same_random_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from torch import Tensor
 
     from lamplighter.data.batches import Batches
+
+# Items may be costly to make: 16 of them tell one data set from another.
+_ITEMS = 16
 
 
 def overlap(train: Batches, other: Batches) -> int:
@@ -31,22 +44,72 @@ def _hashes(images: Tensor) -> Tensor:
     return torch.cat([(piece.long() * factors).sum(dim=1) for piece in torch.split(pixels, 4096)])
 
 
-def fingerprint(batches: Iterable[Any] | None) -> str | None:
-    """Return a hash of a few items of a DataLoader's data set, or of a sequence of batches."""
-    items: Any = batches.dataset if isinstance(batches, DataLoader) else batches
-    if items is None or not hasattr(items, "__getitem__") or not hasattr(items, "__len__"):
+def same_data(train: Any, other: Any) -> bool:
+    """Return whether two DataLoaders, or two lists of batches, share their data.
+
+    Of one data set the indices are compared, of two data sets a few items. Where it cannot be
+    told, as for streams and samplers of one's own, the answer is no.
+    """
+    first, second = _items(train), _items(other)
+    if first is None or second is None:
+        return False
+    (items, indices), (others, other_indices) = first, second
+    if items is others:
+        return not set(indices).isdisjoint(other_indices)
+    ours, theirs = fingerprint(items, indices), fingerprint(others, other_indices)
+    return ours is not None and ours == theirs
+
+
+def sampler_of(loader: DataLoader[Any]) -> Any:
+    """Return what chooses the items of a DataLoader; None where it has a way of its own."""
+    if loader.batch_sampler is None:
+        return loader.sampler
+    return getattr(loader.batch_sampler, "sampler", None)
+
+
+def _items(batches: Any) -> tuple[Any, Sequence[int]] | None:
+    """Return what is indexed and the indices in use; None where that cannot be told."""
+    if not isinstance(batches, DataLoader):
+        is_list = isinstance(batches, Sequence) and len(batches) > 0
+        return (batches, range(len(batches))) if is_list else None
+    items: Any = batches.dataset
+    sampler = sampler_of(batches)
+    indices: Sequence[int]
+    if isinstance(sampler, SubsetRandomSampler):
+        indices = list(sampler.indices)
+    elif isinstance(sampler, (SequentialSampler, RandomSampler, WeightedRandomSampler)):
+        indices = range(len(items))
+    else:
         return None
-    count = len(items)
+    while isinstance(items, Subset):
+        indices, items = [items.indices[index] for index in indices], items.dataset
+    return (items, indices) if len(indices) else None
+
+
+def fingerprint(items: Any, indices: Sequence[int]) -> str | None:
+    """Return a hash of a few of the items at `indices`, and of how many these are.
+
+    None where items are random, and tell nothing of the data behind them.
+    """
+    count = len(indices)
     digest = hashlib.sha256(str(count).encode())
-    # Items may be costly to make: 16 of them tell one data set from another.
-    for index in sorted({round(i * (count - 1) / 15) for i in range(16)}) if count else []:
-        digest.update(_content(items[index]))
+    places = sorted({round(i * (count - 1) / (_ITEMS - 1)) for i in range(_ITEMS)})
+    with same_random_numbers():
+        contents = [_content(items[indices[place]]) for place in [*places, places[-1]]]
+    if contents[-1] != contents[-2]:
+        return None
+    for content in contents:
+        digest.update(content)
     return digest.hexdigest()
 
 
 def _content(item: Any) -> bytes:
     if isinstance(item, torch.Tensor):
         return item.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes()
+    if isinstance(item, (np.ndarray, Image.Image)):
+        return np.asarray(item).tobytes()
+    if isinstance(item, dict):
+        return b"".join(_content(part) for pair in item.items() for part in pair)
     if isinstance(item, (tuple, list)):
         return b"".join(_content(part) for part in item)
     return repr(item).encode()

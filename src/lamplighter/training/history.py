@@ -1,4 +1,4 @@
-"""The history of a trial as curves."""
+"""The history of a trial as lines of text and as curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,36 @@ from typing import TYPE_CHECKING, Any
 from lamplighter.evaluation.plots import new_figure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_COUNTS = ("train_steps", "validation_steps")
+_COLUMNS = 3
+# Blue and orange, told apart by colour-blind eyes too.
+_TRAINING, _VALIDATION = "#0072b2", "#d55e00"
+
+
+def values_line(values: Mapping[str, Any]) -> str:
+    """Return the numbers among `values` with their names: "loss 0.1234, acc 0.9876"."""
+    return ", ".join(f"{name} {_rounded(value)}" for name, value in values.items() if _is(value))
+
+
+def epoch_line(epoch: int, epochs: int, metrics: Mapping[str, Any]) -> str:
+    """Return one line on an epoch.
+
+    Args:
+        epoch: its number, counted from 0.
+        epochs: how many there will be.
+        metrics: its entry in the history.
+    """
+    shown = {
+        name: value
+        for name, value in metrics.items()
+        if name not in _COUNTS and not name.startswith("running_")
+    }
+    return f"epoch {epoch + 1}/{epochs}: {values_line(shown)}".rstrip(": ")
 
 
 def plot_history(history: list[dict[str, Any]]) -> Figure:
@@ -17,26 +46,50 @@ def plot_history(history: list[dict[str, Any]]) -> Figure:
     Args:
         history: one dictionary for each epoch, as `Trial.history`.
     """
+    names = _names(history)
+    columns = 2 if len(names) == 4 else min(max(len(names), 1), _COLUMNS)
+    rows = math.ceil(len(names) / columns) or 1
+    figure = new_figure(4.2 * columns, 3.2 * rows)
+    for position, name in enumerate(names, start=1):
+        _draw(figure.add_subplot(rows, columns, position), history, name)
+    return figure
+
+
+def _names(history: list[dict[str, Any]]) -> list[str]:
+    """Return the metrics of all epochs, without a prefix, in the order of their appearance."""
+    found: dict[str, None] = {}
+    for entry in history:
+        for key, value in entry.items():
+            if key not in _COUNTS and not key.startswith(("running_", "test_", "train_")):
+                found |= {key.removeprefix("val_"): None} if _is(value) else {}
+    return list(found)
+
+
+def _draw(axes: Axes, history: list[dict[str, Any]], name: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    skipped = ("running_", "val_", "test_", "train_", "validation_steps")
-    names = [
-        name
-        for name, value in (history[0] if history else {}).items()
-        if not name.startswith(skipped) and isinstance(value, (int, float))
-    ]
-    figure = new_figure(4.2 * max(len(names), 1), 3.2)
     epochs = range(1, len(history) + 1)
-    for position, name in enumerate(names, start=1):
-        axes = figure.add_subplot(1, len(names), position)
-        for key, label, style in ((name, "training", "o-"), (f"val_{name}", "validation", "s--")):
-            if key in history[0]:
-                axes.plot(
-                    epochs, [entry.get(key, math.nan) for entry in history], style, label=label
-                )
-        axes.set_title(name)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(visible=True, alpha=0.3)
-        axes.legend()
-    return figure
+    for key, label, style, colour in (
+        (name, "training", "o-", _TRAINING),
+        (f"val_{name}", "validation", "s--", _VALIDATION),
+    ):
+        if any(key in entry for entry in history):
+            values = [entry.get(key, math.nan) for entry in history]
+            axes.plot(epochs, values, style, color=colour, label=label, markersize=4)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlim(0.5, len(history) + 0.5)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
+def _is(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _rounded(value: float) -> str:
+    """Return four places, or three figures of what four places do not fit."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"

@@ -8,17 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from torch import nn
 
-from lamplighter.errors import NonFiniteLossError, TrainingError
+from lamplighter.data.batches import epoch_seed
+from lamplighter.errors import ResumeError
 from lamplighter.training.callbacks.base import (
     HOOKS,
     BatchTransform,
     Callback,
+    CriterionTransform,
     SchedulerCallback,
     overriding,
 )
-from lamplighter.training.metrics import MeanMetric, Metric, make_metrics
+from lamplighter.training.distributed import weighted
+from lamplighter.training.explaining import (
+    check_outputs,
+    labels_explained,
+    non_finite,
+    shapes_explained,
+    unpack,
+)
+from lamplighter.training.loaders import seed_all
+from lamplighter.training.metrics import MeanMetric, gather, make_metrics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,12 +49,14 @@ class Plan:
         metrics: what is measured, as the trial was given it.
         callbacks: Lamplighter's callbacks and users'.
         lint: what looks for mistakes.
+        seed: of all random numbers; None leaves them alone.
     """
 
     view: TrialView
     metrics: list[Any]
     callbacks: list[Callback]
     lint: Lint
+    seed: int | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Plan:
         # Weight averaging copies the module for its weights; the trial is still this one.
@@ -67,6 +79,15 @@ class TrialModule(pl.LightningModule):
         self.transforms = [c for c in plan.callbacks if isinstance(c, BatchTransform)]
         self.rows: dict[str, Any] = {}
         self.started = False
+        self.finished_weights: dict[str, Any] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook it is in some forty times a step, and torch would ask each time
+        # whether the name is a parameter: a tenth of a millisecond.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def setup(self, stage: str) -> None:
         """Choose what runs in this process, now that it is known which one it is."""
@@ -99,26 +120,34 @@ class TrialModule(pl.LightningModule):
         view = self.view
         view.batch, view.images, view.targets = batch_idx, images, targets
         self._run("on_batch_start")
-        if batch_idx == 0:
-            self._look_before(images, targets)
-        logits = self.network(images)
+        with shapes_explained(images, view.classifier):
+            if batch_idx == 0:
+                epoch, batches = self.current_epoch, self.trainer.num_training_batches
+                self.plan.lint.before_step(self.network, images, epoch=epoch, batches=batches)
+            logits: Tensor = self.network(images)
         if self._looking:
-            self._look_at(batch_idx, logits, targets)
-        loss: Tensor = self.criterion(logits, targets)
+            if view.classifier is not None:
+                check_outputs(logits, view.classifier)
+            self.plan.lint.first_batches(batch_idx, self.criterion, logits, targets)
+        with labels_explained(self.plan.lint, self.criterion, logits, targets):
+            loss: Tensor = self._training_loss(logits, targets)
         view.logits, view.loss = logits.detach(), loss.detach()
         for metric in self._metrics:
             metric.update(view.logits, targets, view.loss)
         self._losses.append(view.loss)
         self._check_loss()
-        return loss
+        return weighted(loss, len(targets)) if self.trainer.world_size > 1 else loss
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a batch of validation or test data."""
         images, targets = unpack(batch)
         if batch_idx == 0:
             self.plan.lint.in_evaluation(self.network)
-        logits = self.network(images)
-        loss = self.criterion(logits, targets) if self.criterion is not None else None
+        with shapes_explained(images, self.view.classifier):
+            logits = self.network(images)
+        with labels_explained(self.plan.lint, self.criterion, logits, targets):
+            loss = self.criterion(logits, targets) if self.criterion is not None else None
+        self._held_out_batches += 1
         for metric in self._held_out_metrics:
             metric.update(logits, targets, loss)
         if self._hooks["on_validation_batch_end"]:
@@ -130,13 +159,20 @@ class TrialModule(pl.LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the logits (B, K) of a batch of images, with or without targets."""
         images = batch[0] if isinstance(batch, (list, tuple)) else batch
-        logits: Tensor = self.network(images)
+        with shapes_explained(images, self.view.classifier):
+            logits: Tensor = self.network(images)
         return logits.cpu()
 
     def on_train_start(self) -> None:
         """Tell the callbacks that a run begins."""
         self.started = True
         self._metrics = make_metrics(self.plan.metrics, self.view.optimizer)
+        criterion = self.criterion
+        for callback in self.plan.callbacks:
+            if isinstance(callback, CriterionTransform):
+                criterion = callback.training_criterion(criterion)
+        # Not the loss itself: a module of torch would count as a part of this one.
+        self._training_loss = criterion.__call__
         batches = self.trainer.num_training_batches
         self.view.batches = None if math.isinf(batches) else int(batches)
         self.view.epoch = self.current_epoch
@@ -148,25 +184,33 @@ class TrialModule(pl.LightningModule):
         self.view.metrics = {}
         self.rows = {}
         self._losses: list[Tensor] = []
+        self._held_out_batches = 0
         self._looking = self.current_epoch == 0
         for metric in self._metrics:
             metric.reset()
         self._run("on_epoch_start")
+        if self.plan.seed is not None:
+            # After the callbacks, which may have drawn random numbers.
+            seed_all(epoch_seed(self.plan.seed, self.current_epoch))
 
     def on_after_backward(self) -> None:
         """Look at the gradients, and let callbacks change them."""
         if self._looking:
-            self.plan.lint.gradients(self.view.batch, self.network)
+            batches = self.trainer.num_training_batches
+            self.plan.lint.gradients(self.view.batch, self.network, batches=batches)
             self._looking = self.view.batch < 2
         self._run("on_backward")
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Tell the callbacks that the weights have changed."""
         self.view.step = self.global_step
+        if self._hooks["on_batch_end"]:
+            self.view.metrics = {f"running_{k}": value for k, value in self.running().items()}
         self._run("on_batch_end")
 
     def on_validation_epoch_start(self) -> None:
         """Begin the measurements on held-out data."""
+        self._held_out_batches = 0
         self._held_out_metrics = make_metrics(self.plan.metrics, self.view.optimizer)
         self._run("on_validation_start")
 
@@ -175,18 +219,20 @@ class TrialModule(pl.LightningModule):
         values = gather(self._held_out_metrics, training=False)
         self.rows |= {f"val_{name}": value for name, value in values.items()}
         self.view.metrics = dict(self.rows)
+        if self.trainer.state.fn == "fit":
+            # For callbacks of Lightning that look now; loggers get the whole epoch at its end.
+            self.log_dict(scalars(self.rows), logger=False)
         self._run("on_validation_end")
 
     def on_train_epoch_end(self) -> None:
         """Complete the epoch's entry of the history and hand it to callbacks and loggers."""
         self._check_loss(last=True)
         row = gather(self._metrics, training=True) | self.rows
-        row["train_steps"] = self.view.batch + 1
-        row["validation_steps"] = sum(self.trainer.num_val_batches) if self.rows else None
+        row["train_steps"] = len(self._losses)
+        row["validation_steps"] = self._held_out_batches or None
         self.view.history.append(row)
         self.view.metrics = row
-        scalars = {name: float(v) for name, v in row.items() if isinstance(v, (int, float))}
-        self.log_dict(scalars)
+        self.log_dict(scalars(row))
         self._run("on_epoch_end")
         stop = self.trainer.strategy.reduce_boolean_decision(self.view.stopping, all=False)
         self.trainer.should_stop = self.trainer.should_stop or stop
@@ -203,8 +249,19 @@ class TrialModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back history and random state."""
+        """Take back history and random state.
+
+        Raises:
+            ResumeError: the checkpoint is not a trial's.
+        """
+        if "lamplighter" not in checkpoint:
+            raise ResumeError(
+                "the checkpoint was not written by a trial; give one that the Checkpoint callback "
+                "wrote, or begin anew without it."
+            )
         kept = checkpoint["lamplighter"]
+        # With a moving average these are not the weights in training but those to answer with.
+        self.finished_weights = checkpoint["state_dict"]
         self.view.history[:] = kept["history"]
         torch.set_rng_state(kept["random_state"])
 
@@ -217,20 +274,13 @@ class TrialModule(pl.LightningModule):
         for callback in self._hooks[hook]:
             getattr(callback, hook)(self.view)
 
-    def _remaining_steps(self) -> int:
-        total = int(self.trainer.estimated_stepping_batches)
+    def _remaining_steps(self) -> int | None:
+        estimate = self.trainer.estimated_stepping_batches
+        if not math.isfinite(estimate) or estimate < 0:
+            return None
+        total = int(estimate)
         epochs = self.trainer.max_epochs or 1
         return total * (epochs - self.current_epoch) // epochs
-
-    def _look_before(self, images: Tensor, targets: Tensor) -> None:
-        self.plan.lint.before_step(
-            self.network, self.criterion, images, targets, epoch=self.current_epoch
-        )
-
-    def _look_at(self, batch_idx: int, logits: Tensor, targets: Tensor) -> None:
-        if isinstance(self.criterion, (nn.CrossEntropyLoss, nn.NLLLoss)):
-            self.plan.lint.check_labels(targets, logits.shape[1])
-            self.plan.lint.first_batches(batch_idx, self.criterion, logits, targets)
 
     def _check_loss(self, *, last: bool = False) -> None:
         """Stop when a loss is not a number; look whether it explodes."""
@@ -243,36 +293,9 @@ class TrialModule(pl.LightningModule):
             self.plan.lint.loss(losses, self.global_step, self.view.learning_rate)
 
     def _stop_at_non_finite(self) -> None:
-        finite = [math.isfinite(loss.item()) for loss in self._losses]
-        batch = finite.index(False)
-        step = self.global_step - (len(finite) - 1 - batch) + 1
-        if self.view.images is not None and not bool(torch.isfinite(self.view.images).all()):
-            cause = "the images of this batch hold NaN or infinite values; mend the data"
-        else:
-            cause = f"try a learning rate below {self.view.learning_rate:g}, or gradient clipping"
-        raise NonFiniteLossError(
-            f"the loss became {self._losses[batch].item()} at step {step} "
-            f"(epoch {self.current_epoch + 1}, batch {batch + 1}): {cause}."
-        )
+        raise non_finite(self._losses, self.view, self.global_step + 1)
 
 
-def gather(metrics: list[Metric], *, training: bool) -> dict[str, Any]:
-    """Return the values of all metrics by name."""
-    values: dict[str, Any] = {}
-    for metric in metrics:
-        values |= metric.compute(training=training)
-    return values
-
-
-def unpack(batch: Any) -> tuple[Tensor, Tensor]:
-    """Return images and targets of a batch.
-
-    Raises:
-        TrainingError: the batch is not a pair.
-    """
-    if isinstance(batch, (list, tuple)) and len(batch) == 2:
-        return batch[0], batch[1]
-    raise TrainingError(
-        f"a batch must be a pair of inputs and targets, received {type(batch).__name__}"
-        f"{f' of {len(batch)}' if isinstance(batch, (list, tuple)) else ''}."
-    )
+def scalars(values: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers among `values`, which are all that Lightning can log."""
+    return {name: float(v) for name, v in values.items() if isinstance(v, (int, float))}

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, SequentialSampler
 
 from lamplighter.data.batches import Batches
 from lamplighter.errors import TrainingError
 from lamplighter.inference.runtime import evaluating
-from lamplighter.training.fingerprints import fingerprint, overlap
+from lamplighter.training.distributed import is_first
+from lamplighter.training.fingerprints import overlap, same_data, sampler_of
+from lamplighter.training.loaders import same_random_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,7 +91,8 @@ class Lint:
             return
         finding = Finding(name, message)
         self.findings.append(finding)
-        _LOGGER.warning("%s", finding)
+        if is_first():
+            _LOGGER.warning("%s", finding)
 
     def before_training(
         self, train: Any, others: Mapping[str, Any], network: nn.Module, optimizer: Any
@@ -99,14 +103,15 @@ class Lint:
         self._order(train)
         self._unknown_to_optimizer(network, optimizer)
 
-    def before_step(
-        self, network: nn.Module, criterion: Any, images: Tensor, targets: Tensor, *, epoch: int
-    ) -> None:
-        """Look at the first batch of an epoch before it is learned from."""
+    def before_step(self, network: nn.Module, images: Any, *, epoch: int, batches: float) -> None:
+        """Look at the first of an epoch's batches before it is learned from."""
         self._mode_in_training(network)
-        if epoch == 0:
+        if not isinstance(images, torch.Tensor):
+            return
+        first = self._first_batch.get(epoch - 1, images[:0])
+        if epoch == 0 and "dropout-in-eval" not in self.silence:
             self._chance_in_evaluation(network, images[:_EXAMPLES])
-        elif epoch == 1 and torch.equal(self._first_batch.get(0, images[:0]), images[:_EXAMPLES]):
+        elif epoch == 1 and batches > 1 and torch.equal(first, images[:_EXAMPLES]):
             self.say(
                 "unshuffled",
                 "the first training batch of the second epoch is that of the first: shuffle the "
@@ -115,7 +120,14 @@ class Lint:
         self._first_batch = {epoch: images[:_EXAMPLES].clone()}
 
     def first_batches(self, batch: int, criterion: Any, logits: Tensor, targets: Tensor) -> None:
-        """Look at outputs and targets of the first batches of the first epoch."""
+        """Look at outputs and targets of the first batches of the first epoch.
+
+        Raises:
+            TrainingError: a label has no output.
+        """
+        if not (is_cross_entropy(criterion) or isinstance(criterion, nn.NLLLoss)):
+            return
+        self.check_labels(criterion, targets, logits.shape[1])
         if batch < _FIRST_BATCHES and len(targets) >= 8 and bool((targets == targets[0]).all()):
             self._one_class += 1
             if self._one_class == _FIRST_BATCHES:
@@ -126,13 +138,16 @@ class Lint:
                 )
         self._softmax(criterion, logits.detach())
 
-    def check_labels(self, targets: Tensor, num_classes: int) -> None:
-        """Look for class indices that have no logit.
+    def check_labels(self, criterion: Any, targets: Tensor, num_classes: int) -> None:
+        """Look for class indices that have no logit, and that the criterion does not ignore.
 
         Raises:
             TrainingError: there are some, so that training cannot start.
         """
-        if targets.ndim != 1 or targets.is_floating_point() or not len(targets):
+        if targets.ndim != 1 or targets.is_floating_point():
+            return
+        targets = targets[targets != getattr(criterion, "ignore_index", -100)]
+        if not len(targets):
             return
         low, high = int(targets.min()), int(targets.max())
         if low < 0 or high >= num_classes:
@@ -144,17 +159,18 @@ class Lint:
             self.say("labels", message)
             raise TrainingError(message)
 
-    def gradients(self, batch: int, network: nn.Module) -> None:
-        """Look at the gradients of the first batches, after the backward pass."""
+    def gradients(self, batch: int, network: nn.Module, *, batches: float) -> None:
+        """Look at the gradients of the first of an epoch's batches, after the backward pass."""
         trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
         self._moved |= {
             name for name, p in trainable.items() if p.grad is not None and bool(p.grad.any())
         }
         still = [name for name in trainable if name not in self._moved]
-        if batch == _FIRST_BATCHES - 1 and still:
+        looked_at = int(min(_FIRST_BATCHES, batches))
+        if batch == looked_at - 1 and still:
             self.say(
                 "no-gradient",
-                f"{_names(still)} got no gradient in the first {_FIRST_BATCHES} batches: they are "
+                f"{_names(still)} got no gradient in the first {looked_at} batches: they are "
                 "not used in forward(), were detached, or every unit behind them is dead.",
             )
 
@@ -191,18 +207,18 @@ class Lint:
                     f"{shared:,} of the {len(other.labels):,} {name} images are training images "
                     "too: scores on them say nothing of new images; split the data anew.",
                 )
-        elif fingerprint(train) is not None and fingerprint(train) == fingerprint(other):
+        elif same_data(train, other):
             self.say(
                 "same-data",
-                f"the {name} data is the training data: scores on it say nothing of new images; "
-                f"give the {name} generator data of its own.",
+                f"the {name} data is, or overlaps, the training data: scores on it say nothing of "
+                f"new images; give the {name} generator data of its own.",
             )
 
     def _order(self, train: Any) -> None:
         unshuffled = (isinstance(train, Batches) and not train.shuffle) or (
-            isinstance(train, DataLoader) and isinstance(train.sampler, SequentialSampler)
+            isinstance(train, DataLoader) and isinstance(sampler_of(train), SequentialSampler)
         )
-        if unshuffled:
+        if unshuffled and len(train) > 1:
             self.say(
                 "unshuffled",
                 "the training batches come in the same order in every epoch: use shuffle=True.",
@@ -221,7 +237,7 @@ class Lint:
             )
 
     def _softmax(self, criterion: Any, logits: Tensor) -> None:
-        if not isinstance(criterion, nn.CrossEntropyLoss) or logits.ndim != 2:
+        if not is_cross_entropy(criterion) or logits.ndim != 2:
             return
         if bool((logits >= 0).all()) and torch.allclose(
             logits.float().sum(dim=1), torch.ones(len(logits), device=logits.device), atol=1e-3
@@ -241,7 +257,8 @@ class Lint:
             )
 
     def _chance_in_evaluation(self, network: nn.Module, images: Tensor) -> None:
-        with evaluating(network), torch.no_grad(), torch.random.fork_rng():
+        devices = [images.device] if images.is_cuda else []
+        with evaluating(network), torch.no_grad(), same_random_numbers(*devices):
             first, second = network(images), network(images)
         if isinstance(first, torch.Tensor) and not torch.equal(first, second):
             self.say(
@@ -249,6 +266,11 @@ class Lint:
                 "in evaluation mode the network gives two answers to the same images: use "
                 "nn.Dropout, or F.dropout(x, p, training=self.training).",
             )
+
+
+def is_cross_entropy(criterion: Any) -> bool:
+    """Return whether a criterion takes logits and class indices, and applies the softmax itself."""
+    return isinstance(criterion, nn.CrossEntropyLoss) or criterion is functional.cross_entropy
 
 
 def _names(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from lamplighter.errors import TrainingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import torch
     from torch import Tensor
 
 
@@ -28,6 +30,24 @@ class DataKey(StrEnum):
 TRAIN_DATA = DataKey.TRAIN
 VALIDATION_DATA = DataKey.VALIDATION
 TEST_DATA = DataKey.TEST
+
+_EMPTY = (
+    "the data gave no batches: it is empty, or a generator that can be gone through only once; "
+    "give a list, a DataLoader or another iterable that begins anew."
+)
+
+
+def data_key(key: DataKey | str) -> DataKey:
+    """Return `key` as one of the three keys.
+
+    Raises:
+        TrainingError: it is none of them.
+    """
+    try:
+        return DataKey(key)
+    except ValueError:
+        names = ", ".join(f"{member.name}_DATA ({member.value!r})" for member in DataKey)
+        raise TrainingError(f"data_key must be one of {names}, received {key!r}.") from None
 
 
 @dataclass
@@ -48,7 +68,10 @@ class Source:
         if self.steps is not None:
             return self.steps
         batches: Any = self.batches
-        return len(batches) if hasattr(batches, "__len__") else None
+        try:
+            return len(batches)
+        except (TypeError, NotImplementedError):  # a DataLoader over a stream has a len that raises
+            return None
 
 
 class EpochBatches:
@@ -73,16 +96,20 @@ class EpochBatches:
             raise TrainingError("there is no data; give some, with with_generators(...) or so.")
         if source.steps is not None and source.steps < 1:
             raise TrainingError(f"an epoch needs at least 1 step, received {source.steps}.")
+        if source.length == 0:
+            raise TrainingError(_EMPTY)
         self.batches = source.batches
         self.steps = source.steps
-        self._length = source.length
+        self._source = source
         self._epoch = epoch
         self._seed = seed
 
     def __len__(self) -> int:
-        if self._length is None:
+        # Asked anew each time: in a distributed training it depends on how many processes share.
+        length = self._source.length
+        if length is None:
             raise TypeError("the source does not say how many batches it has")
-        return self._length
+        return length
 
     def __iter__(self) -> Iterator[Any]:
         epoch = self._epoch()
@@ -90,17 +117,15 @@ class EpochBatches:
             seed_all(epoch_seed(self._seed, epoch))
         if hasattr(self.batches, "set_epoch"):
             self.batches.set_epoch(epoch)
-        if self.steps is None:
-            yield from self.batches
-            return
         done = 0
-        while done < self.steps:
+        while done < (self.steps or 1):
             before = done
-            for batch in itertools.islice(self.batches, self.steps - done):
+            wanted = self.steps - done if self.steps is not None else None
+            for batch in itertools.islice(self.batches, wanted):
                 yield batch
                 done += 1
             if done == before:
-                raise TrainingError("the generator gave no batches.")
+                raise TrainingError(_EMPTY)
 
 
 def seed_all(seed: int) -> None:
@@ -113,6 +138,25 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - users' augmentations may draw from it
     random.seed(seed)
+
+
+@contextlib.contextmanager
+def same_random_numbers(*devices: torch.device) -> Iterator[None]:
+    """Leave the random numbers of torch, numpy and Python as they were.
+
+    Args:
+        devices: GPUs that may draw some too.
+    """
+    import numpy as np
+    import torch
+
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - what users draw from
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 def tensor_loader(

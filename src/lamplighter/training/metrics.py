@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lamplighter.errors import TrainingError
+from lamplighter.training.distributed import summed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,23 +67,25 @@ class MeanMetric:
         self._sizes.append(len(targets))
 
     def running(self) -> float:
-        """Return the mean over the last 50 batches; NaN before the first."""
+        """Return the mean over the last 50 batches of this process; NaN before the first."""
         if not self._totals:
             return math.nan
-        recent = torch.stack(self._totals[-RUNNING_BATCHES:]).tolist()
-        return math.fsum(recent) / sum(self._sizes[-RUNNING_BATCHES:])
+        total, size = self._sums(RUNNING_BATCHES)
+        return total / size
 
     def compute(self, *, training: bool) -> dict[str, float]:
         """Return the mean over all images of all processes, and the running mean in training."""
         if not self._totals:
             return {}
-        total, size = math.fsum(torch.stack(self._totals).tolist()), float(sum(self._sizes))
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            sums = torch.tensor([total, size], device=self._totals[0].device)
-            torch.distributed.all_reduce(sums)
-            total, size = sums.tolist()
-        results = {f"running_{self.name}": self.running()} if training else {}
-        return results | {self.name: total / size}
+        sums = [*self._sums(RUNNING_BATCHES), *self._sums(len(self._totals))]
+        sums = summed(sums, self._totals[0].device)
+        results = {f"running_{self.name}": sums[0] / sums[1]} if training else {}
+        return results | {self.name: sums[2] / sums[3]}
+
+    def _sums(self, batches: int) -> tuple[float, float]:
+        """Return the sum over the images of the last batches, and how many images these are."""
+        totals = torch.stack(self._totals[-batches:]).tolist()
+        return math.fsum(totals), float(sum(self._sizes[-batches:]))
 
 
 class LearningRate:
@@ -108,7 +111,7 @@ class LearningRate:
 
 
 class EpochTime:
-    """The seconds from the start of an epoch's batches to their end."""
+    """The seconds from the start of an epoch to its end, with its validation; or of a pass."""
 
     name = "epoch_time"
 
@@ -130,6 +133,7 @@ class EpochTime:
 class TorchMetric:
     """A metric of torchmetrics, under the name of its class or one of your own.
 
+    Where it has several values by name, as a MetricCollection, they keep their names.
     torchmetrics gathers from the processes of a distributed training by itself.
     """
 
@@ -148,7 +152,8 @@ class TorchMetric:
     def compute(self, *, training: bool) -> dict[str, Any]:
         """Return the value of the epoch: a number, or a list where it has several."""
         value = self._metric.compute()
-        return {self.name: value.item() if value.numel() == 1 else value.tolist()}
+        values = value if isinstance(value, dict) else {self.name: value}
+        return {name: _plain(value) for name, value in values.items()}
 
 
 def accuracy(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
@@ -204,6 +209,14 @@ def make_metrics(wanted: Sequence[Any], optimizer: Optimizer | None) -> list[Met
     return [_make_metric(metric, optimizer) for metric in wanted]
 
 
+def gather(metrics: Sequence[Metric], *, training: bool) -> dict[str, Any]:
+    """Return the values of all metrics by name."""
+    values: dict[str, Any] = {}
+    for metric in metrics:
+        values |= metric.compute(training=training)
+    return values
+
+
 def _make_metric(wanted: Any, optimizer: Optimizer | None) -> Metric:
     if isinstance(wanted, str):
         if wanted in _NAMED:
@@ -221,6 +234,13 @@ def _make_metric(wanted: Any, optimizer: Optimizer | None) -> Metric:
         f"a metric must be one of {names}, a metric of torchmetrics or (name, metric), "
         f"received {wanted!r}."
     )
+
+
+def _plain(value: Any) -> Any:
+    """Return a number, or a list of numbers, of a tensor or several."""
+    if isinstance(value, torch.Tensor):
+        return value.item() if value.numel() == 1 else value.tolist()
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _indices(targets: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lamplighter.training.history import epoch_line
 from lamplighter.training.view import TrialView
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def replay(
         view.history.append(entry)
         _call(callbacks, "on_epoch_end", view)
         if verbose:
-            values = ", ".join(f"{k} {v:.4f}" for k, v in metrics.items() if isinstance(v, float))
-            sys.stderr.write(f"epoch {epoch + 1}/{len(history)}: {values}\n")
+            sys.stderr.write(epoch_line(epoch, len(history), metrics) + "\n")
     _call(callbacks, "on_end", view)
 
 

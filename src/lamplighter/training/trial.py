@@ -16,7 +16,15 @@ from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks.base import Callback
 from lamplighter.training.lint import Lint
-from lamplighter.training.loaders import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, DataKey
+from lamplighter.training.loaders import (
+    TEST_DATA,
+    TRAIN_DATA,
+    VALIDATION_DATA,
+    DataKey,
+)
+from lamplighter.training.loaders import (
+    data_key as checked_key,
+)
 from lamplighter.training.trial_data import TrialData
 from lamplighter.training.view import TrialView
 
@@ -136,6 +144,8 @@ class Trial(TrialData):
                 "to run, a trial needs an optimizer, a criterion and training data: "
                 "Trial(model, optimizer, criterion).with_generators(train_generator).run()."
             )
+        if epochs < 0:
+            raise TrainingError(f"the number of epochs must be at least 0, received {epochs}.")
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise ResumeError(f"there is no checkpoint {checkpoint}; run without it to begin anew.")
         view.stopping = False
@@ -166,7 +176,7 @@ class Trial(TrialData):
         """
         from lamplighter.training import engine
 
-        key = DataKey(data_key)
+        key = checked_key(data_key)
         values = engine.evaluate(
             self.plan(),
             self.sources[key],
@@ -188,7 +198,7 @@ class Trial(TrialData):
 
         batches = engine.predict(
             self.plan(),
-            self.sources[DataKey(data_key)],
+            self.sources[checked_key(data_key)],
             arguments=self.trainer_arguments,
             verbose=self.verbose if verbose == -1 else verbose,
         )
@@ -261,4 +271,4 @@ class Trial(TrialData):
         from lamplighter.training.lightning_module import Plan
 
         callbacks = [callback for callback in self.callbacks if isinstance(callback, Callback)]
-        return Plan(self._view, self.metrics, callbacks, self.lint)
+        return Plan(self._view, self.metrics, callbacks, self.lint, self.seed)

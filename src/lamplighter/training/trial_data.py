@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from lamplighter.errors import ClassCountError, ShapeError
 from lamplighter.training.loaders import TRAIN_DATA, DataKey, Source, tensor_loader
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ class TrialData:
             data: images whose classes are those of the classifier.
             batch_size: images in a batch.
             augmentation: random changes to the training images, float (B, C, H, W) in 0..1.
+
+        Raises:
+            ClassCountError: the classes of the data are not the classifier's, in its order.
+            ShapeError: the images are of another size or number of channels.
         """
+        if self.classifier is not None:
+            _check(self.classifier, data)
         preprocessing = self.classifier.preprocessing if self.classifier else None
         for key in DataKey:
             if key.value in data:
@@ -143,3 +150,29 @@ class TrialData:
     def for_test_steps(self, steps: int) -> Self:
         """Make test passes of so many batches."""
         return self.for_steps(test_steps=steps)
+
+
+def _check(classifier: Classifier, data: ImageData) -> None:
+    if data.class_names != classifier.class_names:
+        raise ClassCountError(
+            "the classes of the data must be those of the classifier, in the same order: it has "
+            f"{_listed(classifier.class_names)}, received {_listed(data.class_names)}; make it "
+            "with Classifier.new(name, data)."
+        )
+    expected, received = classifier.preprocessing, data.preprocessing
+    if (expected.channels, expected.height, expected.width) != (
+        received.channels,
+        received.height,
+        received.width,
+    ):
+        raise ShapeError(
+            f"the classifier takes images of {expected.height} x {expected.width} pixels and "
+            f"{expected.channels} channels, received {data.name} with {received.height} x "
+            f"{received.width} pixels and {received.channels} channels; load the data with the "
+            "classifier's preprocessing, or make the classifier with Classifier.new(name, data)."
+        )
+
+
+def _listed(names: tuple[str, ...], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

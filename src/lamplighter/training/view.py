@@ -51,6 +51,10 @@ class TrialView:
     loss: Tensor | None = None
     stopping: bool = False
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrialView:
+        # Weight averaging copies what trains for its weights; there is one trial still.
+        return self
+
     def stop(self) -> None:
         """Ask the trial to stop at the end of this epoch."""
         self.stopping = True

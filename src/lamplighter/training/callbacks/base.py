@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lamplighter.errors import OutputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -70,6 +73,16 @@ class BatchTransform(Callback):
         raise NotImplementedError
 
 
+class CriterionTransform(Callback):
+    """A callback that gives training another loss; held-out data is measured with the trial's."""
+
+    everywhere = True
+
+    def training_criterion(self, criterion: Any) -> Any:
+        """Return the loss to train with, and leave `criterion` as it is."""
+        raise NotImplementedError
+
+
 class SchedulerCallback(Callback):
     """A callback that brings a scheduler of the learning rate."""
 
@@ -77,8 +90,8 @@ class SchedulerCallback(Callback):
     interval: str = "epoch"
     monitor: str | None = None
 
-    def make_scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        """Return the scheduler for a run of `steps` changes of the weights."""
+    def make_scheduler(self, optimizer: Optimizer, steps: int | None) -> LRScheduler:
+        """Return the scheduler for a run of `steps` changes of the weights, if that is known."""
         raise NotImplementedError
 
 
@@ -155,3 +168,17 @@ def overriding(callbacks: list[Callback], hook: str) -> list[Callback]:
         for callback in callbacks
         if hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
     ]
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for what a callback writes, with those above it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be made to write to: {error.strerror}; choose another folder."
+        ) from error

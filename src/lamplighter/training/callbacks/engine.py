@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from lamplighter.errors import OutputError, TrainingError
+from lamplighter.training.callbacks.base import make_folder
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    Direction = Literal["min", "max"]
 
 
 class EarlyStopping(LightningEarlyStopping):
@@ -16,7 +24,8 @@ class EarlyStopping(LightningEarlyStopping):
     Args:
         monitor: a name in the history, such as "val_loss".
         patience: how many epochs without improvement are borne.
-        mode: whether smaller ("min") or larger ("max") is better.
+        mode: whether smaller ("min") or larger ("max") is better; by default "min" for losses
+            and errors, "max" for all else.
         min_delta: what counts as an improvement.
     """
 
@@ -25,28 +34,39 @@ class EarlyStopping(LightningEarlyStopping):
         monitor: str = "val_loss",
         *,
         patience: int = 3,
-        mode: Literal["min", "max"] = "min",
+        mode: Direction | None = None,
         min_delta: float = 0.0,
     ) -> None:
         super().__init__(
             monitor,
             patience=patience,
-            mode=mode,
+            mode=mode or better(monitor),
             min_delta=min_delta,
             # The epoch's entry of the history is complete at its end, after the validation.
             check_on_train_epoch_end=True,
         )
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the metric.
+
+        Raises:
+            TrainingError: the history does not have it.
+        """
+        _check_monitor(trainer, self.monitor)
+        super().on_train_epoch_end(trainer, pl_module)
+
 
 class Checkpoint(ModelCheckpoint):
     """Keep `last.ckpt` at the end of each epoch, and the best epochs by a metric.
 
-    `Trial.run(epochs, checkpoint=folder / "last.ckpt")` continues from it.
+    `Trial.run(epochs, checkpoint=folder / "last.ckpt")` continues from it. The best epoch is in
+    `best.ckpt`; where several are kept, in `best-EPOCH.ckpt`, counted from 0.
 
     Args:
         folder: where; made if need be.
         monitor: a name in the history, such as "val_acc"; None keeps the last epoch alone.
-        mode: whether smaller ("min") or larger ("max") is better.
+        mode: whether smaller ("min") or larger ("max") is better; by default "min" for losses
+            and errors, "max" for all else.
         keep: how many of the best are kept.
     """
 
@@ -55,46 +75,129 @@ class Checkpoint(ModelCheckpoint):
         folder: str | Path,
         *,
         monitor: str | None = None,
-        mode: Literal["min", "max"] = "max",
+        mode: Direction | None = None,
         keep: int = 1,
     ) -> None:
         super().__init__(
             dirpath=Path(folder).absolute(),
-            filename="best-{epoch}" if monitor else None,
+            filename="best" if keep == 1 else "best-{epoch}",
             monitor=monitor,
-            mode=mode,
+            mode=mode or better(monitor or ""),
             save_top_k=keep if monitor else 0,
-            save_last=True,
             save_on_train_epoch_end=True,
+            auto_insert_metric_name=False,
             enable_version_counter=False,
         )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the folder.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        make_folder(Path(str(self.dirpath)))
+        super().on_train_start(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the checkpoints; Lightning writes each to a temporary file and renames it.
+
+        Lightning's own `save_last` writes the last epoch only if it is also one of the best.
+
+        Raises:
+            TrainingError: the history does not have the metric.
+            OutputError: the folder cannot be written to.
+        """
+        if self.monitor is not None:
+            _check_monitor(trainer, self.monitor)
+        self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
+        try:
+            super().on_train_epoch_end(trainer, pl_module)
+            trainer.save_checkpoint(self.last_model_path)
+        except OSError as error:
+            raise OutputError(
+                f"the checkpoint cannot be written to {self.dirpath}: {error.strerror or error}; "
+                "make room or choose another folder."
+            ) from error
 
 
 class EMA(WeightAveraging):
     """Train as ever, but answer with an exponential moving average of the weights.
 
     Averages from the first step on would remember the random beginning, so that the decay grows
-    to its value: min(decay, (1 + t) / (10 + t)) at step t (as in TensorFlow's
+    to its value: min(decay, (1 + t) / (10 + t)) at the update t (as in TensorFlow's
     ExponentialMovingAverage). The statistics of BatchNorm are averaged as well.
 
     Args:
         decay: weight of the old average, 0..1.
         every: steps between two updates.
+
+    Raises:
+        TrainingError: a value is out of range.
     """
 
     def __init__(self, decay: float = 0.999, *, every: int = 1, **arguments: Any) -> None:
+        if not 0 <= decay <= 1 or every < 1:
+            raise TrainingError(
+                "EMA takes a decay in 0..1 and an update every 1 step or more, "
+                f"received {decay} and {every}."
+            )
         super().__init__(multi_avg_fn=_warming(decay), use_buffers=True, **arguments)
         self.every = every
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Begin an average; another trial may have used this callback before."""
+        super().setup(trainer, pl_module, stage)
+        self._latest_update_step = 0
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Return whether to update after this step."""
         return step_idx is not None and (step_idx + 1) % self.every == 0
 
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Validate with the average, once there is one."""
+        self._swapped = self._has_average()
+        if self._swapped:
+            super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on with the weights themselves."""
+        if self._swapped:
+            super().on_validation_epoch_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the network with the average; without one it keeps its weights."""
+        if self._has_average():
+            super().on_train_end(trainer, pl_module)
+
+    def _has_average(self) -> bool:
+        # Before the first update Lightning's average is the network as it was at the beginning.
+        return self._average_model is not None and bool(self._average_model.n_averaged > 0)
+
+
+def better(monitor: str) -> Direction:
+    """Return whether smaller or larger values of a metric are better, by its name."""
+    return "min" if any(word in monitor.lower() for word in _SMALLER_IS_BETTER) else "max"
+
+
+_SMALLER_IS_BETTER = ("loss", "error", "mse", "mae")
+
+
+def _check_monitor(trainer: pl.Trainer, monitor: str) -> None:
+    known = sorted(trainer.callback_metrics)
+    if monitor not in known:
+        raise TrainingError(
+            f"there is no metric {monitor!r} in the history to watch; there are {', '.join(known)}."
+        )
+
 
 def _warming(decay: float) -> Any:
     def update(averages: Any, currents: Any, updates: Any) -> None:
+        if not averages[0].is_floating_point():  # counts, such as BatchNorm's of batches
+            for average, current in zip(averages, currents, strict=True):
+                average.copy_(current)
+            return
         done = int(updates)
-        average = get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))  # type: ignore[no-untyped-call]
-        average(averages, currents, updates)
+        blend = get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))  # type: ignore[no-untyped-call]
+        blend(averages, currents, updates)
 
     return update

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.errors import MissingPackageError, OutputError
-from lamplighter.training.callbacks.base import Callback
+from lamplighter.errors import MissingPackageError
+from lamplighter.saving.writing import written_whole
+from lamplighter.training.callbacks.base import Callback, make_folder
 
 if TYPE_CHECKING:
     from lamplighter.training.view import TrialView
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 class Log(Callback):
     """Write `history.jsonl` and `history.csv` at the end of each epoch.
 
-    The files always hold the whole history, also after a training was continued.
+    The files always hold the whole history, also after a training was continued. In the lines
+    of JSON, which has no NaN and no infinity, these are null.
 
     Args:
         folder: where; made if need be.
@@ -26,27 +30,31 @@ class Log(Callback):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
+    def on_start(self, view: TrialView) -> None:
+        """Make the folder.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        make_folder(self.folder)
+
     def on_epoch_end(self, view: TrialView) -> None:
         """Write the history.
 
         Raises:
             OutputError: the folder cannot be written to.
         """
+        make_folder(self.folder)
         rows = [{"epoch": number, **row} for number, row in enumerate(view.history, start=1)]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lines = "".join(json.dumps(row) + "\n" for row in rows)
-            (self.folder / "history.jsonl").write_text(lines)
-            with (self.folder / "history.csv").open("w", newline="") as file:
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                writer.writerows(rows)
-        except OSError as error:
-            raise OutputError(
-                f"the history cannot be written to {self.folder}: {error.strerror}; "
-                "make room or choose another folder."
-            ) from error
+        lines = (json.dumps(_without_nan(row), allow_nan=False) + "\n" for row in rows)
+        with written_whole(self.folder / "history.jsonl") as file:
+            file.write("".join(lines).encode())
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+        with written_whole(self.folder / "history.csv") as file:
+            file.write(table.getvalue().encode())
 
 
 def tensorboard(folder: str | Path) -> Any:
@@ -63,3 +71,11 @@ def tensorboard(folder: str | Path) -> Any:
         raise MissingPackageError(
             "to write for TensorBoard, the package tensorboard is needed: pip install tensorboard"
         ) from error
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

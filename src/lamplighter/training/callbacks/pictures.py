@@ -2,42 +2,93 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.errors import OutputError
+from lamplighter.errors import TrainingError
 from lamplighter.evaluation.metrics import confusion_matrix
 from lamplighter.evaluation.plots import draw_confusion
 from lamplighter.evaluation.sheets import contact_sheet
-from lamplighter.training.callbacks.base import Callback
+from lamplighter.saving.writing import written_whole
+from lamplighter.training.callbacks.base import Callback, make_folder
 from lamplighter.training.history import plot_history
+from lamplighter.training.notebook import Place, in_notebook
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from lamplighter.training.view import TrialView
 
 
-class LiveCurves(Callback):
-    """Draw loss and other metrics against epochs, anew at the end of each.
+class Drawing(Callback):
+    """A callback that draws pictures.
 
     Args:
-        folder: where `curves.png` is written; None draws in a notebook alone.
+        folder: where they are written; None draws in a notebook alone.
+        every: epochs between two pictures.
+
+    Raises:
+        TrainingError: `every` is not positive.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
+    def __init__(self, folder: str | Path | None = None, *, every: int = 1) -> None:
+        if every < 1:
+            raise TrainingError(f"a picture can be drawn every 1 epoch or more, received {every}.")
         self.folder = Path(folder) if folder is not None else None
+        self.every = every
+        self._place = Place()
+
+    def on_start(self, view: TrialView) -> None:
+        """Make the folder; in a notebook, the pictures of a run take one place.
+
+        Raises:
+            OutputError: the folder cannot be made.
+        """
+        self._place = Place()
+        if self.folder is not None:
+            make_folder(self.folder)
+
+    def is_due(self, view: TrialView) -> bool:
+        """Return whether this epoch gets a picture that somebody can see."""
+        seen = self.folder is not None or in_notebook()
+        return seen and (view.epoch + 1) % self.every == 0
+
+    def show(self, picture: Any, name: str) -> None:
+        """Write a figure or image as `name`, and show it where this is a notebook.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        file = io.BytesIO()
+        save = picture.savefig if hasattr(picture, "savefig") else picture.save
+        save(file, format="png")
+        if self.folder is not None:
+            make_folder(self.folder)
+            with written_whole(self.folder / name) as target:
+                target.write(file.getvalue())
+        if in_notebook():
+            self._place.show_png(file.getvalue())
+
+
+class LiveCurves(Drawing):
+    """Draw loss and other metrics against epochs, anew at the end of each: `curves.png`.
+
+    Args:
+        folder: where it is written; None draws in a notebook alone.
+        every: epochs between two pictures.
+    """
 
     def on_epoch_end(self, view: TrialView) -> None:
         """Draw the history."""
-        _show(plot_history(view.history), self.folder, "curves.png")
+        if self.is_due(view):
+            self.show(plot_history(view.history), "curves.png")
 
 
-class ConfusionMatrix(Callback):
+class ConfusionMatrix(Drawing):
     """Draw the confusion matrix of the validation data every few epochs.
 
     Args:
@@ -53,8 +104,7 @@ class ConfusionMatrix(Callback):
         every: int = 1,
         class_names: list[str] | None = None,
     ) -> None:
-        self.folder = Path(folder) if folder is not None else None
-        self.every = every
+        super().__init__(folder, every=every)
         self.class_names = class_names
 
     def on_validation_start(self, view: TrialView) -> None:
@@ -63,83 +113,94 @@ class ConfusionMatrix(Callback):
 
     def on_validation_batch_end(self, view: TrialView) -> None:
         """Gather the answers to a batch."""
-        if (view.epoch + 1) % self.every == 0:
-            assert view.logits is not None
-            assert view.targets is not None
-            self._answers.append((view.targets.cpu(), view.logits.cpu()))
+        if self.is_due(view) and view.logits is not None and view.targets is not None:
+            self._answers.append((view.targets.cpu(), view.logits.argmax(dim=1).cpu()))
+            self._classes = view.logits.shape[1]
 
     def on_validation_end(self, view: TrialView) -> None:
         """Draw the matrix."""
         if not self._answers:
             return
-        targets = np.concatenate([targets.numpy() for targets, _ in self._answers])
-        logits = np.concatenate([logits.float().numpy() for _, logits in self._answers])
-        names = self.class_names or _class_names(view, logits.shape[1])
-        matrix = confusion_matrix(targets, logits.argmax(axis=1), logits.shape[1])
-        figure = draw_confusion(matrix, names, title=f"validation, epoch {view.epoch + 1}")
-        _show(figure, self.folder, f"confusion-{view.epoch + 1}.png")
+        targets, answers = (
+            np.concatenate([part.numpy() for part in parts])
+            for parts in zip(*self._answers, strict=True)
+        )
+        names = self.class_names or _class_names(view, self._classes)
+        matrix = confusion_matrix(targets, answers, self._classes)
+        share = np.trace(matrix) / matrix.sum()
+        title = f"validation, epoch {view.epoch + 1}: accuracy {share:.2%}"
+        self.show(draw_confusion(matrix, names, title=title), f"confusion-{view.epoch + 1}.png")
 
 
-class SamplePredictions(Callback):
-    """Draw a few validation images with what the network says of them, every few epochs.
+class SamplePredictions(Drawing):
+    """Draw the first validation images with what the network says of them, every few epochs.
 
     Args:
         folder: where `samples-EPOCH.png` is written; None draws in a notebook alone.
         every: epochs between two pictures.
-        count: how many images; always the same ones.
+        count: how many images.
     """
 
     def __init__(
         self, folder: str | Path | None = None, *, every: int = 1, count: int = 25
     ) -> None:
-        self.folder = Path(folder) if folder is not None else None
-        self.every = every
+        super().__init__(folder, every=every)
         self.count = count
 
+    def on_validation_start(self, view: TrialView) -> None:
+        """Begin to gather images."""
+        self._images: list[Tensor] = []
+        self._captions: list[str] = []
+
     def on_validation_batch_end(self, view: TrialView) -> None:
-        """Draw the images of the first batch."""
-        if view.batch or (view.epoch + 1) % self.every:
+        """Gather images and what is said of them, until there are enough."""
+        room = self.count - len(self._captions)
+        if not self.is_due(view) or room < 1 or view.images is None:
             return
-        assert view.images is not None
         assert view.logits is not None
         assert view.targets is not None
-        images = view.images[: self.count].float().cpu()
-        low, high = (
-            images.amin(dim=(1, 2, 3), keepdim=True),
-            images.amax(dim=(1, 2, 3), keepdim=True),
-        )
-        pixels = ((images - low) / (high - low).clamp(min=1e-6) * 255).byte().numpy()
-        probabilities = view.logits[: self.count].float().softmax(dim=1).max(dim=1)
+        self._images.append(view.images[:room].float().cpu())
+        probabilities = view.logits[:room].float().softmax(dim=1).max(dim=1)
         names = _class_names(view, view.logits.shape[1])
-        captions = [
-            f"{names[said]} {share:.0%}" + ("" if said == true else f", is {names[true]}")
+        self._captions += [
+            f"said {names[said]}, {int(100 * share)} %\n"
+            + ("right" if said == true else f"is {names[true]}")
             for said, share, true in zip(
                 probabilities.indices.tolist(),
                 probabilities.values.tolist(),
-                view.targets[: self.count].tolist(),
+                view.targets[:room].tolist(),
                 strict=True,
             )
         ]
-        _show(contact_sheet(pixels, captions), self.folder, f"samples-{view.epoch + 1}.png")
+
+    def on_validation_end(self, view: TrialView) -> None:
+        """Draw them."""
+        if self._captions:
+            pixels = _pixels(view, np.concatenate([batch.numpy() for batch in self._images]))
+            self.show(contact_sheet(pixels, self._captions), f"samples-{view.epoch + 1}.png")
+
+
+def _pixels(view: TrialView, images: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return inputs (N, C, H, W) as the pixels that they were made from, uint8.
+
+    Without a classifier it is not known how they were normalised: what is not within 0..1 is
+    stretched to it. Other channels than grey or RGB become their mean.
+    """
+    if view.classifier is not None:
+        preprocessing = view.classifier.preprocessing
+        mean, std = (
+            np.array(values, dtype=np.float32).reshape(-1, 1, 1)
+            for values in (preprocessing.mean, preprocessing.std)
+        )
+        images = images * std + mean
+    elif images.min() < 0 or images.max() > 1:
+        images = (images - images.min()) / max(float(np.ptp(images)), 1e-6)
+    if images.shape[1] not in (1, 3):
+        images = images.mean(axis=1, keepdims=True)
+    return (images * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def _class_names(view: TrialView, num_classes: int) -> list[str]:
     if view.classifier is not None:
         return list(view.classifier.class_names)
     return [str(index) for index in range(num_classes)]
-
-
-def _show(picture: Any, folder: Path | None, name: str) -> None:
-    """Write a figure or image into `folder`, and show it where this is a notebook."""
-    if folder is not None:
-        save = picture.savefig if hasattr(picture, "savefig") else picture.save
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            save(folder / name)
-        except OSError as error:
-            raise OutputError(
-                f"{folder / name} cannot be written: {error.strerror}; "
-                "make room or choose another folder."
-            ) from error
-    if "ipykernel" in sys.modules:
-        importlib.import_module("IPython.display").display(picture)

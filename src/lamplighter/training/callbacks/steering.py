@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from lamplighter.errors import TrainingError
-from lamplighter.training.callbacks.base import BatchTransform, Callback, SchedulerCallback
+from lamplighter.training.callbacks.base import (
+    BatchTransform,
+    Callback,
+    CriterionTransform,
+    SchedulerCallback,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,31 +50,37 @@ class Scheduler(SchedulerCallback):
         self.interval = interval
         self.monitor = monitor
         self._scheduler: LRScheduler | None = None
+        self._kept: dict[str, Any] = {}  # the state for a scheduler that is not made yet
 
-    def make_scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler:
+    def make_scheduler(self, optimizer: Optimizer, steps: int | None) -> LRScheduler:
         """Return the scheduler; a later run of the same trial goes on with it."""
         if self._scheduler is None or self._scheduler.optimizer is not optimizer:
+            # Making a scheduler sets the learning rate anew, which the optimizer has already.
+            rates = [group["lr"] for group in optimizer.param_groups]
             self._scheduler = self.make(optimizer)
+            if self._kept:
+                self._scheduler.load_state_dict(self._kept)
+                self._kept = {}
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate
         return self._scheduler
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the scheduler."""
-        return self._scheduler.state_dict() if self._scheduler is not None else {}
+        return self._kept if self._scheduler is None else self._scheduler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Keep the state for the scheduler of the next run."""
-        make = self.make
+        self._scheduler, self._kept = None, state
 
-        def restored(optimizer: Optimizer) -> Any:
-            # Making a scheduler sets the learning rate anew, which the optimizer has already.
-            rates = [group["lr"] for group in optimizer.param_groups]
-            scheduler = make(optimizer)
-            scheduler.load_state_dict(state)
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate
-            return scheduler
 
-        self.make, self._scheduler = restored, None
+class _Cycle(OneCycleLR):
+    """A cycle that keeps its length when a checkpoint was written in a shorter or longer one."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back the place in the cycle."""
+        lengths = ("total_steps", "_schedule_phases")
+        super().load_state_dict({k: v for k, v in state_dict.items() if k not in lengths})
 
 
 class OneCycle(SchedulerCallback):
@@ -90,13 +103,25 @@ class OneCycle(SchedulerCallback):
         self.warm_up = warm_up
         self.arguments = arguments
 
-    def make_scheduler(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        """Return a cycle over `steps` changes of the weights."""
-        return OneCycleLR(
+    def make_scheduler(self, optimizer: Optimizer, steps: int | None) -> LRScheduler:
+        """Return a cycle over `steps` changes of the weights.
+
+        Raises:
+            TrainingError: it is not known how many there will be.
+        """
+        if steps is None:
+            raise TrainingError(
+                "OneCycle needs to know how many batches an epoch has; say so with for_steps(...)."
+            )
+        steps = max(steps, 1)
+        warm_up = min(self.warm_up, 1 - 1e-9)
+        if math.isclose(warm_up * steps, 1):
+            warm_up *= 1 + 1e-6  # torch divides by the length of the rise, warm_up * steps - 1
+        return _Cycle(
             optimizer,
             self.max_lr,
-            total_steps=max(steps, 1),
-            pct_start=self.warm_up,
+            total_steps=steps,
+            pct_start=warm_up,
             **self.arguments,
         )
 
@@ -130,43 +155,37 @@ class GradientClipping(Callback):
             nn.utils.clip_grad_value_(view.network.parameters(), self.max_value)
 
 
-class LabelSmoothing(Callback):
+class LabelSmoothing(CriterionTransform):
     """Spread a part of each target over all classes, in training alone.
 
     Szegedy et al., 2015, arXiv:1512.00567; the label_smoothing of torch's CrossEntropyLoss.
 
     Args:
         amount: the part, 0..1.
+
+    Raises:
+        TrainingError: the part is not within 0..1.
     """
 
-    everywhere = True
-
     def __init__(self, amount: float = 0.1) -> None:
+        if not 0 <= amount <= 1:
+            raise TrainingError(f"LabelSmoothing takes an amount in 0..1, received {amount}.")
         self.amount = amount
 
-    def on_start(self, view: TrialView) -> None:
-        """Check that the loss can do it.
+    def training_criterion(self, criterion: Any) -> nn.CrossEntropyLoss:
+        """Return the loss with smoothed targets.
 
         Raises:
             TrainingError: the criterion is not CrossEntropyLoss.
         """
-        if not isinstance(view.criterion, nn.CrossEntropyLoss):
+        if not isinstance(criterion, nn.CrossEntropyLoss):
             raise TrainingError(
                 "LabelSmoothing needs nn.CrossEntropyLoss as the criterion, "
-                f"received {type(view.criterion).__name__}."
+                f"received {type(criterion).__name__}."
             )
-
-    def on_epoch_start(self, view: TrialView) -> None:
-        """Smooth the targets of training batches."""
-        view.criterion.label_smoothing = self.amount
-
-    def on_validation_start(self, view: TrialView) -> None:
-        """Measure held-out data with the plain loss."""
-        view.criterion.label_smoothing = 0.0
-
-    def on_epoch_end(self, view: TrialView) -> None:
-        """Leave the loss as it was."""
-        view.criterion.label_smoothing = 0.0
+        smoothed = copy.copy(criterion)
+        smoothed.label_smoothing = self.amount
+        return smoothed
 
 
 class MixUp(BatchTransform):

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import nn
+
+from lamplighter import Classifier, models
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.errors import ClassCountError, ModelError, ShapeError, UnknownModelError
+from lamplighter.models import registry
+
+if TYPE_CHECKING:
+    from lamplighter.data.image_data import ImageData
+
+RGB = Preprocessing(height=40, width=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+def test_the_networks_by_name() -> None:
+    assert {
+        *("simple-cnn", "better-cnn", "branch-cnn"),
+        *("residual-cnn", "inception-cnn", "quick-cnn", "champion"),
+    } <= models().keys()
+    assert all(summary and "\n" not in summary for summary in models().values())
+    models().clear()
+    assert models()
+
+
+@pytest.mark.parametrize("name", models())
+def test_each_network_fits_preprocessing_and_classes(name: str) -> None:
+    classifier = Classifier.new(name, preprocessing=RGB, class_names=["a", "b", "c"])
+    assert classifier.num_classes == 3
+    network = classifier.network.eval()
+    with torch.no_grad():
+        assert network(torch.rand(2, 3, 40, 32)).shape == (2, 3)
+    for word in ("forward_features", "forward_head", "num_features", "reset_classifier"):
+        assert hasattr(network, word)
+    assert name in repr(classifier)
+    assert "3 classes" in repr(classifier)
+
+
+def test_a_near_name_is_suggested() -> None:
+    hint = re.escape("Did you mean 'better-cnn'?")
+    with pytest.raises(UnknownModelError, match=rf"no network 'beter-cnn'; .*{hint}"):
+        Classifier.new("beter-cnn", preprocessing=RGB, class_names=["a", "b"])
+    with pytest.raises(UnknownModelError, match="simple-cnn") as caught:
+        registry.build("zzz", num_classes=2, in_chans=1, img_size=(28, 28))
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_arguments_of_a_network() -> None:
+    classifier = Classifier.new(
+        "simple-cnn", preprocessing=RGB, class_names=["a", "b"], dropout=0.4
+    )
+    assert [m.p for m in classifier.network.modules() if isinstance(m, nn.Dropout)] == [0.4]
+    assert classifier.architecture is not None
+    assert classifier.architecture.arguments == {"dropout": 0.4}
+    with pytest.raises(ModelError, match=r"simple-cnn does not take these arguments.*depth"):
+        Classifier.new("simple-cnn", preprocessing=RGB, class_names=["a", "b"], depth=4)
+
+
+def test_what_a_classifier_takes_from_the_data(tiny_digits: ImageData) -> None:
+    classifier = Classifier.new("quick-cnn", tiny_digits)
+    assert classifier.class_names == tiny_digits.class_names
+    assert classifier.preprocessing == tiny_digits.preprocessing
+    assert classifier.samples is not None
+    assert (classifier.samples == tiny_digits["train"].images[:32]).all()
+    other = Classifier.new("quick-cnn", tiny_digits, class_names=[str(n) for n in range(12)])
+    assert other.num_classes == 12
+
+
+def test_what_a_classifier_needs() -> None:
+    for given in ({}, {"preprocessing": RGB}, {"class_names": ["a", "b"]}):
+        with pytest.raises(ModelError, match="preprocessing= and class_names="):
+            Classifier.new("simple-cnn", **given)  # type: ignore[arg-type]
+    for names in ([], ["a"], ["a", "b", "a"]):
+        with pytest.raises(ClassCountError, match="two or more class names, all different"):
+            Classifier(nn.Identity(), RGB, names)
+    tiny = Preprocessing(height=4, width=4, channels=1, mean=(0.5,), std=(0.5,))
+    with pytest.raises(ShapeError, match="4 x 4 are too small"):
+        Classifier.new("simple-cnn", preprocessing=tiny, class_names=["a", "b"])
+
+
+def test_a_network_of_ones_own() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 40 * 32, 2))
+    classifier = Classifier(network, RGB, ["a", "b"])
+    assert classifier.network is network
+    assert classifier.architecture is None
+    assert classifier.graph is None
+    assert "a network of its own" in repr(classifier)
+    assert (classifier.record.recipe, classifier.record.scores) == ({}, {})

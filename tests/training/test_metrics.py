@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+import torchmetrics
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+from lamplighter import TEST_DATA, Trial
+from lamplighter.errors import TrainingError
+from lamplighter.training.callbacks import Callback, on_batch_end
+from lamplighter.training.metrics import MeanMetric, make_metrics
+
+from . import toys
+
+if TYPE_CHECKING:
+    from lamplighter.training.view import TrialView
+
+CLASSES = 12
+
+
+class Answers(nn.Module):
+    """Answers with the logits that are written into the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1) * self.scale
+
+
+def measured(*metrics: object) -> tuple[dict[str, object], np.ndarray, np.ndarray]:
+    """The results of a test pass, with logits (30, 12) and targets (30,) as numpy sees them."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(30, CLASSES, generator=generator)
+    targets = torch.randint(0, CLASSES, (30,), generator=generator)
+    trial = Trial(Answers(), None, nn.CrossEntropyLoss(), metrics=metrics, verbose=0)
+    trial.with_test_data(logits.view(30, 1, 1, CLASSES), targets, batch_size=8)  # the last has 6
+    return trial.evaluate(data_key=TEST_DATA), logits.double().numpy(), targets.numpy()
+
+
+def test_accuracies_by_counting() -> None:
+    results, logits, targets = measured("acc", "top_5_acc", "top_10_acc")
+    ranks = [int((row > row[target]).sum()) for row, target in zip(logits, targets, strict=True)]
+    assert results == {
+        f"test_{name}": sum(rank < k for rank in ranks) / 30
+        for name, k in (("acc", 1), ("top_5_acc", 5), ("top_10_acc", 10))
+    }
+
+
+def test_loss_and_squared_error_by_their_formulas() -> None:
+    results, logits, targets = measured("loss", "mse")
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    loss = -np.log(chances[np.arange(30), targets]).mean()
+    squared = ((logits - np.eye(CLASSES)[targets]) ** 2).mean()
+    assert results["test_loss"] == pytest.approx(loss, rel=1e-6)
+    assert results["test_mse"] == pytest.approx(squared, rel=1e-6)
+
+
+def test_a_name_of_five_with_fewer_classes() -> None:
+    trial = toys.trial(metrics=["top_5_acc"]).with_val_generator(toys.loader(8))
+    assert trial.evaluate() == {"val_top_5_acc": 1.0}
+
+
+def test_metrics_of_torchmetrics() -> None:
+    results, logits, targets = measured(
+        MulticlassF1Score(CLASSES),
+        ("each", MulticlassAccuracy(CLASSES, average=None)),
+        torchmetrics.MetricCollection([MulticlassAccuracy(CLASSES, average="micro")]),
+    )
+    answers = logits.argmax(axis=1)
+    f1 = f1_score(targets, answers, average="macro")
+    assert results["test_MulticlassF1Score"] == pytest.approx(f1, rel=1e-6)
+    each = [(answers[targets == k] == k).mean() if k in targets else 0 for k in range(CLASSES)]
+    assert results["test_each"] == pytest.approx(each, rel=1e-6)
+    assert results["test_MulticlassAccuracy"] == pytest.approx((answers == targets).mean())
+
+
+def test_a_metric_of_torchmetrics_begins_anew_each_epoch() -> None:
+    mine = MulticlassAccuracy(3, average="micro")
+    trial = toys.trial(metrics=["acc", ("micro", mine)])
+    trial.with_generators(toys.loader(32, shuffle=True), toys.loader(20, 1)).run(3)
+    for row in trial.history:
+        assert row["micro"] == pytest.approx(row["acc"])
+        assert row["val_micro"] == pytest.approx(row["val_acc"])
+    assert mine.update_count == 0  # the one that was given is left alone
+
+
+def test_training_values_are_means_over_images_and_running_ones_over_the_last_50_batches() -> None:
+    batches: list[tuple[float, float, int]] = []
+
+    @on_batch_end
+    def note(view: TrialView) -> None:
+        assert view.logits is not None
+        assert view.targets is not None
+        assert view.loss is not None
+        right = (view.logits.argmax(1) == view.targets).sum().item()
+        batches.append((view.loss.item() * len(view.targets), right, len(view.targets)))
+
+    trial = toys.trial(callbacks=[note]).with_generators(toys.loader(239, shuffle=True))
+    trial.with_train_generator(toys.loader(239, batch_size=4, shuffle=True)).run(2)
+    epochs = batches[:60], batches[60:]  # 59 batches of 4 and one of 3
+    for row, all_of_it in zip(trial.history, epochs, strict=True):
+        for prefix, part in (("", all_of_it), ("running_", all_of_it[-50:])):
+            loss, right, size = (math.fsum(column) for column in zip(*part, strict=True))
+            assert row[f"{prefix}loss"] == pytest.approx(loss / size, rel=1e-6)
+            assert row[f"{prefix}acc"] == pytest.approx(right / size, rel=1e-12)
+    assert trial.history[0]["loss"] != trial.history[0]["running_loss"]
+
+
+def test_the_learning_rate() -> None:
+    model = toys.network()
+    one = toys.trial(model, metrics=["lr"]).with_generators(toys.loader(16, shuffle=True))
+    assert one.run(1)[0]["lr"] == 0.01
+    groups = [{"params": [p], "lr": 0.1 * n} for n, p in enumerate(model.parameters(), start=1)]
+    several = Trial(
+        model, torch.optim.SGD(groups), nn.CrossEntropyLoss(), metrics=["lr"], verbose=0
+    ).with_generators(toys.loader(16, shuffle=True), toys.loader(8, 1))
+    assert several.run(1)[0]["lr"] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert "val_lr" not in several.history[0]
+
+
+@pytest.mark.parametrize("name", ["epoch time", "epoch_time"])
+def test_the_time_of_an_epoch(name: str) -> None:
+    class Slow(Callback):
+        def on_batch_end(self, view: TrialView) -> None:
+            time.sleep(0.02)
+
+    trial = toys.trial(metrics=[name], callbacks=[Slow()])
+    start = time.perf_counter()
+    trial.with_generators(toys.loader(40, shuffle=True), toys.loader(8, 1)).run(1)
+    assert 0.1 <= trial.history[0]["epoch_time"] <= time.perf_counter() - start
+    assert 0 <= trial.history[0]["val_epoch_time"] <= trial.history[0]["epoch_time"]
+
+
+def test_targets_that_are_probabilities() -> None:
+    logits = torch.tensor([[1.0, 2.0], [3.0, 0.0]])
+    targets = torch.tensor([[0.3, 0.7], [0.4, 0.6]])
+    (metric,) = make_metrics(["acc"], None)
+    metric.update(logits, targets, None)
+    assert metric.compute(training=False) == {"acc": 0.5}
+
+
+def test_what_is_no_metric() -> None:
+    for wrong in ("precision", 3, ("name", 3), ("a", "b", "c")):
+        with pytest.raises(TrainingError, match=r"'acc', 'accuracy'.*received"):
+            make_metrics([wrong], None)
+
+
+def test_before_the_first_batch() -> None:
+    (metric,) = make_metrics(["acc"], None)
+    assert isinstance(metric, MeanMetric)
+    assert math.isnan(metric.running())
+    assert metric.compute(training=True) == {}

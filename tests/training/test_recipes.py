@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from lamplighter import evaluate, train
+from lamplighter.data.image_data import ImageData
+from lamplighter.errors import ResumeError, TrainingError, UnknownModelError
+from lamplighter.training.callbacks import on_epoch_end
+from lamplighter.training.recipes import RECIPES
+
+from . import toys
+
+if TYPE_CHECKING:
+    from lamplighter.training.view import TrialView
+
+
+def test_a_recipe_gives_a_tested_classifier_with_its_record(tiny_digits: ImageData) -> None:
+    epochs = []
+
+    @on_epoch_end
+    def note(view: TrialView) -> None:
+        epochs.append(view.metrics)
+
+    classifier = train(tiny_digits, epochs=3, callbacks=[note], verbose=0)
+    assert [row.keys() >= {"loss", "acc"} for row in epochs] == [True] * 3
+    record = classifier.record
+    assert record.data == {name: tiny_digits.fingerprint(name) for name in ("train", "test")}
+    assert record.scores["test"] == evaluate(classifier, tiny_digits, "test").summary()
+    recipe = record.recipe
+    assert json.loads(json.dumps(recipe)) == recipe
+    assert (recipe["name"], recipe["epochs"], recipe["seed"]) == ("quick", 3, 7)
+    assert recipe["learning_rate"] == RECIPES["quick"].learning_rate
+    assert recipe["augmentation"] == repr(RECIPES["quick"].augmentation)
+    assert classifier.architecture is not None
+    assert classifier.architecture.name == "quick-cnn"
+    assert classifier.class_names == tiny_digits.class_names
+    assert evaluate(classifier, tiny_digits, "train").accuracy.value > 0.5
+
+
+def test_a_seed_gives_the_weights_again(tiny_digits: ImageData) -> None:
+    first, again, other = (
+        train(tiny_digits, epochs=1, seed=seed, verbose=0).network for seed in (1, 1, 2)
+    )
+    assert toys.same_weights(first, again)
+    assert not toys.same_weights(first, other)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_runs_with_another_network(recipe: str, mnist: ImageData) -> None:
+    few = {"train": mnist["train"].take(np.arange(64))}
+    data = ImageData(few, mnist.class_names, preprocessing=mnist.preprocessing)
+    classifier = train(data, recipe=recipe, model="residual-cnn", epochs=1, verbose=0)
+    assert classifier.architecture is not None
+    assert classifier.architecture.name == "residual-cnn"
+    assert classifier.record.scores == {}  # there is no test split
+    assert classifier.record.recipe["name"] == recipe
+
+
+def test_the_folder_keeps_history_and_checkpoint(tiny_digits: ImageData, tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "run"
+    first = train(tiny_digits, epochs=2, folder=folder, resume=True, verbose=0)  # begins anew
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert (folder / "last.ckpt").is_file()
+    again = train(tiny_digits, epochs=2, folder=folder, resume=True, verbose=0)
+    assert toys.same_weights(first.network, again.network)
+    (folder / "last.ckpt").write_bytes(b"damaged")
+    with pytest.raises(ResumeError, match=r"last\.ckpt cannot be continued from") as caught:
+        train(tiny_digits, epochs=2, folder=folder, resume=True, verbose=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_network_cannot_resume(tiny_digits: ImageData, tmp_path: Path) -> None:
+    train(tiny_digits, epochs=1, folder=tmp_path, verbose=0)
+    for change in ({"model": "residual-cnn"}, {"recipe": "lab", "model": "better-cnn"}):
+        with pytest.raises(ResumeError, match="cannot be continued from"):
+            train(tiny_digits, epochs=2, folder=tmp_path, resume=True, verbose=0, **change)  # type: ignore[arg-type]
+
+
+def test_what_is_not_known(tiny_digits: ImageData) -> None:
+    with pytest.raises(TrainingError, match=r"no recipe 'slow'; there are lab, quick, best"):
+        train(tiny_digits, recipe="slow")
+    with pytest.raises(UnknownModelError, match="Did you mean 'quick-cnn'"):
+        train(tiny_digits, model="quick-cn")
+    for epochs in (0, -1):
+        with pytest.raises(TrainingError, match=f"at least 1, received {epochs}"):
+            train(tiny_digits, epochs=epochs)
+    with pytest.raises(ResumeError, match="name the folder"):
+        train(tiny_digits, resume=True, verbose=0)
+    only_test = ImageData(
+        {"test": tiny_digits["test"]},
+        tiny_digits.class_names,
+        preprocessing=tiny_digits.preprocessing,
+    )
+    with pytest.raises(TrainingError, match="training data"):
+        train(only_test, verbose=0)

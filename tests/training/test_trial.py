@@ -1,0 +1,318 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lamplighter import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, Classifier, Trial
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.errors import ResumeError, TrainingError
+from lamplighter.training.callbacks import Callback, on_batch_end, on_batch_start
+
+from . import toys
+
+if TYPE_CHECKING:
+    from lamplighter.training.view import TrialView
+
+
+class Steps(Callback):
+    """Count the batches of each epoch and keep their first pixels."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self.pixels: list[float] = []
+
+    def on_epoch_start(self, view: TrialView) -> None:
+        self.counts.append(0)
+
+    def on_batch_start(self, view: TrialView) -> None:
+        self.counts[-1] += 1
+        assert view.images is not None
+        self.pixels.append(view.images.flatten()[0].item())
+
+
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    model.eval()
+    with torch.no_grad():
+        return (model(images).argmax(1) == labels).float().mean().item()
+
+
+def test_a_run_learns_and_keeps_a_history() -> None:
+    trial = toys.trial().with_generators(toys.loader(160, shuffle=True), toys.loader(40, 1))
+    history = trial.run(5)
+    assert history is trial.history
+    assert len(history) == 5
+    assert set(history[0]) == {
+        *("loss", "acc", "running_loss", "running_acc", "val_loss", "val_acc"),
+        *("train_steps", "validation_steps"),
+    }
+    assert all((row["train_steps"], row["validation_steps"]) == (20, 5) for row in history)
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert history[-1]["val_acc"] == pytest.approx(accuracy(trial.network, *toys.examples(40, 1)))
+    assert trial.findings == []
+
+
+def test_a_run_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trial = toys.trial().with_generators(toys.loader(16, shuffle=True), toys.loader(8, 1))
+    trial.run(1)
+    trial.evaluate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_validation_callback_does_not_disturb_the_counts() -> None:
+    class Watcher(Callback):
+        def on_validation_batch_end(self, view: TrialView) -> None:
+            assert view.logits is not None
+
+    trial = toys.trial(callbacks=[Watcher()])
+    trial.with_generators(toys.loader(40, shuffle=True), toys.loader(16, 1)).run(1)
+    assert trial.history[0]["train_steps"] == 5
+    assert trial.history[0]["validation_steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "seed"),
+    [
+        (TRAIN_DATA, "train", 0),
+        (VALIDATION_DATA, "val", 1),
+        (TEST_DATA, "test", 2),
+        ("test",) * 2 + (2,),
+    ],
+)
+def test_evaluate_on_each_data(key: str, prefix: str, seed: int) -> None:
+    trial = toys.trial(metrics=["loss", "accuracy"])
+    trial.with_generators(toys.loader(20), toys.loader(20, 1), toys.loader(20, 2))
+    results = trial.evaluate(data_key=key)
+    images, labels = toys.examples(20, seed)
+    assert set(results) == {f"{prefix}_loss", f"{prefix}_acc"}
+    assert results[f"{prefix}_acc"] == pytest.approx(accuracy(trial.network, images, labels))
+    loss = nn.functional.cross_entropy(trial.network(images), labels).item()
+    assert results[f"{prefix}_loss"] == pytest.approx(loss, rel=1e-6)
+
+
+def test_evaluate_takes_validation_data_unless_told_and_joins_the_history() -> None:
+    trial = toys.trial().with_generators(
+        toys.loader(16, shuffle=True), toys.loader(16, 1), toys.loader(16, 2)
+    )
+    trial.run(1)
+    assert set(trial.evaluate()) == {"val_loss", "val_acc"}
+    results = trial.evaluate(data_key=TEST_DATA)
+    assert trial.history[-1]["test_acc"] == results["test_acc"]
+    assert trial.network.training  # as it was
+
+
+def test_what_is_missing_is_said() -> None:
+    trial = toys.trial()
+    with pytest.raises(TrainingError, match="training data"):
+        trial.run()
+    with pytest.raises(TrainingError, match="no data"):
+        trial.evaluate()
+    with pytest.raises(TrainingError, match="no data"):
+        trial.predict()
+    with pytest.raises(TrainingError, match=r"TEST_DATA \('test'\).*received 'validation'"):
+        trial.evaluate(data_key="validation")
+    with pytest.raises(TrainingError, match="optimizer"):
+        Trial(toys.network()).with_generators(toys.loader(8)).run()
+    with pytest.raises(TrainingError, match="at least 0, received -1"):
+        trial.with_generators(toys.loader(8)).run(-1)
+    with pytest.raises(TrainingError, match="criterion"):
+        Trial(toys.network(), metrics=["loss"]).with_val_generator(toys.loader(8)).evaluate()
+
+
+def test_a_network_alone_can_be_evaluated_and_asked() -> None:
+    trial = Trial(toys.network(), metrics=["acc"], verbose=0).with_generators(
+        test_generator=toys.loader(20)
+    )
+    assert set(trial.evaluate(data_key=TEST_DATA)) == {"test_acc"}
+    assert trial.predict().shape == (20, 3)
+
+
+def test_predictions_come_in_the_order_of_the_data() -> None:
+    trial = toys.trial()
+    images, labels = toys.examples(21)
+    with torch.no_grad():
+        expected = trial.network.eval()(images)
+    trial.network.train()
+    pairs = DataLoader(TensorDataset(images, labels), 4)
+    for predictions in (
+        trial.with_test_generator(pairs).predict(),
+        trial.with_test_data(images, batch_size=5).predict(),  # inputs alone
+        trial.with_test_generator(list(torch.split(images, 6))).predict(),
+        trial.with_val_data(images, labels, batch_size=5).predict(data_key=VALIDATION_DATA),
+        trial.with_test_data(images, labels, batch_size=7, steps=3).predict(),
+    ):
+        assert predictions.shape == (21, 3)
+        torch.testing.assert_close(predictions, expected)
+        assert not predictions.is_inference()  # may go on into a computation with gradients
+        assert predictions.device.type == "cpu"
+    assert trial.network.training
+
+
+def test_a_second_run_goes_on() -> None:
+    def made() -> Trial:
+        return toys.trial(seed=3).with_generators(toys.loader(40, shuffle=True), toys.loader(16, 1))
+
+    long, short = made(), made()
+    long.run(5)
+    short.run(2)
+    short.evaluate()
+    assert len(short.run(3)) == 5
+    assert toys.same_weights(long.network, short.network)
+    assert long.history == short.history
+
+
+def test_a_second_run_counts_on() -> None:
+    seen: list[tuple[int, int, int]] = []
+
+    @on_batch_end
+    def note(view: TrialView) -> None:
+        seen.append((view.epoch, view.epochs, view.step))
+
+    trial = toys.trial(callbacks=[note]).with_generators(toys.loader(16, shuffle=True))
+    trial.run(1)
+    trial.run(2)
+    assert seen == [(0, 1, 1), (0, 1, 2), (1, 3, 3), (1, 3, 4), (2, 3, 5), (2, 3, 6)]
+
+
+def test_callbacks_see_running_values() -> None:
+    seen: list[dict[str, float]] = []
+
+    @on_batch_end
+    def note(view: TrialView) -> None:
+        seen.append(view.metrics)
+
+    trial = toys.trial(callbacks=[note]).with_generators(toys.loader(16, shuffle=True))
+    trial.run(1)
+    assert [set(values) for values in seen] == [{"running_loss", "running_acc"}] * 2
+    assert seen[-1]["running_loss"] == trial.history[0]["running_loss"]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_second_trial_goes_on_from_the_state_of_the_first(seed: int | None) -> None:
+    def made(start: int) -> Trial:
+        model = toys.network(start)
+        return toys.trial(model, seed=seed).with_generators(toys.loader(40, shuffle=True))
+
+    whole, first, second = made(0), made(0), made(9)
+    torch.manual_seed(1)
+    whole.run(4)
+    torch.manual_seed(1)
+    first.run(2)
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    torch.manual_seed(77)
+    second.load_state_dict(torch.load(file, weights_only=True)).run(2)
+    assert toys.same_weights(whole.network, second.network)
+    assert whole.history == second.history
+    assert len(first.history) == 2  # the copies are apart
+
+
+def test_weights_alone_can_be_taken_back() -> None:
+    first = toys.trial().with_generators(toys.loader(16, shuffle=True))
+    first.run(1)
+    for state in (first.network.state_dict(), first.state_dict()):
+        second = toys.trial(toys.network(4)).load_state_dict(state, resume=False)
+        assert toys.same_weights(first.network, second.network)
+        assert second.history == []
+
+
+def test_a_state_that_does_not_fit() -> None:
+    state = toys.trial().state_dict()
+    with pytest.raises(ResumeError, match="does not fit") as caught:
+        toys.trial(toys.network(classes=5)).load_state_dict(state)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ResumeError, match="does not fit"):
+        toys.trial(callbacks=[Steps()]).load_state_dict(state)
+    with pytest.raises(ResumeError, match="does not fit"):
+        toys.trial().load_state_dict({"model": 1, "history": 2})
+
+
+def test_replay_shows_the_history_again(capsys: pytest.CaptureFixture[str]) -> None:
+    class Watcher(Callback):
+        def __init__(self) -> None:
+            self.calls: list[tuple[str, int, int]] = []
+            self.ends: list[dict[str, float]] = []
+
+        def on_start(self, view: TrialView) -> None:
+            self.calls.append(("start", view.epoch, view.batch))
+
+        def on_batch_end(self, view: TrialView) -> None:
+            self.calls.append(("batch", view.epoch, view.batch))
+
+        def on_validation_end(self, view: TrialView) -> None:
+            self.calls.append(("validation", view.epoch, view.step))
+
+        def on_epoch_end(self, view: TrialView) -> None:
+            self.ends.append(dict(view.metrics))
+            self.calls.append(("epoch", view.epoch, len(view.history)))
+
+        def on_end(self, view: TrialView) -> None:
+            self.calls.append(("end", view.epoch, len(view.history)))
+
+    live, again = Watcher(), Watcher()
+    trial = toys.trial(callbacks=[live])
+    trial.with_generators(toys.loader(16, shuffle=True), toys.loader(24, 1)).run(2)
+    assert trial.replay([again], verbose=0) is trial
+    assert again.calls == live.calls
+    for seen, row in zip(again.ends, trial.history, strict=True):
+        assert seen.items() <= row.items()
+        assert {"loss", "val_acc"} <= seen.keys()
+    assert capsys.readouterr().err == ""
+    short = Watcher()
+    trial.replay([short], one_batch=True)
+    assert [call for call in short.calls if call[0] == "batch"] == [
+        ("batch", 0, 0),
+        ("batch", 1, 0),
+    ]
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_the_trainer_takes_arguments_and_lightnings_callbacks() -> None:
+    class Watcher(pl.Callback):
+        epochs = 0
+
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            self.epochs += 1
+
+    first, second = Watcher(), Watcher()
+    trial = toys.trial(callbacks=[first]).with_generators(toys.loader(16, shuffle=True))
+    trial.with_trainer(accumulate_grad_batches=2, callbacks=[second]).run(1)
+    assert (first.epochs, second.epochs) == (1, 1)
+    assert trial.state_dict()["step"] == 1  # two batches, one change of the weights
+
+
+def test_devices() -> None:
+    trial = toys.trial().to("cpu").with_generators(toys.loader(16, shuffle=True))
+    assert len(trial.to(torch.device("cpu")).run(1)) == 1
+    if not torch.cuda.is_available():
+        with pytest.raises(TrainingError, match=r"^[^\n]+$"):
+            toys.trial().to("cuda:0").with_generators(toys.loader(16)).run(1)
+
+
+def test_any_network_of_ones_own_in_a_classifier() -> None:
+    preprocessing = Preprocessing(height=6, width=6, channels=1, mean=(0.5,), std=(0.5,))
+    classifier = Classifier(toys.network(), preprocessing, ["a", "b", "c"])
+    trial = Trial(classifier, metrics=["acc"], verbose=0)  # Adam and cross-entropy of its own
+    trial.with_generators(toys.loader(80, shuffle=True)).run(6)
+    assert trial.history[-1]["acc"] > trial.history[0]["acc"]
+    assert trial.network is classifier.network
+
+
+def test_a_callback_may_change_batches_in_place_of_the_data() -> None:
+    shapes = []
+
+    @on_batch_start
+    def note(view: TrialView) -> None:
+        assert view.images is not None
+        shapes.append(tuple(view.images.shape))
+
+    toys.trial(callbacks=[note]).with_generators(toys.loader(12, shuffle=True)).run(1)
+    assert shapes == [(8, 1, 6, 6), (4, 1, 6, 6)]
