@@ -6,7 +6,8 @@ STAMP := .venv/.installed
 .PHONY: demo test test-slow format lock benchmarks clean
 
 demo: $(STAMP)
-	@$(BIN)/lamplighter train mnist --out digits.lamp --force
+	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
+	@$(BIN)/lamplighter info digits.lamp | grep -E '^(network|test score)'
 	@$(BIN)/lamplighter predict digits.lamp examples/digits/digit-3.jpg
 	@echo "Next: $(BIN)/lamplighter predict digits.lamp examples/digits/* --show-input seen"
 	@echo "      $(BIN)/lamplighter evaluate digits.lamp mnist"
@@ -36,9 +37,9 @@ lock:
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python 3.11 with venv is needed: apt-get install python3.11-venv"; exit 1; }
-	@test -d .venv || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
 clean:

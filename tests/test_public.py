@@ -7,31 +7,41 @@ import sys
 import textwrap
 
 import pytest
+from torch import nn
 
 import lamplighter
 
 PUBLIC = [
-    "__version__",
     "CHECKS",
     "Classifier",
     "Comparison",
+    "Estimate",
     "ImageData",
+    "LearningRates",
+    "McNemar",
     "Predictions",
     "Preprocessing",
+    "RECIPES",
+    "RandomShift",
+    "RandomWarp",
     "Report",
     "Split",
     "TEST_DATA",
     "TRAIN_DATA",
     "Trial",
     "VALIDATION_DATA",
+    "__version__",
     "callbacks",
     "compare",
     "contact_sheet",
+    "describe",
     "errors",
     "evaluate",
     "export",
     "find_learning_rate",
+    "list_models",
     "load",
+    "mcnemar",
     "mistakes",
     "mistakes_sheet",
     "models",
@@ -42,6 +52,7 @@ PUBLIC = [
     "predict",
     "save",
     "train",
+    "wilson",
 ]
 
 
@@ -64,11 +75,12 @@ def test_the_public_names() -> None:
         getattr(lamplighter, "trail")  # noqa: B009
 
 
-def test_the_list_of_models_is_not_hidden_by_its_package() -> None:
-    from lamplighter.models import small
-
-    assert small.SimpleCNN
-    assert "simple-cnn" in lamplighter.models()
+def test_networks_and_their_blocks_are_in_models() -> None:
+    assert sorted(dir(lamplighter.models)) == sorted(lamplighter.models.__all__)
+    for name in lamplighter.models.__all__:
+        assert issubclass(getattr(lamplighter.models, name), nn.Module)
+    with pytest.raises(AttributeError, match="has no attribute 'Simple'"):
+        getattr(lamplighter.models, "Simple")  # noqa: B009
 
 
 def test_every_public_name_says_what_it_is() -> None:
@@ -87,8 +99,8 @@ def test_what_is_imported_when() -> None:
 
         heavy = ("torch", "torchvision", "pytorch_lightning", "matplotlib", "sklearn", "scipy")
         import lamplighter
-        from lamplighter import ImageData, Preprocessing, errors, load, models, predict, save
-        models()
+        from lamplighter import ImageData, Preprocessing, errors, list_models, load, predict, save
+        list_models()
         data = ImageData.mnist()
         data.fingerprint("test")
         Preprocessing(height=28, width=28, channels=1, mean=(0.5,), std=(0.5,))

@@ -14,7 +14,7 @@ import pytest
 
 from lamplighter import __version__
 from lamplighter.cli import app as application
-from lamplighter.models.registry import models
+from lamplighter.models.registry import list_models
 
 from .conftest import DIGITS, environment
 
@@ -44,9 +44,9 @@ def test_version(run):
 
 def test_models(run):
     outcome = run("models")
-    assert all(name in outcome.out for name in models())
+    assert all(name in outcome.out for name in list_models())
     assert max(map(len, outcome.out.splitlines())) <= 80
-    assert json.loads(run("models", "--json").out) == models()
+    assert json.loads(run("models", "--json").out) == list_models()
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,29 @@ def test_export_to_a_full_disk(process, bundle):
     assert f"{old} cannot be written: File too large" in outcome.line
     assert old.read_text() == "mine"
     assert sorted(path.name for path in bundle.parent.iterdir()) == [bundle.name, old.name]
+
+
+@pytest.fixture
+def own(tiny_digits, tmp_path):
+    """A bundle of a network that is not in the registry."""
+    from torch import nn
+
+    from lamplighter.models.classifier import Classifier
+
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    classifier = Classifier(network, tiny_digits.preprocessing, tiny_digits.class_names)
+    return save(classifier, tmp_path / "own.lamp")
+
+
+def test_info_and_onnx_of_a_network_of_ones_own(run, own):
+    outcome = run("info", own)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "torch.nn.modules.container.Sequential (a class of its own)" in " ".join(
+        outcome.out.split()
+    )
+    assert run("export", own, "--format", "onnx").code == 0
+    with zipfile.ZipFile(own) as archive:
+        assert own.with_suffix(".onnx").read_bytes() == archive.read("network.onnx")
+    refused = run("export", own, "--format", "state-dict")
+    assert refused.code == 1
+    assert refused.err.count("\n") == 1

@@ -368,3 +368,11 @@ def test_without_torch_the_remedy_is_named(run, monkeypatch, tmp_path):
     assert (outcome.code, outcome.out) == (1, "")
     assert "pip install 'lamplighter[train]'" in outcome.line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", ["-1", "99999999999999999999"])
+def test_a_seed_out_of_range_is_bad_use(run, tmp_path, seed):
+    outcome = run("train", "mnist", "--out", tmp_path / "d.lamp", "--seed", seed)
+    assert outcome.code == 2
+    assert seed in outcome.err
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter import Classifier, models
+from lamplighter import Classifier, list_models
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ModelError, ShapeError, UnknownModelError
 from lamplighter.models import registry
@@ -22,13 +22,13 @@ def test_the_networks_by_name() -> None:
     assert {
         *("simple-cnn", "better-cnn", "branch-cnn"),
         *("residual-cnn", "inception-cnn", "quick-cnn", "champion"),
-    } <= models().keys()
-    assert all(summary and "\n" not in summary for summary in models().values())
-    models().clear()
-    assert models()
+    } <= list_models().keys()
+    assert all(summary and "\n" not in summary for summary in list_models().values())
+    list_models().clear()
+    assert list_models()
 
 
-@pytest.mark.parametrize("name", models())
+@pytest.mark.parametrize("name", list_models())
 def test_each_network_fits_preprocessing_and_classes(name: str) -> None:
     classifier = Classifier.new(name, preprocessing=RGB, class_names=["a", "b", "c"])
     assert classifier.num_classes == 3

@@ -283,3 +283,17 @@ class TestDescription:
         zipped(path, signed(values, parts | {"network.onnx": b"damaged"}))
         with pytest.raises(BundleError, match="graph"):
             runtime(load(path))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [{"name": 3, "arguments": {}}, {"name": "better-cnn"}, {"name": None}, {}, {"class": 3}],
+)
+def test_an_incomplete_architecture_is_refused(path, content, architecture):
+    refused(forged(path, content, architecture=architecture), "architecture")
+
+
+def test_a_network_of_no_name_cannot_be_built(path, content):
+    forged(path, content, architecture={"name": "", "arguments": {}})
+    with pytest.raises(BundleError, match="cannot be built"):
+        load(path).network  # noqa: B018

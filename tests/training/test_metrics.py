@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from lamplighter import TEST_DATA, Trial
 from lamplighter.errors import TrainingError
 from lamplighter.training.callbacks import Callback, on_batch_end
-from lamplighter.training.metrics import MeanMetric, make_metrics
+from lamplighter.training.metrics import MeanMetric, accuracy, make_metrics
 
 from . import toys
 
@@ -42,7 +42,7 @@ def measured(*metrics: object) -> tuple[dict[str, object], np.ndarray, np.ndarra
     logits = torch.randn(30, CLASSES, generator=generator)
     targets = torch.randint(0, CLASSES, (30,), generator=generator)
     trial = Trial(Answers(), None, nn.CrossEntropyLoss(), metrics=metrics, verbose=0)
-    trial.with_test_data(logits.view(30, 1, 1, CLASSES), targets, batch_size=8)  # the last has 6
+    trial.with_test_data(logits.view(30, 1, 1, CLASSES), batch_size=8, y=targets)  # the last has 6
     return trial.evaluate(data_key=TEST_DATA), logits.double().numpy(), targets.numpy()
 
 
@@ -159,3 +159,9 @@ def test_before_the_first_batch() -> None:
     assert isinstance(metric, MeanMetric)
     assert math.isnan(metric.running())
     assert metric.compute(training=True) == {}
+
+
+def test_accuracy_wants_an_output_for_each_class() -> None:
+    for logits in (torch.zeros(4, 1), torch.zeros(4)):
+        with pytest.raises(TrainingError, match="BinaryAccuracy"):
+            accuracy(logits, torch.zeros(4), None)

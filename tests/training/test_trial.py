@@ -146,7 +146,7 @@ def test_predictions_come_in_the_order_of_the_data() -> None:
         trial.with_test_data(images, batch_size=5).predict(),  # inputs alone
         trial.with_test_generator(list(torch.split(images, 6))).predict(),
         trial.with_val_data(images, labels, batch_size=5).predict(data_key=VALIDATION_DATA),
-        trial.with_test_data(images, labels, batch_size=7, steps=3).predict(),
+        trial.with_test_data(images, batch_size=7, steps=3, y=labels).predict(),
     ):
         assert predictions.shape == (21, 3)
         torch.testing.assert_close(predictions, expected)
@@ -316,3 +316,27 @@ def test_a_callback_may_change_batches_in_place_of_the_data() -> None:
 
     toys.trial(callbacks=[note]).with_generators(toys.loader(12, shuffle=True)).run(1)
     assert shapes == [(8, 1, 6, 6), (4, 1, 6, 6)]
+
+
+def test_precision_is_lightnings_and_predictions_can_go_to_numpy() -> None:
+    trial = toys.trial().with_generators(toys.loader(80, shuffle=True), None, toys.loader(40, 1))
+    trial.with_trainer(precision="bf16-mixed").run(2)
+    predictions = trial.predict()
+    assert predictions.numpy().shape == (40, toys.CLASSES)
+    assert trial.evaluate(data_key=TEST_DATA)["test_acc"] > 0.5
+
+
+def test_a_classifier_notes_how_it_was_trained_and_measured(tiny_digits, tmp_path) -> None:
+    from lamplighter import describe, evaluate, save
+
+    classifier = Classifier.new("quick-cnn", tiny_digits)
+    trial = Trial(classifier, metrics=["acc"], seed=3, verbose=0).with_images(tiny_digits)
+    trial.run(1)
+    report = evaluate(classifier, tiny_digits, "test")
+    record = describe(save(classifier, tmp_path / "noted.lamp"))["record"]
+    assert record["recipe"]["optimizer"] == "Adam"
+    assert record["recipe"]["epochs"] == 1
+    assert record["scores"] == {"test": report.summary()}
+    trial.run(1)  # the weights are others now
+    assert classifier.record.scores == {}
+    assert classifier.record.recipe["epochs"] == 2

@@ -41,7 +41,7 @@ def test_tensors_as_data() -> None:
     trial = toys.trial(callbacks=[watcher])
     images, labels = toys.examples(20)
     trial.with_train_data(images, labels, batch_size=4, shuffle=False)
-    trial.with_val_data(images[:6] + 1, labels[:6], 3).with_test_data(images[:5], labels[:5])
+    trial.with_val_data(images[:6] + 1, labels[:6], 3).with_test_data(images[:5], y=labels[:5])
     trial.run(1)
     assert watcher.pixels == images[::4, 0, 0, 0].tolist()
     assert trial.history[0]["validation_steps"] == 2

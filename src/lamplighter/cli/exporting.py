@@ -76,7 +76,7 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
     architecture, record = description["architecture"], description["record"]
     yield "network", architecture["name"] or f"{architecture['class']} (a class of its own)"
-    if architecture["arguments"]:
+    if architecture.get("arguments"):
         yield "", _listed(architecture["arguments"])
     names = description["class_names"]
     yield "classes", f"{len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"

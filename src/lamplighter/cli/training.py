@@ -37,6 +37,12 @@ def _at_least_one(epochs: int | None) -> int | None:
     return epochs
 
 
+def _seed(seed: int | None) -> int | None:
+    if seed is not None and not 0 <= seed < 2**32:
+        raise typer.BadParameter(f"it must be in 0..{2**32 - 1}, received {seed}.")
+    return seed
+
+
 def _network(name: str | None) -> str | None:
     from lamplighter.models.registry import find
 
@@ -82,7 +88,11 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(metavar="N", help=f"The same seed gives the same result; by default {_SEED}."),
+        typer.Option(
+            metavar="N",
+            callback=_seed,
+            help=f"The same seed gives the same result; by default {_SEED}.",
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; by default the fastest.")
@@ -241,11 +251,11 @@ def models(
     ] = False,
 ) -> None:
     """List the networks that come with Lamplighter."""
-    from lamplighter.models.registry import models as networks
+    from lamplighter.models.registry import list_models
 
     if as_json:
-        typer.echo(json.dumps(networks(), indent=2))
+        typer.echo(json.dumps(list_models(), indent=2))
         return
-    width = max(map(len, networks()))
-    for name, summary in networks().items():
+    width = max(map(len, list_models()))
+    for name, summary in list_models().items():
         typer.echo(wrapped(f"{name:<{width}}  {summary}", width + 2))

@@ -24,7 +24,8 @@ class Batches:
 
     The order of an epoch depends on the seed and the number of the epoch alone, so a training
     that was interrupted sees what it would have seen. In a distributed training each process
-    gets its share of every batch, so that the global batches are those of one process.
+    gets its share of every batch, so that the global batches are those of one process; a last
+    batch of fewer images than there are processes is left out.
 
     Args:
         images: pixels, uint8, shape (N, C, H, W).
@@ -83,7 +84,8 @@ class Batches:
             images = self.images[share].float().div_(255)  # (B, C, H, W)
             if self.augmentation is not None:
                 images = self.augmentation(images)
-            yield images.sub_(self._mean).div_(self._std), self.labels[share]
+            # Not in place: an augmentation may hand out a tensor that it keeps.
+            yield (images - self._mean) / self._std, self.labels[share]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of epoch number `epoch`, counted from 0."""

@@ -216,7 +216,8 @@ def evaluate(
     """Return how good `classifier` is on a split that it has not learned from.
 
     Classes are matched by name, whatever their order in the data. A class of the split that the
-    classifier does not know counts as wrong, and is named in the report.
+    classifier does not know counts as wrong, and is named in the report. The scores join the
+    record of the classifier, which a bundle keeps.
 
     Args:
         classifier: what is tested.
@@ -237,7 +238,9 @@ def evaluate(
     _check_size(classifier, chosen, data.name)
     class_names, labels = _by_name(classifier, data, chosen)
     predictions = predictor.predict_pixels(classifier, chosen.images, progress=progress)
-    return Report(data.name, split, chosen.fingerprint, class_names, labels, predictions)
+    report = Report(data.name, split, chosen.fingerprint, class_names, labels, predictions)
+    classifier.record.scores[split] = report.summary()
+    return report
 
 
 def _check_size(classifier: Classifier, split: Split, name: str) -> None:

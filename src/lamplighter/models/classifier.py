@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from lamplighter.data.image_data import ImageData
     from lamplighter.data.preprocessing import Preprocessing
 
-_SAMPLES = 32
+# How many images of the data a classifier keeps to prove its exports on.
+SAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Architecture:
     """How to build a network anew: a name in the registry and what its class is given.
 
     Attributes:
-        name: one of `lamplighter.models()`.
+        name: one of `lamplighter.list_models()`.
         arguments: what its class takes beyond classes, channels and size.
     """
 
@@ -103,7 +104,7 @@ class Classifier:
         """Return an untrained classifier with a network from the registry.
 
         Args:
-            name: one of `lamplighter.models()`.
+            name: one of `lamplighter.list_models()`.
             data: where preprocessing and class names are taken from unless given.
             preprocessing: how an image becomes the network's input.
             class_names: K names, in the order of the logits.
@@ -125,7 +126,7 @@ class Classifier:
         network = build_network(architecture, preprocessing, len(class_names))
         samples = None
         if data is not None and data.splits:
-            samples = next(iter(data.splits.values())).images[:_SAMPLES]
+            samples = next(iter(data.splits.values())).images[:SAMPLES]
         return cls(network, preprocessing, class_names, architecture=architecture, samples=samples)
 
     @classmethod

@@ -67,7 +67,7 @@ _MODELS = {
 }
 
 
-def models() -> dict[str, str]:
+def list_models() -> dict[str, str]:
     """Return the names of the networks that come with Lamplighter, with their layers in a line."""
     return {name: entry.summary for name, entry in _MODELS.items()}
 
@@ -99,7 +99,7 @@ def build(
     """Return a new network with random weights.
 
     Args:
-        name: one of `models()`.
+        name: one of `list_models()`.
         num_classes: K, the number of classes.
         in_chans: channels of the images.
         img_size: height and width of the images.

@@ -99,7 +99,9 @@ def _classifier(
     names, named = description["class_names"], description["architecture"]
     if len(names) < 2 or len(set(names)) != len(names):
         raise BundleError(f"it must have two or more class names, all different, received {names}.")
-    architecture = Architecture(named["name"], named["arguments"]) if named["name"] else None
+    architecture = None
+    if named.get("name") is not None:
+        architecture = Architecture(named["name"], named["arguments"])
     record = Record(**description["record"])
     if network is not None:  # from now on its owner may change it, which the graph would not show
         _load_weights(network, weights)

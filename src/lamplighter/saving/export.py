@@ -46,7 +46,8 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
     check_target(path)
     with needs_training_packages("exporting"):
         if format == "onnx":
-            content = proven_graph(classifier)[0]
+            # A graph from a bundle was proven when it was written.
+            content = classifier.graph or proven_graph(classifier)[0]
         elif format == "state-dict":
             content = _state_dict(classifier.network)
         else:

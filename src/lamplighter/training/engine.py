@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import Logger
 
 from lamplighter.data.batches import Batches
 from lamplighter.errors import ResumeError, TrainingError
+from lamplighter.training.checkpoints import WholeCheckpoints
 from lamplighter.training.lightning_module import TrialModule
 from lamplighter.training.loaders import EpochBatches, Source
 from lamplighter.training.memory import keep_freed_memory
@@ -59,6 +60,7 @@ def fit(
     bars, lines = progress(verbose)
     module = TrialModule(replace(plan, callbacks=[*plan.callbacks, *lines]))
     arguments = dict(arguments)
+    _check_kinds(extras)
     callbacks = [extra for extra in extras if isinstance(extra, pl.Callback)]
     callbacks += arguments.pop("callbacks", None) or []
     loggers = [extra for extra in extras if isinstance(extra, Logger)]
@@ -73,6 +75,7 @@ def fit(
                 "enable_progress_bar": _any(callbacks, pl.callbacks.ProgressBar),
                 "enable_checkpointing": _any(callbacks, pl.callbacks.Checkpoint),
                 **arguments,
+                "plugins": [WholeCheckpoints(), *(arguments.get("plugins") or [])],
             }
         )
         if checkpoint is None:
@@ -83,7 +86,8 @@ def fit(
         ]
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
-        module.train()
+        if not module.network.training:  # else leave what its owner froze in evaluation mode
+            module.train()
         with interruptible():
             try:
                 trainer.fit(module, loaders[0], loaders[1], ckpt_path=checkpoint, weights_only=True)
@@ -182,6 +186,7 @@ def _passing_trainer(arguments: Mapping[str, Any], verbose: int) -> pl.Trainer:
 _NOISE = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     "Detected pickle protocol",
+    "The dirpath has changed",
     r"Be aware that when using `ckpt_path`[^\[]*\[\"Checkpoint{[^\"]*\"\]",
 )
 
@@ -228,6 +233,16 @@ def _in_order(source: Source) -> Source:
     batches = copy.copy(source.batches)
     batches.shuffle, batches.augmentation = False, None
     return Source(batches, source.steps)
+
+
+def _check_kinds(extras: Sequence[Any]) -> None:
+    for extra in extras:
+        if not isinstance(extra, (pl.Callback, Logger)):
+            raise TrainingError(
+                "a callback must be one of lamplighter.callbacks, a function decorated with one "
+                "of its hooks, or a callback or logger of pytorch_lightning, "
+                f"received {extra!r}."
+            )
 
 
 def _any(callbacks: Sequence[pl.Callback], kind: type) -> bool:

@@ -89,6 +89,16 @@ class TrialModule(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Move a batch to the device, without a search through it where it is there already."""
+        if device.type == "cpu" and isinstance(batch, tuple) and len(batch) == 2:
+            images, targets = batch
+            if isinstance(images, torch.Tensor) and isinstance(targets, torch.Tensor):
+                return images.cpu(), targets.cpu()
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def setup(self, stage: str) -> None:
         """Choose what runs in this process, now that it is known which one it is."""
         callbacks = self.plan.callbacks
@@ -161,7 +171,8 @@ class TrialModule(pl.LightningModule):
         images = batch[0] if isinstance(batch, (list, tuple)) else batch
         with shapes_explained(images, self.view.classifier):
             logits: Tensor = self.network(images)
-        return logits.cpu()
+        # numpy knows no bfloat16, which reduced precision answers with.
+        return logits.float().cpu() if logits.dtype.itemsize < 4 else logits.cpu()
 
     def on_train_start(self) -> None:
         """Tell the callbacks that a run begins."""
@@ -194,11 +205,14 @@ class TrialModule(pl.LightningModule):
             seed_all(epoch_seed(self.plan.seed, self.current_epoch))
 
     def on_after_backward(self) -> None:
-        """Look at the gradients, and let callbacks change them."""
+        """Look at the gradients of the first batches."""
         if self._looking:
             batches = self.trainer.num_training_batches
             self.plan.lint.gradients(self.view.batch, self.network, batches=batches)
             self._looking = self.view.batch < 2
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Let callbacks change the gradients, which are whole and unscaled by now."""
         self._run("on_backward")
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -246,6 +260,7 @@ class TrialModule(pl.LightningModule):
         checkpoint["lamplighter"] = {
             "history": self.view.history,
             "random_state": torch.get_rng_state(),
+            "callbacks": [callback.state_dict() for callback in self._stateful()],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -264,11 +279,21 @@ class TrialModule(pl.LightningModule):
         self.finished_weights = checkpoint["state_dict"]
         self.view.history[:] = kept["history"]
         torch.set_rng_state(kept["random_state"])
+        for callback, state in zip(self._stateful(), kept["callbacks"], strict=False):
+            callback.load_state_dict(state)
 
     def running(self) -> dict[str, float]:
         """Return the means over the last batches, for a progress bar."""
         means = [metric for metric in self._metrics if isinstance(metric, MeanMetric)]
         return {metric.name: metric.running() for metric in means}
+
+    def _stateful(self) -> list[Any]:
+        """Return the callbacks that have a state of their own; Lightning keeps the schedulers'."""
+        return [
+            callback
+            for callback in self.plan.callbacks
+            if hasattr(callback, "state_dict") and not isinstance(callback, SchedulerCallback)
+        ]
 
     def _run(self, hook: str) -> None:
         for callback in self._hooks[hook]:

@@ -158,6 +158,11 @@ class TorchMetric:
 
 def accuracy(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
     """Return how many of a batch have their highest logit at the target."""
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise TrainingError(
+            "'acc' needs one output for each class, (B, K), received outputs of shape "
+            f"{tuple(logits.shape)}; for one output take torchmetrics' BinaryAccuracy."
+        )
     return (logits.argmax(dim=1) == _indices(targets)).sum()
 
 

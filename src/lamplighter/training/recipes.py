@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ class Recipe:
         augmentation: random changes to the training images.
         ema_decay: of the moving average of the weights, each 4 steps; None answers with the
             weights themselves.
+        standardise: whether mean and standard deviation of the pixels are brought to 0 and 1;
+            else they stay on the scale 0..1.
         half: whether to compute in bfloat16 where the device has units for it.
     """
 
@@ -52,12 +55,16 @@ class Recipe:
     label_smoothing: float = 0.0
     augmentation: Augmentation | None = None
     ema_decay: float | None = None
+    standardise: bool = True
     half: bool = False
 
 
 RECIPES = {
     "lab": Recipe(
-        summary="10 epochs of Adam, as a first course does it", model="simple-cnn", epochs=10
+        summary="10 epochs of Adam, as a first course does it",
+        model="simple-cnn",
+        epochs=10,
+        standardise=False,
     ),
     "quick": Recipe(
         summary="over 99 % on MNIST in seconds",
@@ -72,7 +79,7 @@ RECIPES = {
     "best": Recipe(
         summary="over 99.7 % on MNIST in minutes",
         model="champion",
-        epochs=30,
+        epochs=36,
         learning_rate=3e-3,
         one_cycle=True,
         weight_decay=0.02,
@@ -106,7 +113,7 @@ def train(
     Args:
         data: images in splits.
         recipe: one of `RECIPES`: "lab", "quick" or "best".
-        model: one of `lamplighter.models()`; by default the recipe's.
+        model: one of `lamplighter.list_models()`; by default the recipe's.
         epochs: by default the recipe's.
         seed: the same seed gives the same weights on a CPU.
         device: such as "cpu" or "cuda:0"; None takes an accelerator where there is one.
@@ -126,7 +133,11 @@ def train(
     if epochs < 1:
         raise TrainingError(f"the number of epochs must be at least 1, received {epochs}.")
     seed_all(seed)  # the weights that training begins with
-    classifier = Classifier.new(model or chosen.model, data)
+    preprocessing = data.preprocessing
+    if not chosen.standardise:
+        channels = preprocessing.channels
+        preprocessing = replace(preprocessing, mean=(0.0,) * channels, std=(1.0,) * channels)
+    classifier = Classifier.new(model or chosen.model, data, preprocessing=preprocessing)
     # On CPUs convolutions run faster with the channels of a pixel side by side.
     classifier.network.to(memory_format=torch.channels_last)
     trial = Trial(
@@ -141,7 +152,10 @@ def train(
     ).with_images(data, chosen.batch_size, augmentation=chosen.augmentation)
     if device is not None:
         trial.to(device)
-    if chosen.half and _computes_in_half():
+    elif "WORLD_SIZE" not in os.environ:  # of several devices one, unless torchrun shares them out
+        trial.with_trainer(devices=1)
+    half = chosen.half and _computes_in_half(device)
+    if half:
         trial.with_trainer(precision="bf16-mixed")
     checkpoint = _checkpoint(folder) if resume else None
     trial.run(epochs, checkpoint=checkpoint)
@@ -151,9 +165,10 @@ def train(
         "seed": seed,
         **{k: v for k, v in asdict(chosen).items() if k not in ("summary", "model", "epochs")},
         "augmentation": repr(chosen.augmentation),
+        "half": half,
     }
     if "test" in data:
-        classifier.record.scores["test"] = evaluate(classifier, data, "test").summary()
+        evaluate(classifier, data, "test")
     return classifier
 
 
@@ -189,9 +204,9 @@ def _callbacks(recipe: Recipe, folder: str | Path | None) -> list[Any]:
     return callbacks
 
 
-def _computes_in_half() -> bool:
-    """Return whether bfloat16 is faster here; a CPU without matrix units only imitates it."""
-    if torch.cuda.is_available():
+def _computes_in_half(device: str | None) -> bool:
+    """Return whether bfloat16 is faster there; a CPU without matrix units only imitates it."""
+    if torch.cuda.is_available() and device != "cpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 

@@ -15,6 +15,7 @@ from torch import nn
 from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks.base import Callback
+from lamplighter.training.devices import check_device
 from lamplighter.training.lint import Lint
 from lamplighter.training.loaders import (
     TEST_DATA,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
+    from lamplighter.models.classifier import Record
     from lamplighter.training.lightning_module import Plan
     from lamplighter.training.lint import Finding
 
@@ -109,7 +111,7 @@ class Trial(TrialData):
 
     def to(self, device: str | torch.device) -> Self:
         """Train on a device: "cpu", "cuda", "cuda:1", "mps"."""
-        chosen = torch.device(device)
+        chosen = torch.device(check_device(str(device)))
         accelerator = {"cuda": "gpu"}.get(chosen.type, chosen.type)
         numbered = ":" in str(device) and accelerator != "cpu"
         devices: Any = [chosen.index] if numbered else 1
@@ -162,6 +164,8 @@ class Trial(TrialData):
             verbose=self.verbose if verbose == -1 else verbose,
             checkpoint=Path(checkpoint) if checkpoint is not None else None,
         )
+        if self.classifier is not None:
+            self._note(self.classifier.record)
         return view.history
 
     def evaluate(
@@ -205,7 +209,10 @@ class Trial(TrialData):
         return torch.cat(batches)
 
     def replay(
-        self, callbacks: Sequence[Callback] = (), verbose: int = 2, one_batch: bool = False
+        self,
+        callbacks: Sequence[Callback] | None = None,
+        verbose: int = 2,
+        one_batch: bool = False,
     ) -> Self:
         """Let callbacks see the history again, for example to draw its curves.
 
@@ -218,7 +225,7 @@ class Trial(TrialData):
         """
         from lamplighter.training.replay import replay
 
-        replay(self.history, list(callbacks), verbose=verbose, one_batch=one_batch)
+        replay(self.history, list(callbacks or ()), verbose=verbose, one_batch=one_batch)
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -265,6 +272,18 @@ class Trial(TrialData):
                 "Make the trial as it was made when the state was saved."
             ) from error
         return self
+
+    def _note(self, record: Record) -> None:
+        """Write down how the classifier was trained; scores of its old weights are void."""
+        optimizer = self._view.optimizer
+        record.recipe = {
+            "optimizer": type(optimizer).__name__,
+            "criterion": type(self._view.criterion).__name__,
+            "learning_rate": self._view.learning_rate,
+            "epochs": len(self.history),
+            "seed": self.seed,
+        }
+        record.scores = {}
 
     def plan(self) -> Plan:
         """Return what the engine needs to know of this trial."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
+
 from lamplighter.errors import ClassCountError, ShapeError
+from lamplighter.models.classifier import SAMPLES
 from lamplighter.training.loaders import TRAIN_DATA, DataKey, Source, tensor_loader
 
 if TYPE_CHECKING:
@@ -47,17 +50,20 @@ class TrialData:
         if self.classifier is not None:
             _check(self.classifier, data)
         preprocessing = self.classifier.preprocessing if self.classifier else None
+        seed = self.seed if self.seed is not None else int(torch.randint(2**31, ()))
         for key in DataKey:
             if key.value in data:
                 self.sources[key].batches = data.batches(
                     key.value,
                     batch_size,
-                    seed=self.seed or 0,
+                    seed=seed,
                     preprocessing=preprocessing,
                     augmentation=augmentation if key is TRAIN_DATA else None,
                 )
         if self.classifier is not None:
             self.classifier.record.data |= {name: data.fingerprint(name) for name in data.splits}
+            if self.classifier.samples is None and data.splits:
+                self.classifier.samples = next(iter(data.splits.values())).images[:SAMPLES]
         return self
 
     def with_generators(
@@ -118,10 +124,11 @@ class TrialData:
     def with_test_data(
         self,
         x: Tensor,
-        y: Tensor | None = None,
         batch_size: int = 1,
         num_workers: int = 0,
         steps: int | None = None,
+        *,
+        y: Tensor | None = None,
     ) -> Self:
         """Take test data from a tensor of inputs, with targets if it is to be evaluated."""
         loader = tensor_loader(x, y, batch_size, shuffle=False, num_workers=num_workers)

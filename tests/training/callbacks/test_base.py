@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
-from lamplighter.errors import OutputError
+from lamplighter.errors import OutputError, TrainingError
 from lamplighter.training import callbacks
 from lamplighter.training.callbacks import base
 from lamplighter.training.callbacks.base import HOOKS, Callback, make_folder, overriding
@@ -242,3 +242,31 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="choose another folder"):
         make_folder(tmp_path / "file" / "folder")
+
+
+@pytest.mark.parametrize("wrong", [print, Callback, object(), "progress"])
+def test_what_is_no_callback_is_refused(make_trial: Callable[..., Any], wrong: Any) -> None:
+    with pytest.raises(TrainingError, match="a callback must be one of"):
+        make_trial(wrong).run(1)
+
+
+def test_a_callback_of_ones_own_takes_its_state_through_a_checkpoint(
+    make_trial: Callable[..., Any], tmp_path: Any
+) -> None:
+    class Counter(Callback):
+        def __init__(self) -> None:
+            self.epochs = 0
+
+        def on_epoch_end(self, view: Any) -> None:
+            self.epochs += 1
+
+        def state_dict(self) -> dict[str, int]:
+            return {"epochs": self.epochs}
+
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            self.epochs = state["epochs"]
+
+    make_trial(Counter(), callbacks.Checkpoint(tmp_path)).run(2)
+    counter = Counter()
+    make_trial(counter).run(3, checkpoint=tmp_path / "last.ckpt")
+    assert counter.epochs == 3

@@ -274,10 +274,20 @@ def test_damage_while_writing_leaves_the_old_checkpoint(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fsspec.implementations.local.LocalFileOpener.commit", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(OutputError, match="No space left"):
         trial.run(1)
     assert (tmp_path / "last.ckpt").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_checkpoint_is_written_in_its_own_folder(
+    make_trial: Callable[..., Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Elsewhere may be another disk, from which a rename is a copy that can be cut short.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    make_trial(Checkpoint(tmp_path / "kept")).run(1)
+    assert (tmp_path / "kept" / "last.ckpt").is_file()
 
 
 def test_checkpoint_folder_that_cannot_be_made(

@@ -331,3 +331,12 @@ def test_mixup_changes_training_batches_alone(make_trial: Callable[..., Trial]) 
     trial.run(1)
     assert shapes == {(8, 3)}
     assert trial.evaluate()["val_acc"] == pytest.approx(trial.history[-1]["val_acc"])
+
+
+def test_clipping_waits_for_the_whole_gradient(make_trial: Callable[..., Trial]) -> None:
+    norms: list[float] = []
+    seen = on_backward(lambda view: norms.append(_norm(view.network)))
+    trial = make_trial(GradientClipping(0.3), seen, val=False)
+    trial.with_trainer(accumulate_grad_batches=5).run(1)
+    assert len(norms) == 1  # 5 batches, one change of the weights
+    assert norms[0] <= 0.3001

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamplighter.training.callbacks.base import BatchTransform as BatchTransform
     from lamplighter.training.callbacks.base import Callback as Callback
+    from lamplighter.training.callbacks.base import CriterionTransform as CriterionTransform
+    from lamplighter.training.callbacks.base import SchedulerCallback as SchedulerCallback
     from lamplighter.training.callbacks.base import on_backward as on_backward
     from lamplighter.training.callbacks.base import on_batch_end as on_batch_end
     from lamplighter.training.callbacks.base import on_batch_start as on_batch_start
@@ -41,6 +43,8 @@ _MEMBERS = {
     "base": (
         "BatchTransform",
         "Callback",
+        "CriterionTransform",
+        "SchedulerCallback",
         "on_backward",
         "on_batch_end",
         "on_batch_start",
@@ -66,3 +70,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
