@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
 import pickle
-import signal
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import Logger
 
 from lamplighter.data.batches import Batches
@@ -24,14 +19,15 @@ from lamplighter.training.loaders import EpochBatches, Source
 from lamplighter.training.memory import keep_freed_memory
 from lamplighter.training.progress import progress, progress_bar
 from lamplighter.training.search import Search
+from lamplighter.training.surroundings import interruptible, quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
-    from lamplighter.training.lightning_module import Plan
+    from lamplighter.training.plan import Plan
 
 
 def fit(
@@ -181,15 +177,6 @@ def _passing_trainer(arguments: Mapping[str, Any], verbose: int) -> pl.Trainer:
     )
 
 
-# Warnings that no user can or need act upon: torch's on how Lightning uses it, and Lightning's
-# where a trial that is resumed writes no checkpoints itself.
-_NOISE = (
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-    "Detected pickle protocol",
-    "The dirpath has changed",
-    r"Be aware that when using `ckpt_path`[^\[]*\[\"Checkpoint{[^\"]*\"\]",
-)
-
 # What of a Trainer's arguments matters to a pass without training.
 _PASSING = {
     "accelerator",
@@ -266,42 +253,3 @@ def count_finished(trainer: pl.Trainer, epochs: int, steps: int) -> None:
     optimization = trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
     optimization.step.total.completed = steps
     trainer.fit_loop.epoch_loop._batches_that_stepped = steps  # where loggers go on
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Keep Lightning's remarks on hardware, worker processes and its other products off screen."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    loggers += [logging.getLogger(f"{logger.name}.utilities.rank_zero") for logger in loggers]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            # What Lightning guesses that might be done better, such as more worker processes.
-            warnings.simplefilter("ignore", PossibleUserWarning)
-            for message in _NOISE:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Give Ctrl-C back as KeyboardInterrupt; Lightning makes a silent exit of it."""
-    try:
-        handler = signal.getsignal(signal.SIGINT)
-    except ValueError:
-        handler = None
-    try:
-        yield
-    except SystemExit as exit_:
-        if not isinstance(exit_.__context__, KeyboardInterrupt):
-            raise
-        # Lightning ignores further Ctrl-C from then on, for the whole process.
-        if handler is not None:
-            with contextlib.suppress(ValueError):
-                signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None

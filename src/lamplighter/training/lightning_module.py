@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -14,7 +13,6 @@ from lamplighter.errors import ResumeError
 from lamplighter.training.callbacks.base import (
     HOOKS,
     BatchTransform,
-    Callback,
     CriterionTransform,
     SchedulerCallback,
     overriding,
@@ -33,34 +31,10 @@ from lamplighter.training.metrics import MeanMetric, gather, make_metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lamplighter.training.lint import Lint
-    from lamplighter.training.view import TrialView
+    from lamplighter.training.plan import Plan
 
 # On other devices reading a loss makes them wait, so that it is read now and then.
 _CHECK_EVERY = 50
-
-
-@dataclass
-class Plan:
-    """What a trial hands to Lightning.
-
-    Attributes:
-        view: network, optimizer, criterion and history, shared with the callbacks.
-        metrics: what is measured, as the trial was given it.
-        callbacks: Lamplighter's callbacks and users'.
-        lint: what looks for mistakes.
-        seed: of all random numbers; None leaves them alone.
-    """
-
-    view: TrialView
-    metrics: list[Any]
-    callbacks: list[Callback]
-    lint: Lint
-    seed: int | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Plan:
-        # Weight averaging copies the module for its weights; the trial is still this one.
-        return self
 
 
 class TrialModule(pl.LightningModule):

@@ -16,7 +16,7 @@ from lamplighter.training.lightning_module import TrialModule
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lamplighter.training.lightning_module import Plan
+    from lamplighter.training.plan import Plan
 
 _SMOOTHING = 0.9  # weight of the losses before
 _EXPLODED = 4.0  # times the lowest loss

@@ -26,6 +26,7 @@ from lamplighter.training.loaders import (
 from lamplighter.training.loaders import (
     data_key as checked_key,
 )
+from lamplighter.training.plan import Plan
 from lamplighter.training.trial_data import TrialData
 from lamplighter.training.view import TrialView
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lamplighter.models.classifier import Record
-    from lamplighter.training.lightning_module import Plan
     from lamplighter.training.lint import Finding
 
 
@@ -287,7 +287,5 @@ class Trial(TrialData):
 
     def plan(self) -> Plan:
         """Return what the engine needs to know of this trial."""
-        from lamplighter.training.lightning_module import Plan
-
         callbacks = [callback for callback in self.callbacks if isinstance(callback, Callback)]
         return Plan(self._view, self.metrics, callbacks, self.lint, self.seed)
