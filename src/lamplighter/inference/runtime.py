@@ -69,19 +69,20 @@ class OnnxRuntime:
             self._session = onnxruntime.InferenceSession(
                 graph, options, providers=["CPUExecutionProvider"]
             )
+            inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+            # Read here, since a damaged graph may name them in bytes that are no text.
+            ports = [(port.type, len(port.shape or ())) for port in (*inputs, *outputs)]
+            self._input: str = inputs[0].name if inputs else ""
         except Exception as error:  # its exceptions have no other base in common
             raise BundleError(
                 f"ONNX Runtime cannot load the graph: {_first_line(error)}; "
                 "save the classifier again."
             ) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        ports = [(port.type, len(port.shape or ())) for port in (*inputs, *outputs)]
         if len(inputs) != 1 or ports != [("tensor(float)", 4), ("tensor(float)", 2)]:
             raise BundleError(
                 "the graph must map one float32 input (N, C, H, W) to one float32 output (N, K), "
                 f"received {ports}; save the classifier again."
             )
-        self._input: str = inputs[0].name
         self._shape: tuple[int | str | None, ...] = tuple(inputs[0].shape)
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
