@@ -21,22 +21,6 @@ if TYPE_CHECKING:
     from lamplighter.training.view import TrialView
 
 
-class Steps(Callback):
-    """Count the batches of each epoch and keep their first pixels."""
-
-    def __init__(self) -> None:
-        self.counts: list[int] = []
-        self.pixels: list[float] = []
-
-    def on_epoch_start(self, view: TrialView) -> None:
-        self.counts.append(0)
-
-    def on_batch_start(self, view: TrialView) -> None:
-        self.counts[-1] += 1
-        assert view.images is not None
-        self.pixels.append(view.images.flatten()[0].item())
-
-
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     model.eval()
     with torch.no_grad():
@@ -230,7 +214,7 @@ def test_a_state_that_does_not_fit() -> None:
         toys.trial(toys.network(classes=5)).load_state_dict(state)
     assert "\n" not in str(caught.value)
     with pytest.raises(ResumeError, match="does not fit"):
-        toys.trial(callbacks=[Steps()]).load_state_dict(state)
+        toys.trial(callbacks=[toys.Steps()]).load_state_dict(state)
     with pytest.raises(ResumeError, match="does not fit"):
         toys.trial().load_state_dict({"model": 1, "history": 2})
 

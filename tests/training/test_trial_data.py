@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,32 +10,12 @@ from lamplighter.data.augmentation import RandomShift
 from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ShapeError, TrainingError
-from lamplighter.training.callbacks import Callback
 
 from . import toys
 
-if TYPE_CHECKING:
-    from lamplighter.training.view import TrialView
-
-
-class Steps(Callback):
-    """Count the batches of each epoch and keep their first pixels."""
-
-    def __init__(self) -> None:
-        self.counts: list[int] = []
-        self.pixels: list[float] = []
-
-    def on_epoch_start(self, view: TrialView) -> None:
-        self.counts.append(0)
-
-    def on_batch_start(self, view: TrialView) -> None:
-        self.counts[-1] += 1
-        assert view.images is not None
-        self.pixels.append(view.images.flatten()[0].item())
-
 
 def test_tensors_as_data() -> None:
-    watcher = Steps()
+    watcher = toys.Steps()
     trial = toys.trial(callbacks=[watcher])
     images, labels = toys.examples(20)
     trial.with_train_data(images, labels, batch_size=4, shuffle=False)
@@ -64,7 +42,7 @@ def test_each_split_can_be_given_alone() -> None:
 
 
 def test_more_steps_than_batches_begin_anew() -> None:
-    watcher = Steps()
+    watcher = toys.Steps()
     trial = toys.trial(callbacks=[watcher]).with_generators(
         toys.loader(24), toys.loader(16, 1), toys.loader(16, 2)
     )
@@ -87,7 +65,7 @@ def test_any_iterable_of_batches() -> None:
     batches = list(zip(torch.split(images, 8), torch.split(labels, 8), strict=True))
     networks = []
     for source in (batches, tuple(batches), toys.Endless(batches), toys.loader(40)):
-        watcher = Steps()
+        watcher = toys.Steps()
         trial = toys.trial(
             toys.network(dropout=0), seed=0, callbacks=[watcher], silence=["unshuffled"]
         )

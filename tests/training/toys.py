@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lamplighter import Trial
+from lamplighter.training.callbacks import Callback
+
+if TYPE_CHECKING:
+    from lamplighter.training.view import TrialView
 
 CLASSES = 3
 
@@ -57,3 +63,19 @@ class Endless:
     def __iter__(self):
         for images, labels in self.batches:
             yield images + torch.randn_like(images) * 0.1 if self.noise else images, labels
+
+
+class Steps(Callback):
+    """Count the batches of each epoch and keep their first pixels."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self.pixels: list[float] = []
+
+    def on_epoch_start(self, view: TrialView) -> None:
+        self.counts.append(0)
+
+    def on_batch_start(self, view: TrialView) -> None:
+        self.counts[-1] += 1
+        assert view.images is not None
+        self.pixels.append(view.images.flatten()[0].item())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lamplighter.cli.outputs import check_new
 from lamplighter.cli.text import printable
 from lamplighter.errors import ImageError, OutputError
 
@@ -132,17 +133,14 @@ def _pictures(images: list[Path], folder: Path | None, *, force: bool) -> list[P
         return []
     names = [f"{number:03d}-{path.stem}.png" for number, path in enumerate(images, start=1)]
     pictures = [folder / name for name in names]
-    there = next((picture for picture in pictures if picture.exists()), None)
-    if there is not None and not force:
-        raise OutputError(
-            f"{there} is there already: choose another --show-input, or replace it with --force."
-        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be used as a folder: {error.strerror}; choose another --show-input."
         ) from error
+    for picture in pictures:
+        check_new(picture, "--show-input", force=force)
     return pictures
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.errors import MissingPackageError
-from lamplighter.evaluation.sheets import contact_sheet, mistakes_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.evaluation.report import Report
-
-__all__ = ["contact_sheet", "draw_confusion", "mistakes_sheet", "new_figure", "plot_confusion"]
 
 _MOST_NUMBERED = 20  # classes up to which each cell shows its count
 _MOST_NAMED = 100  # classes up to which each has its name beside the matrix

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COUNTS = ("train_steps", "validation_steps")
+# What stands in an entry beside the metrics.
+COUNTS = ("train_steps", "validation_steps")
 _COLUMNS = 3
 # Blue and orange, told apart by colour-blind eyes too.
 _TRAINING, _VALIDATION = "#0072b2", "#d55e00"
@@ -35,7 +36,7 @@ def epoch_line(epoch: int, epochs: int, metrics: Mapping[str, Any]) -> str:
     shown = {
         name: value
         for name, value in metrics.items()
-        if name not in _COUNTS and not name.startswith("running_")
+        if name not in COUNTS and not name.startswith("running_")
     }
     return f"epoch {epoch + 1}/{epochs}: {values_line(shown)}".rstrip(": ")
 
@@ -60,7 +61,7 @@ def _names(history: list[dict[str, Any]]) -> list[str]:
     found: dict[str, None] = {}
     for entry in history:
         for key, value in entry.items():
-            if key not in _COUNTS and not key.startswith(("running_", "test_", "train_")):
+            if key not in COUNTS and not key.startswith(("running_", "test_", "train_")):
                 found |= {key.removeprefix("val_"): None} if _is(value) else {}
     return list(found)
 

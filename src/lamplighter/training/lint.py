@@ -76,7 +76,7 @@ class Lint:
     _first_batch: dict[int, Tensor] = field(default_factory=dict)
     _one_class: int = 0
     _moved: set[str] = field(default_factory=set)
-    _first_losses: list[float] = field(default_factory=list)
+    _first_loss: float | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.silence) - set(CHECKS))
@@ -177,9 +177,9 @@ class Lint:
     def loss(self, losses: Sequence[Tensor], step: int, learning_rate: float) -> None:
         """Look at the last losses: did they explode?"""
         recent = torch.stack(list(losses[-10:])).mean().item()
-        if len(self._first_losses) < 1:
-            self._first_losses.append(float(losses[0]))
-        first = max(self._first_losses[0], 0.1)
+        if self._first_loss is None:
+            self._first_loss = float(losses[0])
+        first = max(self._first_loss, 0.1)
         if recent > _EXPLODED * first:
             self.say(
                 "exploding",

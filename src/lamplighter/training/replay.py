@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.training.history import epoch_line
+from lamplighter.training.history import COUNTS, epoch_line
 from lamplighter.training.view import TrialView
 
 if TYPE_CHECKING:
     from lamplighter.training.callbacks.base import Callback
-
-_COUNTS = ("train_steps", "validation_steps")
 
 
 def replay(
@@ -21,8 +19,8 @@ def replay(
     view = TrialView(epochs=len(history))
     _call(callbacks, "on_start", view)
     for epoch, entry in enumerate(history):
-        metrics = {name: value for name, value in entry.items() if name not in _COUNTS}
-        train_steps, validation_steps = (entry[name] or 0 for name in _COUNTS)
+        metrics = {name: value for name, value in entry.items() if name not in COUNTS}
+        train_steps, validation_steps = (entry[name] or 0 for name in COUNTS)
         view.epoch, view.batches = epoch, train_steps
         view.metrics = {k: v for k, v in metrics.items() if not k.startswith("val_")}
         _call(callbacks, "on_epoch_start", view)
