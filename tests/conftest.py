@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,6 @@ from lamplighter.data.image_data import ImageData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,3 +38,12 @@ def tiny_digits(mnist: ImageData) -> ImageData:
     return ImageData(
         splits, mnist.class_names, preprocessing=mnist.preprocessing, name="tiny-digits"
     )
+
+
+@pytest.fixture(scope="session")
+def boats() -> Path:
+    """Photos of boats in folders train, valid and test, which do not come with the project."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "boats"
+    if not folder.is_dir():
+        pytest.skip("the photos of boats, for research use alone, are not beside the project")
+    return folder

@@ -6,11 +6,15 @@
     ├── DataError                 what was given to learn or classify from
     │   ├── ImageError            an image file that cannot be read
     │   ├── DatasetError          a data set that is missing, damaged or inconsistent
+    │   ├── DownloadError         something that cannot be fetched from the internet
+    │   ├── SimilarIndexError     an index of similar images that cannot be used
     │   └── UnknownSplitError     a split that the data does not have
     ├── ModelError                what is to be trained or asked
     │   ├── UnknownModelError     a name that the registry does not have
     │   ├── ShapeError            images and network do not fit one another
     │   ├── ClassCountError       class names and network outputs do not fit one another
+    │   ├── UnknownClassError     a class that the classifier does not have
+    │   ├── UnknownLayerError     a layer that the network does not have, or not of that kind
     │   └── NetworkMissingError   the torch network of a bundle cannot be built
     ├── BundleError               a .lamp file that cannot be used
     │   ├── NewerFormatError      written by a later version of Lamplighter
@@ -18,6 +22,7 @@
     ├── TrainingError             a training that cannot start or go on
     │   ├── NonFiniteLossError    the loss became NaN or infinite
     │   └── ResumeError           a checkpoint that cannot be continued from
+    ├── LabError                  a lab, or a learner's notebook, that cannot be used
     ├── OutputError               a result that cannot be written
     └── MissingPackageError       an optional package that is not installed
 
@@ -41,6 +46,14 @@ class DatasetError(DataError):
     """A data set is missing, damaged or inconsistent."""
 
 
+class DownloadError(DataError):
+    """Something cannot be fetched from the internet."""
+
+
+class SimilarIndexError(DataError):
+    """An index of similar images cannot be used."""
+
+
 class UnknownSplitError(DataError):
     """The data has no split of that name."""
 
@@ -59,6 +72,14 @@ class ShapeError(ModelError):
 
 class ClassCountError(ModelError):
     """Class names and network outputs do not fit one another."""
+
+
+class UnknownClassError(ModelError):
+    """The classifier has no class of that name or number."""
+
+
+class UnknownLayerError(ModelError):
+    """The network has no layer of that name, or it is not of the kind that is needed."""
 
 
 class NetworkMissingError(ModelError):
@@ -87,6 +108,10 @@ class NonFiniteLossError(TrainingError):
 
 class ResumeError(TrainingError):
     """A checkpoint cannot be continued from."""
+
+
+class LabError(LamplighterError):
+    """A lab, or a learner's notebook, cannot be used."""
 
 
 class OutputError(LamplighterError):

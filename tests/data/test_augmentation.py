@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import functional as tv
 
-from lamplighter.data.augmentation import RandomShift, RandomWarp
+from lamplighter.data.augmentation import (
+    Compose,
+    RandomColour,
+    RandomFlip,
+    RandomShift,
+    RandomWarp,
+    photo_augmentation,
+)
 
 STILL = {"degrees": 0.0, "scale": 0.0, "shear": 0.0, "translate": 0.0}
 
@@ -144,3 +152,72 @@ def test_bending_moves_parts_apart_by_so_many_pixels() -> None:
 def test_recipes_can_be_written_down() -> None:
     assert repr(RandomShift(2)) == "RandomShift(pixels=2)"
     assert eval(repr(RandomWarp(degrees=3.0))) == RandomWarp(degrees=3.0)
+    kind = photo_augmentation()
+    assert eval(repr(kind)) == kind
+
+
+def test_a_shift_in_shares_of_the_side() -> None:
+    images = blob(40, 80, 20, 40).repeat(300, 1, 1, 1)
+    torch.manual_seed(0)
+    moved = RandomWarp(**STILL, shift=0.1)(images)
+    places = np.array([centre(image) for image in moved[:, 0]]) - (20, 40)
+    assert (np.abs(places) < (4.05, 8.05)).all()
+    assert (np.abs(places).max(axis=0) > (3.6, 7.2)).all()
+
+
+def test_edges_can_be_repeated() -> None:
+    images = torch.full((50, 1, 12, 12), 0.5)
+    torch.manual_seed(0)
+    assert RandomWarp(edges="repeat")(images).amin() == pytest.approx(0.5)
+    assert RandomWarp()(images).amin() == 0
+
+
+def test_some_images_are_mirrored() -> None:
+    images = torch.rand(400, 3, 4, 6)
+    torch.manual_seed(0)
+    made = RandomFlip(0.25)(images)
+    as_they_are = [torch.equal(new, old) for new, old in zip(made, images, strict=True)]
+    mirrored = [torch.equal(new, tv.hflip(old)) for new, old in zip(made, images, strict=True)]
+    assert all(a != b for a, b in zip(as_they_are, mirrored, strict=True))
+    assert 70 < sum(mirrored) < 130
+    assert torch.equal(RandomFlip(1)(images), images.flip(-1))
+    assert torch.equal(RandomFlip(0)(images), images)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "oracle"),
+    [
+        ("brightness", tv.adjust_brightness),
+        ("contrast", tv.adjust_contrast),
+        ("saturation", tv.adjust_saturation),
+    ],
+)
+def test_colours_change_as_in_torchvision(kind: str, oracle, channels: int) -> None:
+    images = torch.rand(64, channels, 5, 7)
+    torch.manual_seed(3)
+    made = RandomColour(**{"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, kind: 0.6})(
+        images
+    )
+    torch.manual_seed(3)
+    amounts = {
+        name: 1 + 0.6 * (torch.rand(64, 1, 1, 1) * 2 - 1)
+        for name in ("brightness", "contrast", "saturation")
+    }[kind].flatten()
+    assert amounts.min() < 0.6
+    assert amounts.max() > 1.4
+    expected = torch.stack(
+        [
+            # torchvision knows no saturation of grey images, which have none to change
+            image if (kind, channels) == ("saturation", 1) else oracle(image, float(amount))
+            for image, amount in zip(images, amounts, strict=True)
+        ]
+    )
+    torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
+
+
+def test_changes_are_made_one_after_the_other() -> None:
+    images = torch.rand(2, 3, 4, 4)
+    both = Compose((RandomFlip(1), lambda images: images + 1))
+    assert torch.equal(both(images), images.flip(-1) + 1)
+    assert torch.equal(Compose(())(images), images)

@@ -116,3 +116,59 @@ def test_a_batch_needs_at_least_one_image() -> None:
         numbered(3, 0)
     with pytest.raises(DatasetError, match="no images"):
         numbered(0, 4)
+
+
+def test_a_balanced_epoch_draws_every_class_as_often() -> None:
+    labels = np.repeat(np.array([0, 2, 3]), [3000, 900, 100])  # class 1 has no image
+    pixels = np.arange(4000, dtype=np.uint32).view(np.uint8).reshape(4000, 1, 2, 2)
+    batches = Batches(
+        pixels,
+        labels,
+        batch_size=64,
+        shuffle=True,
+        seed=3,
+        preprocessing=Preprocessing(height=2, width=2, channels=1, mean=(0.0,), std=(1.0,)),
+        balanced=True,
+    )
+
+    def epoch(number: int) -> tuple[np.ndarray, np.ndarray]:
+        batches.set_epoch(number)
+        images, drawn = zip(*batches, strict=True)
+        bytes_of = np.concatenate([part.numpy() for part in images]) * 255
+        numbers = bytes_of.round().astype(np.uint8).reshape(-1, 4).view(np.uint32)[:, 0]
+        return numbers, np.concatenate([part.numpy() for part in drawn])
+
+    numbers, drawn = epoch(0)
+    assert len(drawn) == 4000
+    assert (labels[numbers] == drawn).all()  # each image with its own label
+    counts = np.bincount(drawn)
+    assert counts[1] == 0
+    # A third each: a standard deviation is sqrt(4000 * 2/9) = 30.
+    assert (np.abs(counts[[0, 2, 3]] - 4000 / 3) < 120).all()
+    rare = np.bincount(numbers[drawn == 3] - 3900, minlength=100)
+    assert rare.min() >= 1  # of 13 on average
+    assert rare.max() < 35
+    again, other = epoch(0)[0], epoch(1)[0]
+    assert (again == numbers).all()
+    assert (other != numbers).any()
+    batches.shuffle = False
+    assert (epoch(0)[0] == np.arange(4000)).all()
+
+
+def test_processes_share_a_balanced_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Batches(
+        np.zeros((50, 1, 2, 2), np.uint8),
+        np.repeat(np.arange(2), [45, 5]),
+        batch_size=10,
+        shuffle=True,
+        seed=1,
+        preprocessing=Preprocessing(height=2, width=2, channels=1, mean=(0.0,), std=(1.0,)),
+        balanced=True,
+    )
+    whole = [labels.tolist() for _, labels in batches]
+    shares = []
+    for rank in range(2):
+        monkeypatch.setattr("lamplighter.data.batches._distributed", lambda rank=rank: (rank, 2))
+        shares.append([labels.tolist() for _, labels in batches])
+    for batch, first, second in zip(whole, *shares, strict=True):
+        assert (batch[::2], batch[1::2]) == (first, second)

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from lamplighter.data.files import SetAside
 from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, UnknownSplitError
@@ -128,3 +129,35 @@ def test_batches_shuffle_the_training_split_alone() -> None:
     assert pets.batches("test", 7, seed=5).batch_size == 7
     with pytest.raises(UnknownSplitError):
         pets.batches("val")
+
+
+def test_paths_stay_with_their_images() -> None:
+    images = np.zeros((4, 1, 4, 4), np.uint8)
+    images[:, 0, 0, 0] = np.arange(4)
+    named = Split(images, np.array([0, 1, 0, 1]), ("0", "1", "2", "3"))
+    assert named.take(np.array([3, 1])).paths == ("3", "1")
+    assert named.take(np.array([True, False, True, False])).paths == ("0", "2")
+    parts = data(train=named).hold_out(0.5)
+    for part in parts.splits.values():
+        assert [int(path) for path in part.paths] == part.images[:, 0, 0, 0].tolist()
+    assert named.fingerprint == Split(images, named.labels).fingerprint
+    with pytest.raises(DatasetError, match=r"paths must be 4, .* received 1"):
+        Split(images, named.labels, ("0",))
+
+
+def test_what_is_known_of_the_data_survives_hold_out() -> None:
+    left_out = SetAside("x.png", "it is torn.")
+    whole = ImageData(
+        {"train": split([0] * 8), "test-rain": split([1])},
+        ["cat", "dog"],
+        preprocessing=GREY,
+        trained=1,
+        set_aside=[left_out],
+        notes=["a note"],
+    )
+    held = whole.hold_out(0.5)
+    assert held.class_names == ("cat", "dog")
+    assert held.trained_class_names == ("cat",)
+    assert (held.set_aside, held.notes) == ((left_out,), ("a note",))
+    assert set(held.splits) == {"train", "val", "test-rain"}
+    assert data(train=split([0])).trained_class_names == ("cat", "dog")

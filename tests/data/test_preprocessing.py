@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from timm.data.transforms_factory import transforms_imagenet_eval
+from torchvision.transforms import InterpolationMode, v2
 
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DataError, ImageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I", "F", "I;16"]
 sides = st.integers(1, 40) | st.sampled_from([1, 300])
@@ -29,6 +34,7 @@ def preprocessings(draw: st.DrawFn) -> Preprocessing:
         std=draw(stds),
         fit=draw(st.sampled_from(["squash", "crop", "letterbox"])),
         interpolation=draw(st.sampled_from(["bilinear", "bicubic"])),
+        crop_pct=draw(st.sampled_from([1, 1.0, 0.875, 0.3])),
         find_digit=draw(st.booleans()),
     )
 
@@ -109,6 +115,11 @@ GOOD = Preprocessing(height=2, width=2).to_dict()
         {**GOOD, "fit": "shrink"},
         {**GOOD, "fit": []},
         {**GOOD, "interpolation": "nearest"},
+        {**GOOD, "crop_pct": 0},
+        {**GOOD, "crop_pct": 1.1},
+        {**GOOD, "crop_pct": float("nan")},
+        {**GOOD, "crop_pct": "0.9"},
+        {**GOOD, "crop_pct": True},
     ],
 )
 def test_a_damaged_description_is_a_data_error(values: dict[str, Any]) -> None:
@@ -137,6 +148,97 @@ def test_crop_keeps_the_middle() -> None:
     image = Image.new("L", (60, 20))
     image.paste(255, (20, 0, 40, 20))
     assert (grey(fit="crop").pixels(image) == 255).all()
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("crop_pct", [0.875, 0.9, 0.5])
+@pytest.mark.parametrize("size", [(24, 24), (31, 31), (24, 40), (40, 17)])
+def test_crop_is_exactly_that_of_timm(
+    interpolation: Any, crop_pct: float, size: tuple[int, int]
+) -> None:
+    # A square is torchvision's Resize and CenterCrop there.
+    oracle = transforms_imagenet_eval(
+        size, crop_pct=crop_pct, interpolation=interpolation, normalize=False
+    )
+    preprocessing = Preprocessing(
+        height=size[0], width=size[1], fit="crop", crop_pct=crop_pct, interpolation=interpolation
+    )
+    rng = np.random.default_rng(0)
+    for width, height in [(24, 24), (80, 24), (33, 91), (7, 5), (401, 39), (100, 61)]:
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        np.testing.assert_array_equal(preprocessing.pixels(image), oracle(image).numpy())
+
+
+def test_crop_is_exactly_that_of_torchvision() -> None:
+    oracle = v2.Compose([v2.Resize(256, InterpolationMode.BICUBIC), v2.CenterCrop(224)])
+    preprocessing = Preprocessing(
+        height=224, width=224, fit="crop", crop_pct=0.875, interpolation="bicubic"
+    )
+    for size in [(800, 240), (333, 500), (224, 224)]:
+        image = Image.effect_noise(size, 80).convert("RGB")
+        assert preprocessing.seen(image).tobytes() == oracle(image).tobytes()
+
+
+def test_an_image_long_and_narrow_needs_no_more_memory_than_others() -> None:
+    # Scaled whole it would have 256 x 51 million pixels.
+    image = Image.new("RGB", (200_000, 1), "red")
+    image.paste("blue", (99_000, 0, 101_000, 1))
+    for fit in ("crop", "squash", "letterbox"):
+        values = {"height": 224, "width": 224, "fit": fit, "crop_pct": 0.875}
+        assert Preprocessing(**values).pixels(image).shape == (3, 224, 224)
+    assert Preprocessing(**values | {"fit": "crop"}).seen(image).getcolors() == [
+        (224 * 224, (0, 0, 255))
+    ]
+
+
+def test_the_longest_images_are_cropped_nearly_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (4, 30, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((300, 40), Image.Resampling.BICUBIC)
+    preprocessing = Preprocessing(height=64, width=64, fit="crop", crop_pct=0.875)
+    exact = preprocessing.pixels(image).astype(int)
+    monkeypatch.setattr("lamplighter.data.preprocessing._LARGEST_SCALED", 1)
+    assert np.abs(preprocessing.pixels(image) - exact).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("values", "image_size", "expected"),
+    [
+        ({"fit": "squash"}, (800, 240), (448, 240)),
+        ({"fit": "squash"}, (4000, 3000), (448, 448)),
+        ({"fit": "letterbox"}, (4000, 3000), (448, 336)),
+        ({"fit": "crop"}, (4000, 3000), (596, 448)),
+        ({"fit": "crop", "crop_pct": 0.875}, (4000, 3000), (682, 512)),
+        ({"fit": "crop", "crop_pct": 0.875}, (3000, 4000), (512, 682)),
+        ({"find_digit": True}, (4000, 3000), (4000, 3000)),
+        ({}, (10, 10), (10, 10)),
+    ],
+)
+def test_decode_size_is_twice_what_the_whole_is_scaled_to(
+    values: dict[str, Any], image_size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    preprocessing = Preprocessing(height=224, width=224, **values)
+    assert preprocessing.decode_size(image_size) == expected
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop", "letterbox"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_scaled_decoding_gives_nearly_the_same_pixels(
+    tmp_path: Path, fit: Any, orientation: int
+) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.new("RGB", (1600, 1200))
+    for side, weight in ((1200, 0.2), (300, 0.4), (60, 0.7), (12, 0.6)):  # structure at all scales
+        coarse = Image.fromarray(rng.integers(0, 256, (side * 3 // 4, side, 3), dtype=np.uint8))
+        image = Image.blend(image, coarse.resize(image.size, Image.Resampling.BICUBIC), weight)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.jpg"
+    image.save(path, quality=90, exif=exif)
+    preprocessing = Preprocessing(height=96, width=64, fit=fit, interpolation="bicubic")
+    scaled, whole = preprocessing.open(path), preprocessing.open(path, scaled=False)
+    assert scaled.width < whole.width == (1200 if orientation == 6 else 1600)
+    seen, expected = preprocessing.pixels(scaled), preprocessing.pixels(whole)
+    assert np.abs(seen.astype(int) - expected).mean() < 1
 
 
 def test_letterbox_adds_black_bars() -> None:
@@ -173,4 +275,6 @@ def test_describe_says_what_is_done() -> None:
         "20 x 20 grey, scaled and cropped about the centre (bilinear); "
         "scaled to 0..1, minus mean (0.5), divided by std (0.5)"
     )
+    timm = Preprocessing(height=2, width=2, fit="crop", crop_pct=0.875).describe()
+    assert "cropped about the centre (0.875 of the shorter side) (bilinear)" in timm
     assert "the digit found" in grey(find_digit=True).describe()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 
@@ -47,6 +49,8 @@ class RandomWarp:
         translate: the largest move in each direction, in pixels.
         elastic: the standard deviation of the displacement of a knot, in pixels.
         knots: how many there are along each side.
+        shift: the largest move in each direction beyond `translate`, as a share of the side.
+        edges: what comes in from outside: "black", or "repeat" for the pixels at the edge.
     """
 
     degrees: float = 10.0
@@ -55,9 +59,11 @@ class RandomWarp:
     translate: float = 2.0
     elastic: float = 0.0
     knots: int = 5
+    shift: float = 0.0
+    edges: Literal["black", "repeat"] = "black"
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return warped images of the same shape (B, C, H, W); what comes in is black."""
+        """Return warped images of the same shape (B, C, H, W)."""
         from torch.nn import functional
 
         grid = functional.affine_grid(
@@ -65,7 +71,8 @@ class RandomWarp:
         )  # (B, H, W, 2): where each output pixel comes from
         if self.elastic:
             grid = grid + self._bends(images)
-        return functional.grid_sample(images, grid, align_corners=False)
+        outside = "zeros" if self.edges == "black" else "border"
+        return functional.grid_sample(images, grid, padding_mode=outside, align_corners=False)
 
     def _matrices(self, images: Tensor) -> Tensor:
         """Return affine maps in coordinates from -1 to 1, shape (B, 2, 3)."""
@@ -86,12 +93,12 @@ class RandomWarp:
             [
                 cosine * wide,
                 (cosine * shear - sine) * high * slant,
-                drawn(2 * self.translate / width),
+                drawn(2 * (self.translate / width + self.shift)),
             ],
             [
                 sine * wide / slant,
                 (sine * shear + cosine) * high,
-                drawn(2 * self.translate / height),
+                drawn(2 * (self.translate / height + self.shift)),
             ],
         ]
         return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).to(images.device)
@@ -108,3 +115,95 @@ class RandomWarp:
             knots, size=(height, width), mode="bicubic", align_corners=True
         )
         return bends.permute(0, 2, 3, 1).to(images.device)
+
+
+@dataclass(frozen=True)
+class RandomFlip:
+    """Show some of the images as in a mirror, left for right.
+
+    Attributes:
+        share: how likely it is for each image, 0..1.
+    """
+
+    share: float = 0.5
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return images of the same shape (B, C, H, W)."""
+        import torch
+
+        flipped = (torch.rand(len(images)) < self.share).to(images.device)
+        return torch.where(flipped.view(-1, 1, 1, 1), images.flip(-1), images)
+
+
+@dataclass(frozen=True)
+class RandomColour:
+    """Change brightness, contrast and saturation of each image by amounts of its own.
+
+    As torchvision's ColorJitter does, in that order, without its change of hue; torchvision
+    draws one amount for a whole batch.
+
+    Attributes:
+        brightness: the largest relative change of all values.
+        contrast: the largest relative change of their distance to the mean grey of the image.
+        saturation: the largest relative change of their distance to the grey of their pixel;
+            of no effect on grey images.
+    """
+
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return images of the same shape (B, C, H, W), on the scale 0..1."""
+        import torch
+
+        def drawn(largest: float) -> Tensor:
+            return ((torch.rand(len(images), 1, 1, 1) * 2 - 1) * largest + 1).to(images.device)
+
+        brightness, contrast = drawn(self.brightness), drawn(self.contrast)
+        saturation = drawn(self.saturation)
+        images = (images * brightness).clamp_(0, 1)
+        mean = _grey(images).mean(dim=(-2, -1), keepdim=True)  # (B, 1, 1, 1)
+        images = torch.lerp(mean.expand_as(images), images, contrast).clamp_(0, 1)
+        if images.shape[1] == 1:
+            return images
+        grey = _grey(images).expand_as(images)
+        return torch.lerp(grey, images, saturation).clamp_(0, 1)
+
+
+@dataclass(frozen=True)
+class Compose:
+    """Several changes, one after the other.
+
+    Attributes:
+        parts: each takes float images (B, C, H, W) and returns such.
+    """
+
+    parts: tuple[Callable[[Tensor], Tensor], ...]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return images of the same shape (B, C, H, W)."""
+        for part in self.parts:
+            images = part(images)
+        return images
+
+
+def photo_augmentation() -> Compose:
+    """Return what a photo of something may as well have looked like."""
+    return Compose(
+        (
+            RandomFlip(),
+            RandomWarp(
+                degrees=8, scale=0.15, shear=0.05, translate=0.0, shift=0.06, edges="repeat"
+            ),
+            RandomColour(),
+        )
+    )
+
+
+def _grey(images: Tensor) -> Tensor:
+    """Return the brightness of each pixel as ITU-R 601 has it, shape (B, 1, H, W)."""
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.unbind(dim=1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)

@@ -35,6 +35,8 @@ class Batches:
         seed: of the shuffling.
         preprocessing: how pixels are normalised.
         augmentation: random changes to float images on the scale 0..1, before normalising.
+        balanced: with `shuffle`, draw N images in each epoch, with replacement, so that all
+            classes are equally likely.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Batches:
         seed: int,
         preprocessing: Preprocessing,
         augmentation: Augmentation | None = None,
+        balanced: bool = False,
     ) -> None:
         import torch
 
@@ -61,6 +64,7 @@ class Batches:
         self.seed = seed
         self.preprocessing = preprocessing
         self.augmentation = augmentation
+        self.balanced = balanced
         self.epoch = 0
         self._mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
         self._std = torch.tensor(preprocessing.std).view(-1, 1, 1)
@@ -74,18 +78,36 @@ class Batches:
         import torch
 
         rank, processes = _distributed()
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
-            order = torch.randperm(len(self.labels), generator=generator)
-        else:
-            order = torch.arange(len(self.labels))
-        for chosen in torch.split(order, self.batch_size)[: len(self)]:
+        for chosen in torch.split(self._order(), self.batch_size)[: len(self)]:
             share = chosen[rank::processes]
-            images = self.images[share].float().div_(255)  # (B, C, H, W)
-            if self.augmentation is not None:
-                images = self.augmentation(images)
-            # Not in place: an augmentation may hand out a tensor that it keeps.
-            yield (images - self._mean) / self._std, self.labels[share]
+            yield self.inputs(share), self.labels[share]
+
+    def inputs(self, chosen: Tensor) -> Tensor:
+        """Return what a network is given of the images at `chosen` (B,): (B, C, H, W)."""
+        images = self.images[chosen].float().div_(255)  # (B, C, H, W)
+        if self.augmentation is not None:
+            images = self.augmentation(images)
+        # Not in place: an augmentation may hand out a tensor that it keeps.
+        return (images - self._mean) / self._std
+
+    def _order(self) -> Tensor:
+        """Return the indices of the images of this epoch, shape (N,)."""
+        import torch
+
+        count = len(self.labels)
+        if not self.shuffle:
+            return torch.arange(count)
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
+        if not self.balanced:
+            return torch.randperm(count, generator=generator)
+        # A class, each as likely, then one of its images: multinomial takes no more than 2**24.
+        sizes = self.labels.bincount()
+        sizes = sizes[sizes > 0]
+        drawn = torch.randint(len(sizes), (count,), generator=generator)
+        place = (torch.rand(count, generator=generator) * sizes[drawn]).long()
+        first = sizes.cumsum(0) - sizes
+        by_class = self.labels.argsort(stable=True)
+        return by_class[first[drawn] + place.minimum(sizes[drawn] - 1)]
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of epoch number `epoch`, counted from 0."""

@@ -14,13 +14,13 @@ from lamplighter.errors import DatasetError, UnknownSplitError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lamplighter.data.batches import Augmentation
-    from lamplighter.data.preprocessing import Preprocessing
-
-SplitName = Literal["train", "val", "test"]
+    from lamplighter.data.files import Progress, SetAside
+    from lamplighter.data.preprocessing import Fit, Preprocessing
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class Split:
     Attributes:
         images: pixels, uint8, shape (N, C, H, W).
         labels: class indices, int64, shape (N,).
+        paths: the names of the N files that they come from; none where they come from elsewhere.
 
     Raises:
         DatasetError: shapes or types do not fit one another.
@@ -37,6 +38,7 @@ class Split:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
@@ -48,6 +50,11 @@ class Split:
             raise DatasetError(
                 f"labels must be int64 of shape ({len(self.images)},), one for each image, "
                 f"received {self.labels.dtype} of shape {self.labels.shape}."
+            )
+        if self.paths and len(self.paths) != len(self.labels):
+            raise DatasetError(
+                f"paths must be {len(self.labels)}, one for each image, or none, "
+                f"received {len(self.paths)}."
             )
 
     def __len__(self) -> int:
@@ -62,18 +69,24 @@ class Split:
         return digest.hexdigest()
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """Return the images and labels at `indices`."""
-        return Split(self.images[indices], self.labels[indices])
+        """Return the images, labels and paths at `indices`."""
+        chosen = np.arange(len(self))[indices] if self.paths else ()
+        paths = tuple(self.paths[index] for index in chosen)
+        return Split(self.images[indices], self.labels[indices], paths)
 
 
 class ImageData:
     """A labelled data set in splits, with the names of its classes.
 
     Args:
-        splits: "train", "val" and "test", or some of them.
+        splits: "train", "val" and "test", or some of them; further test splits "test-...".
         class_names: one name for each class index.
         preprocessing: how an image from elsewhere becomes one like these.
         name: what the data set is called in reports.
+        trained: how many of the classes, the first ones, are there to be learnt; by default all.
+            The others have no training image.
+        set_aside: files that were left out, each with its reason.
+        notes: what to know of how the files were found and split, one line each.
 
     Raises:
         DatasetError: a label has no class name, names repeat, or images differ from the
@@ -87,11 +100,17 @@ class ImageData:
         *,
         preprocessing: Preprocessing,
         name: str = "images",
+        trained: int | None = None,
+        set_aside: Sequence[SetAside] = (),
+        notes: Sequence[str] = (),
     ) -> None:
         self.splits = dict(splits)
         self.class_names = tuple(class_names)
         self.preprocessing = preprocessing
         self.name = name
+        self.set_aside = tuple(set_aside)
+        self.notes = tuple(notes)
+        self.trained_class_names = self.class_names[:trained]
         if len(set(self.class_names)) != len(self.class_names):
             raise DatasetError(f"class names must differ, received {list(self.class_names)}.")
         for split_name, split in self.splits.items():
@@ -112,6 +131,69 @@ class ImageData:
         splits = {name: Split(*arrays) for name, arrays in load_mnist().items()}
         digits = [str(digit) for digit in range(10)]
         return cls(splits, digits, preprocessing=MNIST_PREPROCESSING, name="mnist")
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | Path,
+        *,
+        size: int | tuple[int, int] = 64,
+        fit: Fit | Literal["full"] = "squash",
+        channels: int = 3,
+        group: str | None = None,
+        seed: int = 0,
+        val: float = 0.15,
+        test: float = 0.15,
+        progress: Progress | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> ImageData:
+        """Return the images of a folder, or of a CSV manifest, in memory and in splits.
+
+        Files that cannot be used are left out, and listed in `set_aside`.
+
+        Args:
+            path: a folder with a folder for each class, with or without train, val and test
+                above them; or a CSV file with the columns path, label and, if wanted, split
+                and group.
+            size: side of the square that the network sees, or its (height, width), in pixels.
+            fit: what happens to images of another aspect ratio; "full" takes the size from the
+                images, the commonest one.
+            channels: 1 (grey) or 3 (RGB).
+            group: a regular expression; files in whose names it finds the same are kept in the
+                same split.
+            seed: of the splits.
+            val: the share that becomes "val", where there is none.
+            test: the share that becomes "test", where there is none.
+            progress: told how many files have been read, and of how many.
+            preprocessing: how images become the network's input, instead of size, fit and
+                channels.
+
+        Raises:
+            DatasetError: there is nothing to learn from, or the manifest is wrong.
+        """
+        from lamplighter.data.folders import find_files
+        from lamplighter.data.loading import load_images, preprocessing_for
+        from lamplighter.data.splitting import assign_splits, check_classes
+
+        files = assign_splits(find_files(path, group=group), val=val, test=test, seed=seed)
+        check_classes(files)
+        preprocessing = preprocessing or preprocessing_for(files, size, fit, channels=channels)
+        return load_images(files, preprocessing, progress=progress)
+
+    @classmethod
+    def emoji(cls) -> ImageData:
+        """Return 825 emoji in 17 classes, 64 x 64 pixels in colour, in splits.
+
+        "train", "val" and "test" are drawn by one artist, Noto; "test-twemoji" shows the emoji
+        of "test" as drawn by another. The data comes with the package: Google, Apache-2.0;
+        Twitter and contributors, CC BY 4.0.
+
+        Raises:
+            DatasetError: the embedded files are damaged.
+        """
+        from lamplighter.data.emoji import emoji_data
+
+        return emoji_data()
 
     def __getitem__(self, split: str) -> Split:
         try:
@@ -153,7 +235,15 @@ class ImageData:
             "train": train.take(np.flatnonzero(~held_out)),
             "val": train.take(np.flatnonzero(held_out)),
         }
-        return ImageData(splits, self.class_names, preprocessing=self.preprocessing, name=self.name)
+        return ImageData(
+            splits,
+            self.class_names,
+            preprocessing=self.preprocessing,
+            name=self.name,
+            trained=len(self.trained_class_names),
+            set_aside=self.set_aside,
+            notes=self.notes,
+        )
 
     def batches(
         self,
@@ -168,7 +258,7 @@ class ImageData:
         """Return `split` as batches of tensors, ready for a network.
 
         Args:
-            split: "train", "val" or "test".
+            split: the name of a split.
             batch_size: images in a batch; the last one may be smaller.
             shuffle: a new order in each epoch; by default for "train" alone.
             seed: of the shuffling.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,15 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from numpy.typing import NDArray
 
+    Size = tuple[int, int]  # width, height
+
 _EXIF_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)  # the orientations under which width and height change places
 # What undoes each EXIF orientation; 1 means upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,47 +33,52 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# What a HEIF file says of itself after "ftyp".
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 # catch_warnings restores what it found: two threads inside it at once would restore one another's.
-_warnings_lock = threading.Lock()
+_process_lock = threading.Lock()
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(
+    path: str | Path, *, at_least: Size | Callable[[Size], Size] | None = None
+) -> Image.Image:
     """Return the image in the file `path`, decoded, upright and 8-bit: mode L, RGB or RGBA.
 
     Of an animation the first frame is read. Safe to call from several threads.
+
+    Args:
+        path: the file.
+        at_least: the (width, height) that are enough. A JPEG is then decoded at the smallest of
+            the scales 1, 1/2, 1/4 and 1/8 that has as many, which takes a fraction of the time;
+            other formats are decoded whole. May be a function that is given the image's own
+            upright (width, height).
 
     Raises:
         ImageError: there is no such file, it cannot be read, it is not an image, it is damaged
             or cut short, or it is so large that decoding could exhaust the memory.
     """
     path = Path(path)
-    with _open_file(path) as file:
-        beginning = file.read(16)
-        if not beginning:
-            raise ImageError(f"{_name(path)} is empty (0 bytes); fetch or save the image again.")
-        file.seek(0)
-        try:
-            image = _identify(file)
-            return as_8_bit(_upright(_decode(image)))
-        except UnidentifiedImageError:
-            raise ImageError(
-                f"{_name(path)} must be an image such as PNG or JPEG, received a file that begins "
-                f"{beginning!r}; save it in one of these formats."
-            ) from None
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise ImageError(
-                f"{_name(path)} must have at most {Image.MAX_IMAGE_PIXELS:,} pixels, received more "
-                f"({_reason(error)}); scale it down first."
-            ) from error
-        except ImageError as error:
-            raise ImageError(f"{_name(path)} cannot be used: {error}") from error
-        # Decoders meet damaged files with errors of many kinds: OSError, SyntaxError, ValueError,
-        # struct.error, EOFError, zlib.error, MemoryError, ...
-        except Exception as error:
-            raise ImageError(
-                f"{_name(path)} must be a whole image, received one that is damaged or cut short "
-                f"({_reason(error)}); fetch or save it again."
-            ) from error
+    with _open_file(path) as file, _explained(path, file):
+        image = _identify(file)
+        if at_least is not None:
+            _scale_down(image, at_least)
+        return as_8_bit(_upright(_decode(image)))
+
+
+def image_size(path: str | Path) -> Size:
+    """Return (width, height) of the image in the file `path`, upright, from its header alone.
+
+    Raises:
+        ImageError: as `open_image`, of which damage beyond the header stays unseen.
+    """
+    path = Path(path)
+    with _open_file(path) as file, _explained(path, file):
+        return _upright_size(_identify(file))
+
+
+def reason_alone(error: ImageError, path: str | Path) -> str:
+    """Return what `error` says of the file `path`, without naming it."""
+    return str(error).removeprefix(f"{_name(Path(path))} ")
 
 
 def as_8_bit(image: Image.Image) -> Image.Image:
@@ -142,14 +152,77 @@ def _open_file(path: Path) -> BinaryIO:
         ) from error
 
 
+@contextmanager
+def _explained(path: Path, file: BinaryIO) -> Iterator[None]:
+    """Turn whatever goes wrong with the image in `file` into one clear error."""
+    beginning = file.read(16)
+    if not beginning:
+        raise ImageError(f"{_name(path)} is empty (0 bytes); fetch or save the image again.")
+    file.seek(0)
+    try:
+        yield
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{_name(path)} must be an image such as PNG or JPEG, received a file that begins "
+            f"{beginning!r}; save it in one of these formats."
+        ) from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(
+            f"{_name(path)} must have at most {Image.MAX_IMAGE_PIXELS:,} pixels, received more "
+            f"({_reason(error)}); scale it down first."
+        ) from error
+    except ImageError as error:
+        raise ImageError(f"{_name(path)} cannot be used: {error}") from error
+    # Decoders meet damaged files with errors of many kinds: OSError, SyntaxError, ValueError,
+    # struct.error, EOFError, zlib.error, MemoryError, ...
+    except Exception as error:
+        raise ImageError(
+            f"{_name(path)} must be a whole image, received one that is damaged or cut short "
+            f"({_reason(error)}); fetch or save it again."
+        ) from error
+
+
+def _register_heif() -> None:
+    """Teach Pillow to open the photos of telephones, if the package for it is there."""
+    try:
+        import pi_heif
+    except ModuleNotFoundError:
+        raise ImageError(
+            "it is HEIF, which needs a package more; pip install 'lamplighter[heif]', or save "
+            "it as JPEG."
+        ) from None
+    with _process_lock:
+        if "HEIF" not in Image.OPEN:
+            pi_heif.register_heif_opener()
+
+
+def _open_header(file: BinaryIO) -> Image.Image:
+    with _process_lock, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file)
+
+
 def _identify(file: BinaryIO) -> Image.Image:
     """Return the image in `file`, its header read, its pixels not yet."""
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(file)
+    try:
+        image = _open_header(file)
+    except UnidentifiedImageError:
+        file.seek(0)
+        beginning = file.read(12)
+        if beginning[4:8] != b"ftyp" or beginning[8:] not in _HEIF_BRANDS:
+            raise
+        _register_heif()
+        image = _open_header(file)
     if image.format == "EPS":  # a program, which Pillow would have Ghostscript run
         raise ImageError("it is PostScript, a program and not pixels; save it as PNG.")
     return image
+
+
+def _scale_down(image: Image.Image, at_least: Size | Callable[[Size], Size]) -> None:
+    """Have a JPEG decoded at a reduced scale that is still `at_least` so large when upright."""
+    width, height = at_least(_upright_size(image)) if callable(at_least) else at_least
+    width, height = max(1, width), max(1, height)  # Pillow divides by them
+    image.draft(None, (height, width) if _lies(image) else (width, height))
 
 
 def _decode(image: Image.Image) -> Image.Image:
@@ -160,11 +233,28 @@ def _decode(image: Image.Image) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Return `image` turned as its EXIF orientation asks."""
-    try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # as in _decode; damaged EXIF says nothing about good pixels
-        return image
+    orientation = _orientation(image)
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _upright_size(image: Image.Image) -> Size:
+    """Return (width, height) that `image`, not decoded yet, will have when upright."""
+    width, height = image.size
+    return (height, width) if _lies(image) else (width, height)
+
+
+def _lies(image: Image.Image) -> bool:
+    """Return whether `image`, not decoded yet, is to be turned by 90 degrees."""
+    # Of a TIFF Pillow gives the upright size, and turns it itself when decoding.
+    return image.format != "TIFF" and _orientation(image) in _TURNED
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of `image`; 1 means upright."""
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # as above; damaged EXIF says nothing about good pixels
+        return 1
 
 
 def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:

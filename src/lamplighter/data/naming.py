@@ -1,0 +1,74 @@
+"""The names of files, and what they say: classes, splits and groups."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from lamplighter.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def split_name(name: str) -> str:
+    """Return the split that a folder or a cell of this name means, "" where it means none."""
+    lowered = name.strip().lower()
+    if lowered[:5] in ("test-", "test_") and len(lowered) > 5:
+        return "test-" + clean_name(name.strip()[5:])
+    return _SPLITS.get(lowered, "")
+
+
+def clean_name(name: str) -> str:
+    r"""Return `name` as text that any program can hold: composed, and with no stray bytes.
+
+    A letter with an accent is one character or two, as the system likes it; here it is one
+    (Unicode NFC). Bytes that are no UTF-8 are written out, as in "caf\xe9".
+    """
+    whole = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return unicodedata.normalize("NFC", whole)
+
+
+def group_finder(pattern: str | None) -> Callable[[str], str]:
+    """Return a function that finds the group of a file in its name, "" where there is none.
+
+    Raises:
+        DatasetError: `pattern` is no regular expression.
+    """
+    if pattern is None:
+        return lambda name: ""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise DatasetError(
+            f"the groups need a regular expression, received {pattern!r} ({error}); "
+            "for instance '^[^_]+' for what stands before the first underscore."
+        ) from error
+
+    def find(name: str) -> str:
+        match = compiled.search(name)
+        if match is None:
+            return ""
+        return next((found for found in match.groups() if found is not None), match.group())
+
+    return find
+
+
+def group_notes(groups: Sequence[str], pattern: str | None) -> tuple[str, ...]:
+    """Return how many groups were found, on one line; none where no `pattern` was given."""
+    if pattern is None:
+        return ()
+    alone, found = groups.count(""), len(set(groups) - {""})
+    return (
+        f"groups by {shown(pattern)}: {found:,}, with {len(groups) - alone:,} files in them; "
+        f"files in no group, each on its own: {alone:,}.",
+    )
+
+
+def shown(path: object) -> str:
+    """Return `path` on one line, whatever characters it has."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.data.planted import put
+
+from lamplighter.data.manifest import read_manifest
+from lamplighter.errors import DatasetError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    put(tmp_path, "a.png", "b.png", "sub/c 1.png", "d,e.png")
+    return tmp_path
+
+
+def manifest(folder: Path, text: str | bytes) -> Path:
+    path = folder / "photos.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+FULL = """Path,note,LABEL,split,group
+a.png,first,cat,train,g1
+"d,e.png",,dog,Valid,
+sub/c 1.png,"two
+lines",cat,test_rain,g1
+
+b.png,,,,
+"""
+
+
+def test_reads_every_column(folder: Path) -> None:
+    files = read_manifest(manifest(folder, FULL))
+    assert files.paths == ("a.png", "d,e.png", "sub/c 1.png", "b.png")
+    assert files.labels.tolist() == [0, 1, 0, -1]
+    assert files.class_names == ("cat", "dog")
+    assert files.splits == ("train", "val", "test-rain", "")
+    assert files.groups == ("g1", "", "g1", "")
+    assert (files.name, files.root, files.set_aside, files.notes) == ("photos", folder, (), ())
+    assert all(path.is_file() for path in files.files)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_reads_what_programs_write(
+    folder: Path, delimiter: str, newline: str, encoding: str
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=newline)
+    writer.writerows([["label", "path"], ["Café", "a.png"], ["dog, small; brown", "b.png"]])
+    files = read_manifest(manifest(folder, text.getvalue().encode(encoding)))
+    assert files.class_names == ("Café", "dog, small; brown")
+    assert files.paths == ("a.png", "b.png")
+
+
+def test_paths_may_be_absolute_or_of_windows(folder: Path, tmp_path_factory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    put(other, "x.png")
+    lines = ["path, label", f"{folder}/a.png, cat", f"{other}/x.png, dog", r"sub\c 1.png, dog"]
+    files = read_manifest(manifest(folder, "\n".join(lines)))
+    assert files.paths == ("a.png", f"{other.as_posix()}/x.png", "sub/c 1.png")
+    assert all(path.is_file() for path in files.files)
+
+
+def test_the_group_of_a_line_comes_before_that_of_the_name(folder: Path) -> None:
+    path = manifest(folder, "path,label,group\na.png,cat,g\nsub/c 1.png,cat,\nb.png,dog,\n")
+    files = read_manifest(path, group=r"\d")
+    assert files.groups == ("g", "1", "")
+    assert files.notes == (
+        "groups by \\d: 2, with 2 files in them; files in no group, each on its own: 1.",
+    )
+
+
+def test_files_that_are_not_there_are_set_aside(folder: Path) -> None:
+    (folder / "folder.png").mkdir()
+    rows = ["none.png,cat", "a.png/x.png,cat", "folder.png,cat", f"{'x' * 5000}.png,cat", "a.png,b"]
+    files = read_manifest(manifest(folder, "\n".join(["path,label", *rows])))
+    assert files.paths == ("a.png",)
+    assert [left_out.reason.split(";")[0][:20] for left_out in files.set_aside] == [
+        "there is no such fil",
+        "there is no such fil",
+        "not a regular file",
+        "cannot be found (Fil",
+    ]
+
+
+def test_a_line_that_repeats_a_file_is_noted(folder: Path) -> None:
+    files = read_manifest(manifest(folder, "path,label\na.png,cat\nsub/../a.png,cat\nb.png,d\n"))
+    assert files.paths == ("a.png", "b.png")
+    assert files.notes == ("lines that repeat a file, which is read once: 1.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"line 1: the first line must name the columns path and label.*received \."),
+        ("file,label\na.png,cat", "line 1: .* received file, label"),
+        ("path,label,Label\na.png,cat,dog", "line 1: .* each once"),
+        ("path,label\na.png,cat\nb.png", "line 3: a line must have as many cells .* received 1"),
+        ("path,label\nd,e.png,cat", "line 2: .* received 3; put a name .* quotation marks"),
+        ("path,label\n ,cat", "line 2: the path is empty"),
+        ("path,label,split\na.png,cat,dev", "line 2: a split must be train, val.*'dev'"),
+        ('path,label\na.png,"ca"t', "line 2: the line must be CSV"),
+        ('path,label\na.png,"cat', "line 2: the line must be CSV"),
+        ("path,label\na.png," + "x" * 200_000, "line 2: the line must be CSV"),
+        ("path,label\na.png,cat\nb.png,x\na.png,dog", "line 4: .* line 2 .*remove one"),
+        ("path,label,split\na.png,cat,train\na.png,cat,test", r"line 3: .*a\.png again"),
+        ("path,label\nnone.png,cat", r"received 1 paths and no file .* such as none\.png"),
+        ("path,label\n", "received 0 paths"),
+        (b"path,label\na.png,caf\xe9", "line 2: a CSV file must be UTF-8"),
+        ("path,label\na.png,cat".encode("utf-16"), "line 1: a CSV file must be UTF-8"),
+    ],
+)
+def test_a_line_that_is_wrong_is_named(folder: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_manifest(manifest(folder, text))
+    assert "photos.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_that_is_a_folder_or_missing(folder: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no file .*none\.csv"):
+        read_manifest(folder / "none.csv")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_manifest(folder / "sub")
+
+
+# Labels as people write them; what is around them is taken off.
+labels = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12).map(str.strip)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.lists(
+        st.tuples(labels, st.sampled_from(["", "train", "val", "test"]), labels),
+        min_size=1,
+        max_size=4,
+    ),
+    delimiter=st.sampled_from([",", ";", "\t"]),
+)
+def test_what_the_csv_module_writes_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], delimiter: str
+) -> None:
+    folder = tmp_path_factory.mktemp("manifest")
+    names = [f"{number}.png" for number in range(len(rows))]
+    put(folder, *names)
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(["path", "label", "split", "group"])
+    writer.writerows([name, *row] for name, row in zip(names, rows, strict=True))
+    files = read_manifest(manifest(folder, text.getvalue()))
+    assert files.paths == tuple(names)
+    read = [files.class_names[label] if label >= 0 else "" for label in files.labels]
+    assert read == [unicodedata.normalize("NFC", label).strip() for label, _, _ in rows]
+    assert list(files.splits) == [split for _, split, _ in rows]
+    assert list(files.groups) == [group for _, _, group in rows]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=60) | st.text("pathlabel,;\t\"\n' a.png", max_size=60).map(str.encode))
+def test_any_bytes_give_files_or_a_dataset_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    put(folder, "a.png")
+    try:
+        outcome = f"{len(read_manifest(manifest(folder, content)))} files"
+    except DatasetError as error:
+        outcome = str(error)
+    assert outcome == "1 files" or ("photos.csv" in outcome and "\n" not in outcome)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamplighter.data.naming import clean_name, shown, split_name
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("TRAIN", "train"), ("val", "val"), ("Valid", "val"), (" validation ", "val"),
+        ("test", "test"), ("test-Snow", "test-Snow"), ("Test_snow", "test-snow"),
+        ("test-", ""), ("training", ""), ("testing", ""), ("tests", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_split_name(name: str, split: str) -> None:
+    assert split_name(name) == split
+
+
+@given(st.binary(max_size=30))
+def test_a_clean_name_is_text_whatever_the_bytes_were(name: bytes) -> None:
+    cleaned = clean_name(name.decode("utf-8", "surrogateescape"))
+    assert cleaned.encode().decode() == cleaned
+    assert clean_name(cleaned) == cleaned
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_both_ways_of_writing_an_accent_are_one_name(name: str) -> None:
+    forms = {clean_name(unicodedata.normalize(form, name)) for form in ("NFC", "NFD")}
+    assert forms == {unicodedata.normalize("NFC", name)}
+
+
+def test_shown_is_one_line() -> None:
+    assert shown("a b") == "a b"
+    assert shown("a\nb") == "'a\\nb'"
