@@ -1,0 +1,133 @@
+"""The command that looks at images before a network is trained on them: audit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lamplighter.cli.outputs import check_new
+from lamplighter.cli.progress import bar
+from lamplighter.cli.text import printable, wrapped
+from lamplighter.errors import OutputError
+
+if TYPE_CHECKING:
+    from lamplighter.data.audit import Audit
+
+_FINDINGS, _PAGE = "findings.json", "report.html"
+_INDENT = 6
+
+
+def audit(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder of images, or a CSV of their paths.")
+    ],
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="What file names of images that belong together have in common."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write findings.json, report.html and sheets of images to this folder.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace a report that is in DIR.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
+) -> None:
+    """Find what is wrong with images: bad files, copies, leakage, odd ones, uneven classes.
+
+    Nothing is changed or deleted. The exit code is 0 whatever was found; it
+    is 1 where no image can be used.
+    """
+    if report is not None:
+        _prepare(report, folder, force=force)
+    from lamplighter.data.audit import audit as look
+    from lamplighter.data.folders import find_files
+
+    files = find_files(folder, group=group)
+    for note in files.notes:
+        sys.stderr.write(printable(note) + "\n")
+    with bar("looking at images") as progress:
+        found = look(files, progress=progress)
+    if report is not None:
+        _write(found, report, force=force)
+    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else _text(found))
+    if not len(found.usable):
+        sys.stderr.write(f"lamplighter: no image in {printable(str(folder))} can be used.\n")
+        raise typer.Exit(1)
+
+
+def _text(found: Audit) -> str:
+    from lamplighter.evaluation.audit_report import audit_table
+
+    findings, blank, classes = audit_table(found).partition("\n\n")
+    lines = [wrapped(printable(line), _INDENT) for line in findings.split("\n")]
+    table = "\n".join(printable(line) for line in classes.split("\n"))
+    return "\n".join(lines) + blank + table
+
+
+def _prepare(report: Path, folder: Path, *, force: bool) -> None:
+    """Make the folder of the report; refuse one with a report in it, or within the images.
+
+    Raises:
+        OutputError: it cannot be used.
+    """
+    try:
+        place, images = report.resolve(), folder.resolve()
+        if images.is_dir() and (place == images or images in place.parents):
+            raise OutputError(
+                f"--report must lie outside the images, received {report}; its pictures would "
+                "be taken for images of a class."
+            )
+        report.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OutputError(
+            f"{report} cannot be used as a folder: {reason}; choose another --report."
+        ) from error
+    for name in (_FINDINGS, _PAGE):
+        check_new(report / name, "--report", force=force)
+
+
+def _write(found: Audit, report: Path, *, force: bool) -> None:
+    """Write the report; pictures of an earlier one that it replaces go."""
+    from lamplighter.evaluation.audit_report import audit_page
+    from lamplighter.evaluation.audit_sheet import audit_sheets
+    from lamplighter.saving.writing import written_whole
+
+    sheets = audit_sheets(found)
+    earlier = _sheets_of(report / _FINDINGS) if force else []
+    for name in sheets:
+        check_new(report / name, "--report", force=force)
+    for name, sheet in sheets.items():
+        with written_whole(report / name) as file:
+            sheet.save(file, format="png")
+    for name in set(earlier) - set(sheets):
+        with contextlib.suppress(OSError):
+            (report / name).unlink(missing_ok=True)
+    with written_whole(report / _PAGE) as file:
+        file.write(audit_page(found).encode())
+    with written_whole(report / _FINDINGS) as file:
+        document = {**found.to_dict(), "sheets": list(sheets)}
+        file.write(json.dumps(document, indent=2).encode())
+
+
+def _sheets_of(findings: Path) -> list[str]:
+    """Return the sheets that an earlier report names, if there is one."""
+    try:
+        names = json.loads(findings.read_text()).get("sheets", [])
+        return [n for n in names if Path(n).name == n and n.endswith(".png")]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []

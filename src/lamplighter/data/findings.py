@@ -1,0 +1,251 @@
+"""What an audit finds wrong with single files and with the classes of a data set."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lamplighter.data.files import ImageFiles
+    from lamplighter.data.looks import Look
+
+Severity = Literal["error", "warning", "note"]
+
+NO_SPLIT = "no split"
+_BLANK, _NEARLY_BLANK = 0.5, 3.0  # standard deviation of grey values, in levels of 0..255
+_TINY = 16  # pixels of the shorter side
+_ODD_SIZE = 4.0  # times the median of the side of a square of the same area, or a part of it
+_ODD_SHAPE = 2.0  # times the median of longer side / shorter side
+_ODD_RATIO = 4.0  # times the median of width / height: a photo on its side among panoramas
+_UNEVEN, _VERY_UNEVEN = 3.0, 10.0  # images of the largest class / of the smallest
+
+# What each kind of bad file is, and how to mend it.
+_FAULTS = {
+    "empty": ("empty (0 bytes)", "fetch or save {them} again"),
+    "not-an-image": ("no image, whatever the name says", "remove {them}, or save {them} as PNG"),
+    "damaged": ("damaged or cut short", "fetch or save {them} again"),
+    "too-large": ("too large to be decoded safely", "scale {them} down"),
+    "unreadable": ("not readable", "see the reason of each"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes:
+        kind: its name, such as "damaged", "near-duplicates" or "imbalance".
+        severity: "error" (these files are set aside), "warning" or "note".
+        sentence: what was found and how to mend it, on one line.
+        files: the paths concerned, relative to the root of the data set.
+        groups: paths that belong together, such as copies of one picture.
+        details: numbers and names of this kind of finding, as plain JSON.
+    """
+
+    kind: str
+    severity: Severity
+    sentence: str
+    files: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as plain JSON."""
+        return {
+            "kind": self.kind,
+            "severity": self.severity,
+            "sentence": self.sentence,
+            "files": list(self.files),
+            "groups": [list(group) for group in self.groups],
+            "details": self.details,
+        }
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, as in "1 file", "1,103 files"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def bad_files(files: ImageFiles, faults: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+    """Yield what was set aside before, then the bad files of each kind.
+
+    Args:
+        files: the data set before the audit.
+        faults: for each bad file its kind of fault and the reason.
+    """
+    if files.set_aside:
+        aside = {left_out.path: left_out.reason for left_out in files.set_aside}
+        what = counted(len(aside), "file or folder was", "files or folders were")
+        sentence = f"{what} set aside when the images were looked for; see the reason of each."
+        yield Finding("set-aside", "error", sentence, tuple(aside), details={"reasons": aside})
+    for kind, (what, remedy) in _FAULTS.items():
+        bad = {path: reason for path, (fault, reason) in faults.items() if fault == kind}
+        if bad:
+            sentence = (
+                f"{counted(len(bad), 'file is', 'files are')} {what}, and set aside; "
+                f"{remedy.format(them=_them(bad))}."
+            )
+            yield Finding(kind, "error", sentence, tuple(bad), details={"reasons": bad})
+
+
+def blank_images(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:
+    """Yield images that show nothing, or next to nothing."""
+    spreads = np.array([look.spread for look in looks])
+    blank = spreads < _BLANK
+    nearly = (spreads < _NEARLY_BLANK) & ~blank
+    for kind, what, chosen in (("blank", "blank", blank), ("near-blank", "nearly blank", nearly)):
+        if chosen.any():
+            named = _named(paths, chosen)
+            images = counted(len(named), "image is", "images are")
+            sentence = f"{images} {what}; look at {_them(named)}, and remove what shows nothing."
+            yield Finding(kind, "warning", sentence, named)
+
+
+def odd_sizes(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:
+    """Yield images that are tiny, and those of a size or shape far from the others'."""
+    width = np.array([look.width for look in looks], dtype=np.float64)
+    height = np.array([look.height for look in looks], dtype=np.float64)
+    tiny = np.minimum(width, height) < _TINY
+    if tiny.any():
+        named = _named(paths, tiny)
+        sentence = (
+            f"{counted(len(named), 'image has', 'images have')} a side of less than {_TINY} "
+            f"pixels; look at {_them(named)}, and replace or remove {_them(named)}."
+        )
+        yield Finding("tiny", "warning", sentence, named)
+    if not len(looks):
+        return
+    longer, shorter = np.maximum(width, height), np.minimum(width, height)
+    odd = (
+        _far(np.sqrt(width * height), _ODD_SIZE)
+        | _far(longer / shorter, _ODD_SHAPE)
+        | _far(width / height, _ODD_RATIO)
+    ) & ~tiny
+    if odd.any():
+        named = _named(paths, odd)
+        usual = f"{np.median(width):.0f} x {np.median(height):.0f}"
+        sentence = (
+            f"{counted(len(named), 'image has', 'images have')} a size or shape far from the "
+            f"usual {usual}; look at what the network sees of {_them(named)}, and choose how "
+            "images are fitted."
+        )
+        sizes = {
+            path: [look.width, look.height]
+            for path, look, far in zip(paths, looks, odd, strict=True)
+            if far
+        }
+        yield Finding("odd-sizes", "warning", sentence, named, details={"sizes": sizes})
+
+
+def class_balance(files: ImageFiles, counts: NDArray[np.int64]) -> Iterator[Finding]:
+    """Yield what is uneven or missing in the classes.
+
+    Args:
+        files: the usable files.
+        counts: images of each class in each split, shape (K, S), of which the splits are those
+            of `split_columns`.
+    """
+    columns, names = split_columns(files), files.class_names
+    unlabelled = np.flatnonzero(files.labels < 0)
+    if len(unlabelled) and names:
+        what = counted(len(unlabelled), "image has", "images have")
+        sentence = f"{what} no label; move each into the folder of its class."
+        named = tuple(files.paths[i] for i in unlabelled)
+        yield Finding("unlabelled", "note", sentence, named)
+    total = counts.sum(axis=1)
+    if len(names) == 1:
+        yield _classes("one-class", "warning", names, "there is one class only: {}; add another.")
+    absent = [name for name, count in zip(names, total, strict=True) if count == 0]
+    if absent:
+        text = "no image is left of {}; add some, or remove the class."
+        yield _classes("no-images", "warning", absent, text)
+    training = [place for place, split in enumerate(columns) if split in ("train", "")]
+    learnt = counts[:, training].sum(axis=1)
+    if training:
+        yield from _training_classes(names, learnt, total)
+    for place, split in enumerate(columns):
+        missing = _named(names, (counts[:, place] == 0) & (learnt > 0))
+        if missing and split not in ("train", ""):
+            text = f"{split} has no image of {{}}; how well they are told apart stays unknown."
+            finding = _classes("missing-from-split", "warning", missing, text)
+            finding.details["split"] = split
+            yield finding
+
+
+def similar_names(names: Sequence[str]) -> Iterator[Finding]:
+    """Yield class names that differ by case, spaces or Unicode form alone."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        composed = unicodedata.normalize("NFKC", name).casefold()
+        visible = (c for c in composed if not c.isspace() and unicodedata.category(c) != "Cf")
+        key = unicodedata.normalize("NFKC", "".join(visible))
+        alike.setdefault(key, []).append(name)
+    found = [group for group in alike.values() if len(group) > 1]
+    if found:
+        shown = "; ".join(" and ".join(map(repr, group)) for group in found)
+        sentence = (
+            f"class names differ by case, spaces or Unicode form alone: {shown}; give one name "
+            "to what is one class."
+        )
+        yield Finding("similar-names", "warning", sentence, details={"classes": found})
+
+
+def split_columns(files: ImageFiles) -> tuple[str, ...]:
+    """Return the splits of `files` in order, "" (none given yet) last if some file has none."""
+    return (*files.split_names, *([""] if "" in files.splits else []))
+
+
+def _training_classes(
+    names: Sequence[str], learnt: NDArray[np.int64], total: NDArray[np.int64]
+) -> Iterator[Finding]:
+    unseen = _named(names, (learnt == 0) & (total > 0))
+    if unseen:
+        text = "training has no image of {}, which other splits have; it can never be answered."
+        yield _classes("never-trained", "warning", unseen, text)
+    single = _named(names, learnt == 1)
+    if single:
+        text = "training has one image only of {}; add more, or remove the class."
+        yield _classes("one-image", "warning", single, text)
+    present = np.flatnonzero(learnt > 0)
+    if len(present) < 2:
+        return
+    largest, smallest = (int(present[f(learnt[present])]) for f in (np.argmax, np.argmin))
+    ratio = float(learnt[largest] / learnt[smallest])
+    if ratio >= _UNEVEN:
+        severity: Severity = "warning" if ratio >= _VERY_UNEVEN else "note"
+        sentence = (
+            f"the largest class ({names[largest]}, {learnt[largest]:,}) has {ratio:.1f} times as "
+            f"many training images as the smallest ({names[smallest]}, {learnt[smallest]:,}); "
+            "weigh the classes, and look at macro-F1."
+        )
+        details = {"ratio": ratio, "largest": names[largest], "smallest": names[smallest]}
+        yield Finding("imbalance", severity, sentence, details=details)
+
+
+def _classes(kind: str, severity: Severity, names: Iterable[str], text: str) -> Finding:
+    listed = list(names)
+    shown = ", ".join(listed[:6])
+    if len(listed) > 6:
+        shown += f" and {counted(len(listed) - 6, 'class', 'classes')} more"
+    return Finding(kind, severity, text.format(shown), details={"classes": listed})
+
+
+def _them(things: Collection[str]) -> str:
+    return "it" if len(things) == 1 else "them"
+
+
+def _far(values: NDArray[np.float64], factor: float) -> NDArray[np.bool_]:
+    median = np.median(values)
+    far: NDArray[np.bool_] = (values > factor * median) | (values * factor < median)
+    return far
+
+
+def _named(paths: Sequence[str], chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(path for path, wanted in zip(paths, chosen, strict=True) if wanted)

@@ -1,0 +1,167 @@
+"""What copies mean for a data set: repetition in a split, leakage between splits, other labels."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from lamplighter.data.findings import NO_SPLIT, Finding, counted, split_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lamplighter.data.files import ImageFiles
+
+    Groups = Sequence[Sequence[int]]
+
+
+def copies(files: ImageFiles, exact: Groups, near: Groups) -> Iterator[Finding]:
+    """Yield what follows from copies among `files`.
+
+    Args:
+        files: the usable files.
+        exact: groups of indices of files with the same content or the same pixels.
+        near: groups of near-copies; each of `exact` lies within one of them.
+    """
+    yield from _leaks(files, near)
+    yield from _other_labels(files, near)
+    within = _within(files, exact)
+    if within:
+        sentence = (
+            f"{_size(within)} are the same picture within one split; keep one of each, or it "
+            "counts more than others."
+        )
+        yield _finding("exact-duplicates", "warning", sentence, files, within)
+    original = {index: group[0] for group in exact for index in group}
+    within = [
+        group
+        for group in _within(files, near)
+        if len({original.get(index, index) for index in group}) > 1
+    ]
+    if within:
+        remedy = "keep them in one split" if "" in split_columns(files) else "keep one of each"
+        sentence = f"{_size(within)} are nearly the same picture within one split; {remedy}."
+        yield _finding("near-duplicates", "note", sentence, files, within)
+
+
+def groups_across_splits(files: ImageFiles) -> Iterator[Finding]:
+    """Yield the groups that were given (such as one boat's photos) and stand in several splits."""
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(files.groups):
+        if group and files.splits[index]:
+            members.setdefault(group, []).append(index)
+    found = [m for m in members.values() if len({files.splits[index] for index in m}) > 1]
+    if found:
+        sentence = (
+            f"{counted(len(found), 'group of files stands', 'groups of files stand')} in more "
+            "than one split; move each to one of them, or scores are too good."
+        )
+        yield _finding("group-leakage", "warning", sentence, files, found)
+
+
+def merged_groups(files: ImageFiles, near: Groups) -> tuple[str, ...]:
+    """Return the group of each file when near-copies belong together, too.
+
+    Args:
+        files: the usable files, with the groups that they have.
+        near: groups of indices of near-copies.
+    """
+    parent = list(range(len(files)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    members: dict[str, list[int]] = {}
+    for index, name in enumerate(files.groups):
+        if name:
+            members.setdefault(name, []).append(index)
+    for group in (*members.values(), *near):
+        for index in group[1:]:
+            one, other = sorted((root(group[0]), root(index)))
+            parent[other] = one
+    together = {root(index) for group in near for index in group}
+    # A path stands for a new group: no other group has one, save by a strange chance.
+    return tuple(
+        files.paths[root(index)] if root(index) in together else files.groups[index]
+        for index in range(len(files))
+    )
+
+
+def _leaks(files: ImageFiles, near: Groups) -> Iterator[Finding]:
+    """Yield one finding for each pair of splits that share a picture."""
+    columns = split_columns(files)
+    for one, other in combinations(columns, 2):
+        shared = []
+        for group in near:
+            pair = [index for index in group if files.splits[index] in (one, other)]
+            if len({files.splits[index] for index in pair}) == 2:
+                shared.append(_varied(pair, [files.splits[index] == one for index in pair]))
+        if not shared:
+            continue
+        kept, judged = (one, other) if one else (other, one)
+        if not other:  # files without a split will be trained on
+            kept, judged = other, one
+        concerned = sum(files.splits[index] == judged for group in shared for index in group)
+        total = files.splits.count(judged)
+        sentence = (
+            f"{concerned:,} of {counted(total, f'{judged} image')} "
+            f"{'is a copy or near-copy' if concerned == 1 else 'are copies or near-copies'} of "
+            f"images in {kept or NO_SPLIT}; take them out of one of the two, or scores on "
+            f"{judged} are too good."
+        )
+        finding = _finding("leakage", "warning", sentence, files, shared)
+        finding.details.update(splits=[kept or NO_SPLIT, judged], concerned=concerned, of=total)
+        yield finding
+
+
+def _other_labels(files: ImageFiles, near: Groups) -> Iterator[Finding]:
+    found = []
+    for group in near:
+        labels = [int(files.labels[index]) for index in group]
+        if len(set(labels) - {-1}) > 1:
+            found.append(_varied(group, labels))
+    if found:
+        sentence = (
+            f"{_size(found)} are the same picture, or nearly, with different labels; settle "
+            "which label is right."
+        )
+        yield _finding("conflicting-labels", "warning", sentence, files, found)
+
+
+def _varied(group: Sequence[int], kinds: Sequence[int]) -> list[int]:
+    """Return `group` with the first of each kind before the others: what is shown is cut short."""
+    first = [place for place, kind in enumerate(kinds) if kinds.index(kind) == place]
+    others = [place for place in range(len(group)) if place not in set(first)]
+    return [group[place] for place in (*first, *others)]
+
+
+def _within(files: ImageFiles, groups: Groups) -> list[list[int]]:
+    """Return the parts of `groups` that lie in one split and have two files or more."""
+    found = []
+    for group in groups:
+        parts: dict[str, list[int]] = {}
+        for index in group:
+            parts.setdefault(files.splits[index], []).append(index)
+        found += [part for part in parts.values() if len(part) > 1]
+    return found
+
+
+def _size(groups: Groups) -> str:
+    images = counted(sum(map(len, groups)), "image")
+    return f"{images} in {counted(len(groups), 'group')}"
+
+
+def _finding(
+    kind: str, severity: str, sentence: str, files: ImageFiles, groups: Iterable[Sequence[int]]
+) -> Finding:
+    named = tuple(tuple(files.paths[index] for index in group) for group in groups)
+    return Finding(
+        kind,
+        "warning" if severity == "warning" else "note",
+        sentence,
+        tuple(dict.fromkeys(path for group in named for path in group)),
+        named,
+    )

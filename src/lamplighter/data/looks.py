@@ -1,0 +1,126 @@
+"""One look at an image file: what an audit needs to know of it, in little more than a kilobyte."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lamplighter.data.images import flatten_alpha, open_image
+from lamplighter.errors import ImageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Size = tuple[int, int]  # width, height
+
+SIDE = 32  # of the grey thumbnail, in pixels
+COLOUR_SIDE = 8  # of the coloured one
+_ENOUGH = 64  # pixels a side from which both are made
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What was seen of an image file.
+
+    Attributes:
+        content: SHA-256 of the file, in hexadecimal digits.
+        width: in pixels, upright.
+        height: in pixels, upright.
+        mode: L (grey), RGB, or RGBA where it has transparency.
+        spread: standard deviation of its grey values, 0 (one even grey) to 127.5.
+        grey: a thumbnail, uint8, shape (32, 32), whatever the aspect ratio.
+        colours: a smaller one in colour, uint8, shape (8, 8, 3).
+    """
+
+    content: str
+    width: int
+    height: int
+    mode: str
+    spread: float
+    grey: NDArray[np.uint8]
+    colours: NDArray[np.uint8]
+
+
+def look_at(path: Path, content: str) -> Look:
+    """Return what is seen of the image in the file `path`; a JPEG is decoded at a reduced scale.
+
+    Args:
+        path: the file.
+        content: its SHA-256, from `content_hash`.
+
+    Raises:
+        ImageError: it is no image that can be used (see `open_image`).
+    """
+    sizes: list[Size] = []
+
+    def enough(size: Size) -> Size:
+        sizes.append(size)
+        return _ENOUGH, _ENOUGH
+
+    image = open_image(path, at_least=enough)
+    factor = max(1, min(image.size) // _ENOUGH)
+    # reduce() averages whole pixels, and weighs them by their opacity.
+    opaque = flatten_alpha(image.reduce(factor))
+    grey = opaque.convert("L")
+    colours = opaque.convert("RGB").resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
+    return Look(
+        content=content,
+        width=sizes[0][0],
+        height=sizes[0][1],
+        mode=image.mode,
+        spread=float(np.asarray(grey).std()),
+        # A triangle as wide as a step of the thumbnail: a box would alias, and two copies of
+        # different size would differ.
+        grey=np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR)),
+        colours=np.asarray(colours),
+    )
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of the file `path` in hexadecimal digits, in steady memory.
+
+    Raises:
+        ImageError: it is no regular file, or cannot be read.
+    """
+    try:
+        if not path.is_file():  # a pipe would block for ever
+            raise OSError("not a regular file")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        open_image(path)  # which says it better
+        raise ImageError(f"{path} could not be read ({error}); try again.") from error
+
+
+def pixels_hash(path: Path) -> str:
+    """Return a hash of the pixels of the image in the file `path`, whatever its format.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    image = open_image(path)
+    opaque = flatten_alpha(image).convert("RGB")
+    beginning = f"{image.width} {image.height} ".encode()
+    return hashlib.sha256(beginning + opaque.tobytes()).hexdigest()
+
+
+def fault_of(error: ImageError) -> str:
+    """Return what kind of bad file an error of `open_image` means.
+
+    Returns:
+        "empty", "not-an-image", "too-large", "damaged" or "unreadable".
+    """
+    source = error.__cause__ or error.__context__
+    if isinstance(source, UnidentifiedImageError):
+        return "not-an-image"
+    if isinstance(source, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return "too-large"
+    if "is empty (0 bytes)" in str(error):
+        return "empty"
+    return "damaged" if "damaged or cut short" in str(error) else "unreadable"

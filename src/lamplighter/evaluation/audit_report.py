@@ -1,0 +1,181 @@
+"""An audit as text for a terminal, and as one page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from lamplighter.evaluation.audit_sheet import thumbnail
+from lamplighter.evaluation.tables import align
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lamplighter.data.audit import Audit
+    from lamplighter.data.findings import Finding
+
+_THUMBNAIL = (180, 120)  # pixels at most, width and height
+_MOST_THUMBNAILS = 24  # for each finding
+_MOST_NAMED = 100
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --soft: #f3f3f1; --line: #d5d5d0;
+  --error: #a4161a; --warning: #8a4b00; --note: #005a8c; --bar: #7fb3d0; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e4; --paper: #17181a; --soft: #222427;
+  --line: #3a3d41; --error: #ff8a80; --warning: #ffb866; --note: #8cc8ee; --bar: #2f6787; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1.5rem; max-width: 68rem; background: var(--paper);
+  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+section { border: 1px solid var(--line); border-left: 5px solid var(--kind); border-radius: 6px;
+  padding: .75rem 1rem; margin: .75rem 0; }
+section h3 { margin: 0; font-size: 1rem; } section p { margin: .25rem 0; }
+.error { --kind: var(--error); } .warning { --kind: var(--warning); } .note { --kind: var(--note); }
+.severity { color: var(--kind); font-weight: 600; }
+.group { display: flex; flex-wrap: wrap; gap: .75rem; background: var(--soft); border-radius: 6px;
+  padding: .6rem; margin: .5rem 0; }
+figure { margin: 0; width: 180px; } figure img { max-width: 100%; display: block; }
+figcaption, li, summary { font-size: .82rem; } ul { margin: .3rem 0; padding-left: 1.2rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .2rem .7rem; border-bottom: 1px solid var(--line);
+  font-weight: normal; } th { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; } td.bar { min-width: 10rem; text-align: left; }
+td.bar span { display: block; height: .7rem; background: var(--bar); border-radius: 2px; }
+"""
+
+
+def audit_table(audit: Audit, *, most: int = 20) -> str:
+    """Return the findings of an audit, the files that they name, and its classes as text.
+
+    Args:
+        audit: what `audit` returned.
+        most: names of bad files to show for each finding; of others a quarter as many.
+    """
+    first, *lines = str(audit).split("\n")
+    text = [first]
+    for line, finding in zip_longest(lines, audit.findings):
+        text.append(line)
+        if finding is not None:
+            text += _names(finding, most if finding.severity == "error" else most // 4)
+    table = f"\n\n{align(audit.balance())}" if audit.usable.class_names else ""
+    return "\n".join(text) + table
+
+
+def audit_page(audit: Audit) -> str:
+    """Return an audit as one page of HTML: findings with pictures, classes and their sizes.
+
+    Every name in it is escaped, pictures are inside the page, and nothing is fetched. At most 24
+    pictures and 100 names are shown of each finding.
+    """
+    findings = "".join(_section(audit, finding) for finding in audit.findings)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Audit of {_escaped(audit.files.name)}</title><style>{_STYLE}</style></head>\n"
+        f"<body><h1>Audit of {_escaped(audit.files.name)}</h1><p>{_escaped(audit.headline())}</p>\n"
+        f"<h2>Findings</h2>{findings or '<p>Nothing found.</p>'}\n{_classes(audit)}</body></html>\n"
+    )
+
+
+def _names(finding: Finding, most: int) -> list[str]:
+    """Return lines that name the files of a finding, at most `most`."""
+    if finding.groups:
+        names = [_joined(group) for group in finding.groups]
+    else:
+        names = [_with_reason(finding, path) for path in finding.files]
+    hidden = len(names) - most
+    return [f"    {name}" for name in names[:most]] + (
+        [f"    and {hidden:,} more"] if hidden > 0 else []
+    )
+
+
+def _joined(group: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(group) - most:,} more" if len(group) > most else ""
+    return " = ".join(map(_plain, group[:most])) + more
+
+
+def _with_reason(finding: Finding, path: str) -> str:
+    """Return a path with the reason why it was set aside, which may begin with the path itself."""
+    reason = finding.details.get("reasons", {}).get(path, "")
+    if path in reason:
+        return _plain(reason)
+    return _plain(f"{path}: {reason}" if reason else path)
+
+
+def _section(audit: Audit, finding: Finding) -> str:
+    pictures = ""
+    if finding.severity != "error" and finding.kind != "unlabelled":
+        pictures = _pictures(audit, finding)
+    lines = [
+        f"<li>{html.escape(_with_reason(finding, path))}</li>"
+        for path in finding.files[:_MOST_NAMED]
+    ]
+    hidden = len(finding.files) - len(lines)
+    more = f"<p>and {hidden:,} more, in findings.json</p>" if hidden else ""
+    names = f"<ul>{''.join(lines)}</ul>{more}"
+    if lines and "reasons" not in finding.details:
+        names = f"<details><summary>files</summary>{names}</details>"
+    return (
+        f'<section class="{finding.severity}"><h3><span class="severity">{finding.severity}</span> '
+        f"{_escaped(finding.kind)}</h3><p>{_escaped(finding.sentence)}</p>{pictures}"
+        f"{names if lines else ''}</section>\n"
+    )
+
+
+def _pictures(audit: Audit, finding: Finding) -> str:
+    """Return the pictures of a finding, one box for each group."""
+    left, boxes = _MOST_THUMBNAILS, []
+    for group in finding.groups or ([finding.files] if finding.files else []):
+        if left < min(2, len(group)):
+            break
+        shown = group[: min(left, 8 if finding.groups else left)]
+        left -= len(shown)
+        boxes.append(f'<div class="group">{_figures(audit, shown)}</div>')
+    return "".join(boxes)
+
+
+def _figures(audit: Audit, paths: Sequence[str]) -> str:
+    figures = []
+    for path in paths:
+        image, file = thumbnail(audit, path, _THUMBNAIL), io.BytesIO()
+        image.save(file, format="JPEG", quality=80)
+        data = base64.b64encode(file.getvalue()).decode()
+        figures.append(
+            f'<figure><img alt="" width="{image.width}" height="{image.height}" '
+            f'src="data:image/jpeg;base64,{data}"><figcaption>{_escaped(path)}</figcaption>'
+            "</figure>"
+        )
+    return "".join(figures)
+
+
+def _classes(audit: Audit) -> str:
+    """Return the images of each class in each split as a table with bars."""
+    heading, *rows = audit.balance()
+    if not rows:
+        return ""
+    totals = audit.counts.sum(axis=1)
+    largest = max(1, int(totals.max()))
+    body = []
+    for number, row in enumerate(rows):
+        width = 100 * int(totals[number]) / largest if number < len(totals) else 0
+        bar = f'<span style="width:{width:.1f}%"></span>' if width else ""
+        cells = "".join(f"<td>{_escaped(cell)}</td>" for cell in row)
+        body.append(f'<tr>{cells}<td class="bar">{bar}</td></tr>')
+    cells = "".join(f"<th>{_escaped(cell)}</th>" for cell in heading)
+    return (
+        f'<h2>Classes</h2><div class="scroll"><table><tr>{cells}<th></th></tr>'
+        f"{''.join(body)}</table></div>"
+    )
+
+
+def _escaped(text: str) -> str:
+    """Return `text` as HTML that shows it, with what cannot be shown written out."""
+    return html.escape(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
