@@ -43,7 +43,8 @@ def test_evaluate_prints_what_the_library_measures(run, trained, tiny_digits):
 
 def test_evaluate_json_is_one_document(run, trained, tiny_digits):
     outcome = run("evaluate", trained, "mnist", "--split", "train", "--json")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
+    assert outcome.line.startswith("note: the classifier learned from these 512 images")
     assert json.loads(outcome.out) == evaluate(load(trained), tiny_digits, "train").to_dict()
 
 
@@ -124,6 +125,51 @@ def test_info(run, trained, tiny_digits):
     ):
         assert part in text
     assert json.loads(run("info", trained, "--json").out) == describe(trained)
+
+
+def test_info_says_how_far_answers_can_be_trusted(run, trusted, trained):
+    trust, measured = load(trusted).trust, describe(trusted)["trust"]["measured"]
+    text = " ".join(run("info", trusted).out.split())
+    before = measured["calibration"]["before"]["error"]["value"]
+    assert f"calibration temperature {trust.temperature:.3g}; error {100 * before:.1f} %" in text
+    assert f"unknown farther than {trust.threshold:.3g} from the training images; 90." in text
+    assert "calibration" not in run("info", trained).out
+
+
+def test_info_of_a_trust_with_its_owners_own_measurements():
+    from lamplighter.cli.exporting import _trust
+
+    values = {"temperature": 1.25, "threshold": 0.5, "measured": {"calibration": "by hand"}}
+    assert list(_trust(values)) == [
+        ("calibration", "temperature 1.25"),
+        ("unknown", "farther than 0.5 from the training images"),
+    ]
+
+
+def test_info_draws(run, trusted, trained, tmp_path):
+    reliability, coverage = tmp_path / "reliability.png", tmp_path / "coverage.png"
+    arguments = ("--reliability", reliability, "--coverage", coverage, "--json")
+    outcome = run("info", trusted, *arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(outcome.out) == describe(trusted)
+    for path in (reliability, coverage):
+        assert path.read_bytes().startswith(PNG)
+    again = run("info", trusted, *arguments)
+    assert (again.code, again.out) == (1, "")
+    assert f"{reliability} is there already: choose another --reliability" in again.line
+    assert run("info", trusted, *arguments, "--force").code == 0
+    outcome = run("info", trained, "--coverage", tmp_path / "none.png")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "has no coverage measured" in outcome.line
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_evaluate_says_how_much_is_answered(run, trusted, tiny_digits):
+    outcome = run("evaluate", trusted, "mnist")
+    report = evaluate(load(trusted), tiny_digits)
+    assert f"known     {report.answered}" in outcome.out
+    document = json.loads(run("evaluate", trusted, "mnist", "--json").out)
+    assert document["answered"] == report.answered.to_dict()
 
 
 def test_info_of_a_bundle_with_its_owners_own_scores(run, other):

@@ -77,8 +77,12 @@ def test_csv_reads_back_whatever_the_names(run, trained, digit):
     outcome = run("predict", trained, *copies, "--csv", "--top", 2)
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [row["path"] for row in rows] == [str(copy) for copy in copies]
-    assert list(rows[0])[1:] == ["label_1", "probability_1", "label_2", "probability_2"]
+    answers, guesses = ["label", "known", "distance"], ["label_1", "probability_1", "label_2"]
+    assert list(rows[0])[1:] == [*answers, *guesses, "probability_2"]
     assert {row["label_1"] for row in rows} == {answer(trained, digit)[0][0]}
+    assert {(row["label"], row["known"], row["distance"]) for row in rows} == {
+        (answer(trained, digit)[0][0], "true", "")
+    }
 
 
 def test_text_keeps_one_line_for_a_name_with_two(run, trained, digit):
@@ -224,3 +228,59 @@ def test_the_exit_code_reaches_the_shell(trained, tmp_path):
         assert done.returncode == code
         assert bool(done.stdout) == (code == 0)
         assert bool(done.stderr) == (code == 1)
+
+
+@pytest.fixture
+def strange(trusted, tmp_path) -> list[Path]:
+    """An image that is known and one that is not, by what the library says."""
+    stripes = tmp_path / "stripes.png"
+    Image.fromarray(np.tile(np.array([0, 255], dtype=np.uint8), (28, 14))).save(stripes)
+    known = predict(load(trusted), [*DIGITS, stripes]).known
+    assert not known[-1]
+    return [DIGITS[int(np.flatnonzero(known)[0])], stripes]
+
+
+def test_what_is_unknown_is_said_and_what_it_is_nearest_to(run, trusted, strange):
+    outcome = run("predict", trusted, *strange)
+    assert (outcome.code, outcome.err) == (0, "")
+    first, second = outcome.out.splitlines()
+    (label, probability), *_ = answer(trusted, strange[0])
+    width = max(len(str(path)) for path in strange)
+    assert first.startswith(f"{str(strange[0]).ljust(width)}  {label}  {probability:.1%}  (")
+    nearest = ", ".join(f"{name} {p:.1%}" for name, p in answer(trusted, strange[1]))
+    assert second == f"{str(strange[1]).ljust(width)}  unknown  (nearest to {nearest})"
+    one = run("predict", trusted, strange[1], "--top", 1)
+    name, p = answer(trusted, strange[1], 1)[0]
+    assert one.out == f"{strange[1]}  unknown  (nearest to {name} {p:.1%})\n"
+
+
+def test_what_is_unknown_in_json_and_csv(run, trusted, strange):
+    expected = predict(load(trusted), strange)
+    rows = json.loads(run("predict", trusted, *strange, "--json").out)["predictions"]
+    assert [row["label"] for row in rows] == expected.labels
+    assert [row["known"] for row in rows] == [True, False]
+    assert [row["distance"] for row in rows] == pytest.approx(expected.distances, abs=1e-5)
+    assert rows[1]["top"][0]["label"] == expected.top(1)[1][0][0]
+    table = csv.DictReader(io.StringIO(run("predict", trusted, *strange, "--csv").out))
+    cells = [(row["label"], row["known"], float(row["distance"])) for row in table]
+    assert cells == [(row["label"], str(row["known"]).lower(), row["distance"]) for row in rows]
+
+
+def test_always_answer_names_a_class(run, trusted, strange):
+    outcome = run("predict", trusted, *strange, "--always-answer", "--json")
+    rows = json.loads(outcome.out)["predictions"]
+    for row, path in zip(rows, strange, strict=True):
+        assert row["label"] == answer(trusted, path)[0][0]
+        assert (row["known"], row["distance"]) == (True, None)
+        assert row["top"][0]["probability"] == pytest.approx(answer(trusted, path)[0][1], abs=1e-6)
+
+
+def test_no_torch_to_tell_what_is_unknown(trusted, strange):
+    code = (
+        "import sys; from lamplighter import load, predict;"
+        f"found = predict(load({str(trusted)!r}), [{str(strange[1])!r}]);"
+        "heavy = {'torch', 'sklearn', 'scipy', 'matplotlib'};"
+        "print(found.labels, sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("['unknown'] []\n", "")

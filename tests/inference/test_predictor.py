@@ -2,10 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
-from lamplighter.errors import DataError, ImageError, ShapeError
+from lamplighter.errors import DataError, ImageError, ModelError, ShapeError
 from lamplighter.inference.predictor import Predictions, predict, predict_pixels
+from lamplighter.models.classifier import Classifier
+from lamplighter.models.trust import Trust
+
+from .conftest import linear_graph
 
 
 def pixels(count, shape=(1, 4, 6)):
@@ -127,6 +132,89 @@ class TestPredictions:
         assert [[name for name, _ in row] for row in top] == [["b", "c"], ["a", "c"]]
         assert top[1][0][1] == pytest.approx(0.5)
         assert [len(row) for row in self.predictions.top(9)] == [3, 3]
+
+
+class TestTrust:
+    """A graph whose features are the logits, so that the distances are known."""
+
+    @pytest.fixture
+    def trusted(self, weight, bias, preprocessing):
+        graph = linear_graph(
+            weight,
+            bias,
+            nodes=[helper.make_node("Identity", ["logits"], ["features"])],
+        )
+        features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3])
+        graph.graph.output.append(features)
+        classifier = Classifier.from_graph(
+            graph.SerializeToString(), lambda: None, preprocessing, ("cat", "dog", "eel")
+        )
+        reference = np.eye(3, dtype=np.float32)[:2]
+        classifier.trust = Trust(2.0, reference, 1, 0.8)
+        return classifier
+
+    @pytest.mark.parametrize("batch_size", [1, 3, 64])
+    def test_distances_and_temperature_join_the_answers(self, trusted, weight, bias, batch_size):
+        values = pixels(40)
+        predictions = predict_pixels(trusted, values, batch_size=batch_size)
+        logits = expected_logits(values, weight, bias)
+        lengths = np.linalg.norm(logits, axis=1)
+        apart = 1 - logits[:, :2].max(axis=1) / lengths
+        np.testing.assert_allclose(predictions.distances, apart, atol=1e-4)
+        shares = np.exp(logits / 2)
+        np.testing.assert_allclose(
+            predictions.probabilities, shares / shares.sum(axis=1, keepdims=True), atol=1e-4
+        )
+        known = apart <= 0.8
+        assert 5 < known.sum() < 35
+        np.testing.assert_array_equal(predictions.known, known)
+        for label, is_known, row in zip(predictions.labels, known, logits, strict=True):
+            assert label == (("cat", "dog", "eel")[row.argmax()] if is_known else "unknown")
+        for guesses, row in zip(predictions.top(1), logits, strict=True):
+            assert guesses[0][0] == ("cat", "dog", "eel")[row.argmax()]
+
+    def test_files_have_them_too_unless_all_are_to_be_answered(self, trusted, tmp_path):
+        values = pixels(9)
+        files = [tmp_path / f"{number}.png" for number in range(9)]
+        for path, image in zip(files, values, strict=True):
+            Image.fromarray(image[0]).save(path)
+        expected = predict_pixels(trusted, values)
+        predictions = predict(trusted, files)
+        np.testing.assert_array_equal(predictions.distances, expected.distances)
+        assert (predictions.threshold, predictions.temperature) == (0.8, 2.0)
+        answered = predict(trusted, files, always_answer=True)
+        assert (answered.distances, answered.threshold, answered.temperature) == (None, None, 2.0)
+        assert "unknown" not in answered.labels
+        np.testing.assert_array_equal(answered.probabilities, predictions.probabilities)
+
+    def test_no_images(self, trusted):
+        predictions = predict(trusted, [])
+        assert (len(predictions), predictions.labels, predictions.distances.shape) == (0, [], (0,))
+
+    def test_a_temperature_alone_measures_no_distances(self, classifier, weight, bias):
+        classifier.trust = Trust(0.5)  # this graph has no features to give
+        predictions = predict_pixels(classifier, pixels(5))
+        assert predictions.distances is None
+        assert predictions.known.all()
+        shares = np.exp(2 * expected_logits(pixels(5), weight, bias))
+        np.testing.assert_allclose(
+            predictions.probabilities, shares / shares.sum(axis=1, keepdims=True), atol=1e-4
+        )
+
+    def test_the_trust_of_another_network_is_refused(self, trusted, classifier):
+        trusted.trust = Trust(1.0, np.eye(4, dtype=np.float32), 1, 0.4)
+        with pytest.raises(ShapeError, match="received 3 numbers an image and 4"):
+            predict_pixels(trusted, pixels(2))
+        classifier.trust = trusted.trust
+        with pytest.raises(ModelError, match="features"):
+            predict_pixels(classifier, pixels(2))
+
+    def test_a_class_named_unknown_is_told_from_what_is_not_known(self):
+        logits = np.eye(2, dtype=np.float32)
+        distances = np.array([0.1, 0.9], dtype=np.float32)
+        predictions = Predictions(logits, ("unknown", "b"), distances=distances, threshold=0.5)
+        assert predictions.labels == ["unknown", "(unknown)"]
+        assert predictions.known.tolist() == [True, False]
 
 
 def test_a_path_may_be_a_string_or_a_path(classifier, tmp_path):

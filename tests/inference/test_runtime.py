@@ -13,6 +13,8 @@ from lamplighter.inference import runtime as runtime_module
 from lamplighter.inference.runtime import OnnxRuntime, TorchRuntime, evaluating, runtime
 from lamplighter.models.classifier import Classifier
 
+from .conftest import linear_graph
+
 
 def images(count, shape=(1, 4, 6)):
     return np.random.default_rng(count).normal(size=(count, *shape)).astype(np.float32)
@@ -42,9 +44,9 @@ class TestOnnxRuntime:
         compute = OnnxRuntime(graph)
         barrier, run = threading.Barrier(3, timeout=10), compute._run
 
-        def meet(inputs):
+        def meet(outputs, inputs):
             barrier.wait()  # passes only if three are here at a time
-            return run(inputs)
+            return run(outputs, inputs)
 
         monkeypatch.setattr(compute, "_run", meet)
         assert compute(images(9)).shape == (9, 3)
@@ -75,6 +77,92 @@ class TestOnnxRuntime:
         with pytest.raises(BundleError):
             OnnxRuntime(b"\x08\x09")
         assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture(scope="module")
+def features_graph(weight, bias):
+    """A graph whose features are the flattened images."""
+    model = linear_graph(weight, bias)
+    model.graph.node[0].output[0] = model.graph.node[1].input[0] = "features"
+    port = helper.make_tensor_value_info("features", 1, ["N", 24])
+    model.graph.output.append(port)
+    return model
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("count", [0, 1, 9, 130])
+    def test_of_a_graph_come_beside_the_logits(self, features_graph, weight, bias, count):
+        compute = OnnxRuntime(features_graph.SerializeToString())
+        logits, features = compute.with_features(images(count))
+        expected = images(count).reshape(count, 24)
+        np.testing.assert_array_equal(features, expected)
+        np.testing.assert_allclose(logits, expected @ weight + bias, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(compute(images(count)), logits)
+        assert compute.num_features == 24
+
+    def test_are_found_by_their_name_in_any_order(self, features_graph):
+        swapped = type(features_graph)()
+        swapped.CopyFrom(features_graph)
+        swapped.graph.output.reverse()
+        compute = OnnxRuntime(swapped.SerializeToString())
+        assert compute(images(2)).shape == (2, 3)
+        assert [part.shape for part in compute.with_features(images(2))] == [(2, 3), (2, 24)]
+
+    def test_are_refused_where_there_are_none(self, graph):
+        compute = OnnxRuntime(graph)
+        assert compute.num_features is None
+        with pytest.raises(ModelError, match="this network has none"):
+            compute.with_features(images(2))
+        assert TorchRuntime(nn.Flatten()).num_features is None
+        assert not TorchRuntime(nn.Flatten()).gives_features(images(2))
+        with pytest.raises(ModelError, match="this network has none"):
+            TorchRuntime(nn.Flatten()).with_features(images(2))
+
+    def test_of_a_torch_network_are_what_its_last_layer_is_given(self):
+        network = Fickle().train()
+        compute = TorchRuntime(network, batch_size=4)
+        logits, features = compute.with_features(images(10))
+        np.testing.assert_allclose(features, images(10).reshape(10, 24), atol=1e-4)
+        np.testing.assert_array_equal(logits, compute(images(10)))
+        assert compute.num_features == 24
+        assert network.training
+        assert not network.fc._forward_pre_hooks
+
+    def test_that_are_no_numbers_are_refused(self, features_graph, preprocessing):
+        content = features_graph.SerializeToString()
+        classifier = Classifier.from_graph(content, Fickle, preprocessing, ["a", "b", "c"])
+        assert runtime(classifier).num_features == 24
+        with pytest.raises(ModelError, match="answers NaN instead of a feature"):
+            runtime(classifier).with_features(images(2) * np.float32("nan"))
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "chunks"),
+    [
+        ((1, 28, 28), 200, {64, 200 - 3 * 64}),
+        ((3, 224, 224), 9, {4, 1}),
+        ((3, 900, 900), 3, {1}),
+        ((3, 224, 224), 2, {1}),  # two large images are worth two threads
+        ((1, 28, 28), 7, {7}),
+    ],
+)
+def test_large_images_are_run_in_small_chunks(monkeypatch, size, count, chunks):
+    """More than about 2 MB of input at a time leave the caches."""
+    monkeypatch.setattr(runtime_module, "usable_cores", lambda: 2)
+    length = int(np.prod(size))
+    weight = np.zeros((length, 3), dtype=np.float32)
+    model = linear_graph(weight, np.zeros(3, dtype=np.float32), input_shape=("N", *size))
+    compute = OnnxRuntime(model.SerializeToString())
+    seen, run = [], compute._run
+
+    def watch(outputs, inputs):
+        seen.append(len(inputs))
+        return run(outputs, inputs)
+
+    monkeypatch.setattr(compute, "_run", watch)
+    assert compute(np.zeros((count, *size), dtype=np.float32)).shape == (count, 3)
+    assert set(seen) == chunks
+    assert sum(seen) == count
 
 
 class Fickle(nn.Module):

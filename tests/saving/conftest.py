@@ -8,6 +8,8 @@ import torch
 
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier, Record
+from lamplighter.models.features import num_features
+from lamplighter.models.trust import Trust, unit_length
 from lamplighter.saving.bundle import save
 
 NAMES = ("cat", "dög", "eel")
@@ -42,6 +44,24 @@ def classifier():
 def content(classifier, tmp_path_factory):
     """The bytes of a bundle."""
     return save(classifier, tmp_path_factory.mktemp("bundle") / "small.lamp").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def trusted():
+    """A classifier that can say "unknown"."""
+    classifier = make_classifier()
+    width = num_features(classifier.network)
+    vectors = np.random.default_rng(3).normal(size=(20, width)).astype(np.float32)
+    reference = unit_length(vectors).astype(np.float16).astype(np.float32)
+    measured = {"count": 7, "note": "dög", "calibration": None}
+    classifier.trust = Trust(1.5, reference, 2, 0.75, measured)
+    return classifier
+
+
+@pytest.fixture(scope="session")
+def trusted_content(trusted, tmp_path_factory):
+    """The bytes of a bundle with a fourth entry."""
+    return save(trusted, tmp_path_factory.mktemp("trusted") / "small.lamp").read_bytes()
 
 
 @pytest.fixture

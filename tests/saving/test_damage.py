@@ -19,7 +19,7 @@ ENTRIES = ("description.json", "weights.safetensors", "network.onnx")
 
 def parts_of(content):
     with zipfile.ZipFile(io.BytesIO(content)) as bundle:
-        return {name: bundle.read(name) for name in ENTRIES}
+        return {name: bundle.read(name) for name in bundle.namelist()}
 
 
 def zipped(path, entries, compression=zipfile.ZIP_STORED):

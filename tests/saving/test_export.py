@@ -72,11 +72,13 @@ def test_onnx_gives_the_networks_answers_quietly(batch_normed, tmp_path, capfd):
 
     session = onnxruntime.InferenceSession(path)
     assert [port.name for port in session.get_inputs()] == ["images"]
-    assert [port.name for port in session.get_outputs()] == ["logits"]
+    assert [port.name for port in session.get_outputs()] == ["logits", "features"]
     assert session.get_inputs()[0].shape == ["N", 1, 12, 13]
     for count in (1, 2, 5, 33):
-        (logits,) = session.run(None, {"images": inputs(count)})
-        np.testing.assert_allclose(logits, TorchRuntime(network)(inputs(count)), atol=1e-5)
+        answers = session.run(["logits", "features"], {"images": inputs(count)})
+        expected = TorchRuntime(network).with_features(inputs(count))
+        np.testing.assert_allclose(answers[0], expected[0], atol=1e-5)
+        np.testing.assert_allclose(answers[1], expected[1], atol=1e-5)
 
     onnx.checker.check_model(path, full_check=True)
     assert b"site-packages" not in path.read_bytes()  # nothing of this machine
@@ -88,7 +90,7 @@ def test_networks_with_branches_can_be_exported(name, tmp_path):
     classifier = make_classifier(name)
     path = export(classifier, tmp_path / "network.onnx", "onnx")
     session = onnxruntime.InferenceSession(path)
-    (logits,) = session.run(None, {"images": inputs(3)})
+    (logits,) = session.run(["logits"], {"images": inputs(3)})
     np.testing.assert_allclose(logits, TorchRuntime(classifier.network)(inputs(3)), atol=1e-5)
 
 

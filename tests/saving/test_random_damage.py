@@ -1,8 +1,10 @@
 """Bundles with bytes changed, removed or added: refused, or what they were."""
 
+import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from lamplighter.errors import BundleError
 from lamplighter.saving.bundle import load
 
-from .test_damage import ENTRIES, parts_of
+from .test_damage import parts_of
 
 
 def same(path, content):
@@ -24,8 +26,21 @@ def same(path, content):
     assert list(loaded.class_names) == expected["class_names"]
     assert loaded.preprocessing.to_dict() == expected["preprocessing"]
     assert loaded.record.scores == expected["record"]["scores"]
+    described = expected["trust"]
+    if described is None:
+        assert loaded.trust is None
+    else:
+        vectors = np.load(io.BytesIO(parts_of(content)["reference.npy"]), allow_pickle=False)
+        np.testing.assert_array_equal(loaded.trust.reference, vectors)
+        assert loaded.trust.threshold == described["threshold"]
     assert loaded._build.args[-1] == parts_of(content)["weights.safetensors"]
     return True
+
+
+@pytest.fixture(scope="module", params=["content", "trusted_content"])
+def content(request):
+    """A bundle of three entries, and one of four."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +70,9 @@ def test_bytes_removed_or_inserted_are_noticed_or_without_effect(content, scratc
 
 
 def test_a_bundle_that_is_cut_short_anywhere_is_refused(content, scratch):
-    edges = [content.index(name.encode()) for name in ENTRIES]
-    edges += [content.rindex(name.encode()) for name in ENTRIES]
+    names = list(parts_of(content))
+    edges = [content.index(name.encode()) for name in names]
+    edges += [content.rindex(name.encode()) for name in names]
     edges += [content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06"), len(content)]
     for edge in edges:
         for length in range(max(edge - 40, 0), min(edge + 40, len(content))):

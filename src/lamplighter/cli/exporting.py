@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lamplighter.cli.classifiers import bundle_of, named_classifier
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.text import printable, wrapped
 from lamplighter.errors import OutputError
@@ -20,15 +21,37 @@ _INDENT = 14
 
 
 def info(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE", help="The classifier, NAME.lamp; or a pretrained network's name."
+        ),
+    ],
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
     ] = False,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw how often it is right, by how sure it is, before and after calibration.",
+        ),
+    ] = None,
+    coverage: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw how often it is right, by how much is not called unknown."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace the files, if they are there.")
+    ] = False,
 ) -> None:
-    """Say what is in a bundle: network, classes, preprocessing, training, scores."""
+    """Say what is in a bundle: network, classes, preprocessing, training, scores, calibration."""
     from lamplighter.saving.bundle import describe
 
-    description = describe(bundle)
+    description = describe(bundle_of(bundle))
+    _draw(bundle, reliability, coverage, force=force)
     if as_json:
         typer.echo(json.dumps(description, indent=2))
         return
@@ -37,7 +60,12 @@ def info(
 
 
 def export(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE", help="The classifier, NAME.lamp; or a pretrained network's name."
+        ),
+    ],
     format: Annotated[  # noqa: A002 - the name of the option
         Literal["onnx", "state-dict", "torch-export"],
         typer.Option(
@@ -58,10 +86,8 @@ def export(
 
     Its class names and preprocessing stay behind in the bundle.
     """
-    from lamplighter.saving.bundle import load
-
-    classifier = load(bundle)
-    out = out or bundle.with_suffix(_SUFFIXES[format])
+    classifier = named_classifier(bundle)
+    out = out or _beside(bundle, _SUFFIXES[format])
     if out.resolve() == bundle.resolve():
         raise OutputError(f"{out} is the bundle itself: choose another --out.")
     check_new(out, "--out", force=force)
@@ -69,6 +95,33 @@ def export(
 
     write(classifier, out, format)
     typer.echo(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"))
+
+
+def _beside(bundle: Path, suffix: str) -> Path:
+    """Return the file for what is exported; a dot in the name of a network is part of it."""
+    named = bundle.suffix.lower() == ".lamp" or bundle.exists()
+    return bundle.with_suffix(suffix) if named else Path(f"{bundle}{suffix}")
+
+
+def _draw(bundle: Path, reliability: Path | None, coverage: Path | None, *, force: bool) -> None:
+    """Write the plots that are asked for, all of them or none."""
+    if reliability is None and coverage is None:
+        return
+    from lamplighter.evaluation.trust_plots import plot_coverage, plot_reliability
+    from lamplighter.models.trust import Trust
+    from lamplighter.saving.writing import written_whole
+
+    if reliability and coverage and reliability.resolve() == coverage.resolve():
+        raise OutputError("--reliability and --coverage must be two files; choose another.")
+    for path, option in ((reliability, "--reliability"), (coverage, "--coverage")):
+        if path is not None:
+            check_new(path, option, force=force)
+    trust = named_classifier(bundle).trust or Trust()
+    plots = ((reliability, plot_reliability), (coverage, plot_coverage))
+    figures = [(path, plot(trust)) for path, plot in plots if path is not None]
+    for path, figure in figures:
+        with written_whole(path) as file:
+            figure.savefig(file, format="png")
 
 
 def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -85,6 +138,8 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "recipe", _listed(record["recipe"])
     for split, score in record["scores"].items():
         yield f"{split} score", _score(score)
+    if description["trust"] is not None:
+        yield from trust_lines(description["trust"])
     for split, fingerprint in record["data"].items():
         yield f"{split} data", f"SHA-256 {str(fingerprint)[:16]}..."
     difference = description["parity"].get("max_difference")
@@ -92,6 +147,30 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "ONNX graph", f"differs from torch by at most {difference:.1e}"
     yield "written", f"{description['created']} by {description['written_by']}"
     yield "with", _listed(description["versions"])
+
+
+def trust_lines(trust: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is said of the trust, without measurements that are the owner's own."""
+    from lamplighter.evaluation.resampling import estimate_from
+
+    measured, temperature = trust["measured"], f"temperature {trust['temperature']:.3g}"
+    try:
+        before, after = (
+            format(estimate_from(measured["calibration"][when]["error"]), ".1f")
+            for when in ("before", "after")
+        )
+        yield "calibration", f"{temperature}; error {before} before it, {after} after it"
+    except (KeyError, TypeError, ValueError, OverflowError):
+        yield "calibration", temperature
+    if trust["threshold"] is None:
+        return
+    unknown = f"farther than {trust['threshold']:.3g} from the training images"
+    try:
+        coverage = format(estimate_from(measured["unknown"]["coverage"]), ".1f")
+        unknown += f"; {coverage} of the validation images of known classes are nearer"
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    yield "unknown", unknown
 
 
 def _score(score: Any) -> str:

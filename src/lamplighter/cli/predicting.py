@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lamplighter.cli.classifiers import named_classifier
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.text import printable
 from lamplighter.errors import ImageError, OutputError
@@ -32,7 +33,13 @@ def _at_least_one(top: int) -> int:
 
 
 def predict(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
+        ),
+    ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     top: Annotated[
         int,
@@ -56,23 +63,30 @@ def predict(
         bool,
         typer.Option("--as-is", metavar="", help="Do not look for a digit: take the whole image."),
     ] = False,
+    always_answer: Annotated[
+        bool,
+        typer.Option(
+            "--always-answer", metavar="", help="Name a class for images of unknown things too."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace files in the folder.")
     ] = False,
 ) -> None:
     """Say what is in each image.
 
+    An image unlike those that the classifier learned from is called unknown, if it was saved with
+    what it takes to tell.
+
     A file that cannot be used is reported and the others are answered; the exit code is then 1.
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv.")
-    from lamplighter.saving.bundle import load
-
-    classifier = load(bundle)
+    classifier = named_classifier(bundle)
     if as_is:
         classifier.preprocessing = dataclasses.replace(classifier.preprocessing, find_digit=False)
     pictures = _pictures(images, show_input, force=force)
-    answers, failures = _answers(classifier, images, top)
+    answers, failures = _answers(classifier, images, top, always_answer)
     for number, answer in answers.items():
         if pictures:
             _show(classifier, Path(answer["path"]), pictures[number])
@@ -90,38 +104,46 @@ def predict(
 
 
 def _answers(
-    classifier: Classifier, images: list[Path], top: int
+    classifier: Classifier, images: list[Path], top: int, always_answer: bool
 ) -> tuple[dict[int, dict[str, Any]], list[dict[str, str]]]:
     """Return an answer for each image that can be used, by its place, and an error for others."""
     answers: dict[int, dict[str, Any]] = {}
     failures: list[dict[str, str]] = []
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
-        for number, outcome in enumerate(_outcomes(classifier, batch, top), start):
+        outcomes = _outcomes(classifier, batch, top, always_answer)
+        for number, outcome in enumerate(outcomes, start):
             path = str(images[number])
             if isinstance(outcome, ImageError):
                 failures.append({"path": path, "error": str(outcome)})
                 continue
-            guesses = [{"label": name, "probability": round(p, 6)} for name, p in outcome]
-            answers[number] = {"path": path, "label": guesses[0]["label"], "top": guesses}
+            answers[number] = {"path": path, **outcome}
     return answers, failures
 
 
 def _outcomes(
-    classifier: Classifier, batch: list[Path], top: int
-) -> Iterator[list[tuple[str, float]] | ImageError]:
-    """Yield for each image its guesses, or why there are none."""
+    classifier: Classifier, batch: list[Path], top: int, always_answer: bool
+) -> Iterator[dict[str, Any] | ImageError]:
+    """Yield for each image the answer and the guesses, or why there are none."""
     from lamplighter.inference.predictor import predict as ask
 
     try:
-        yield from ask(classifier, batch).top(top)
+        predictions = ask(classifier, batch, always_answer=always_answer)
+        labels, known, distances = predictions.labels, predictions.known, predictions.distances
+        for number, guesses in enumerate(predictions.top(top)):
+            yield {
+                "label": labels[number],
+                "known": bool(known[number]),
+                "distance": None if distances is None else round(float(distances[number]), 6),
+                "top": [{"label": name, "probability": round(p, 6)} for name, p in guesses],
+            }
         return
     except ImageError as error:
         if len(batch) == 1:
             yield error
             return
     for path in batch:  # one at a time, to learn which it is
-        yield from _outcomes(classifier, [path], top)
+        yield from _outcomes(classifier, [path], top, always_answer)
 
 
 def _pictures(images: list[Path], folder: Path | None, *, force: bool) -> list[Path]:
@@ -146,10 +168,9 @@ def _pictures(images: list[Path], folder: Path | None, *, force: bool) -> list[P
 
 def _show(classifier: Classifier, image: Path, picture: Path) -> None:
     """Write what the network sees, small inputs enlarged without smoothing."""
-    from lamplighter.data.images import open_image
     from lamplighter.saving.writing import written_whole
 
-    seen = classifier.preprocessing.seen(open_image(image))
+    seen = classifier.preprocessing.seen(classifier.preprocessing.open(image))
     factor = max(1, _ENLARGED // max(seen.size))
     with written_whole(picture) as file:
         seen.resize((seen.width * factor, seen.height * factor), 0).save(file, format="png")
@@ -163,19 +184,25 @@ def _print(answers: list[dict[str, Any]]) -> None:
             (printable(guess["label"]), f"{guess['probability']:.1%}") for guess in answer["top"]
         )
         line = f"{path:<{width}}  {'  '.join(first)}"
-        typer.echo(f"{line}  ({', '.join(map(' '.join, others))})" if others else line)
+        if not answer["known"]:
+            nearest = ", ".join(map(" ".join, (first, *others)))
+            line = f"{path:<{width}}  {printable(answer['label'])}  (nearest to {nearest})"
+        elif others:
+            line += f"  ({', '.join(map(' '.join, others))})"
+        typer.echo(line)
 
 
 def _table(answers: list[dict[str, Any]]) -> str:
-    """Return one row for each image: path, then label and probability of each guess."""
+    """Return one row for each image: path, answer, then label and probability of each guess."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     guesses = max((len(answer["top"]) for answer in answers), default=1)
     names = [
         f"{name}_{rank}" for rank in range(1, guesses + 1) for name in ("label", "probability")
     ]
-    writer.writerow(["path", *names])
+    writer.writerow(["path", "label", "known", "distance", *names])
     for answer in answers:
         cells = [value for guess in answer["top"] for value in guess.values()]
-        writer.writerow([answer["path"], *cells])
+        known = "true" if answer["known"] else "false"
+        writer.writerow([answer["path"], answer["label"], known, answer["distance"], *cells])
     return text.getvalue()

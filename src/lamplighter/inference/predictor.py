@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from lamplighter.data.images import open_image
 from lamplighter.errors import DataError, ImageError, ShapeError
 from lamplighter.inference.runtime import runtime, usable_cores
+from lamplighter.models.trust import unknown_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from lamplighter.inference.runtime import Runtime
     from lamplighter.models.classifier import Classifier
+    from lamplighter.models.trust import Trust
 
 _FEW = 4  # fewer images than these are not worth a thread
 
@@ -33,16 +35,24 @@ class Predictions:
         logits: scores before the softmax, float32, shape (N, K).
         class_names: K names, in the order of the logits.
         sources: what each image is called, N strings; empty where they have no names.
+        temperature: what the logits are divided by before the softmax.
+        distances: how far each image lies from the training images, 0..2, shape (N,); None where
+            that was not measured.
+        threshold: the largest distance that is still known; None where all are.
     """
 
     logits: NDArray[np.float32]
     class_names: tuple[str, ...]
     sources: tuple[str, ...] = ()
+    temperature: float = 1.0
+    distances: NDArray[np.float32] | None = None
+    threshold: float | None = None
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """Probabilities, each row sums to 1, shape (N, K)."""
-        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
+        below = self.logits - self.logits.max(axis=1, keepdims=True)
+        shifted = np.exp(below / np.float32(self.temperature))
         probabilities: NDArray[np.float32] = shifted / shifted.sum(axis=1, keepdims=True)
         return probabilities
 
@@ -53,12 +63,30 @@ class Predictions:
         return indices
 
     @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether each image is like those that the classifier learned from, shape (N,)."""
+        if self.distances is None or self.threshold is None:
+            return np.ones(len(self), dtype=bool)
+        known: NDArray[np.bool_] = self.distances <= self.threshold
+        return known
+
+    @property
     def labels(self) -> list[str]:
-        """The name of the most probable class of each image."""
-        return [self.class_names[index] for index in self.indices]
+        """The name of the most probable class of each image; "unknown" where it is not known.
+
+        Where a class is named so itself, "(unknown)" stands for what is not known.
+        """
+        unknown = unknown_label(self.class_names)
+        return [
+            self.class_names[index] if known else unknown
+            for index, known in zip(self.indices, self.known, strict=True)
+        ]
 
     def top(self, k: int = 3) -> list[list[tuple[str, float]]]:
-        """Return for each image the `k` most probable classes with their probabilities."""
+        """Return for each image the `k` most probable classes with their probabilities.
+
+        These are classes where the image is not known as well: what it is nearest to.
+        """
         order = np.argsort(-self.logits, axis=1, kind="stable")[:, :k]
         return [
             [(self.class_names[index], float(row[index])) for index in indices]
@@ -74,44 +102,46 @@ def predict(
     images: Sequence[str | Path | Image.Image],
     *,
     batch_size: int = 64,
+    always_answer: bool = False,
 ) -> Predictions:
     """Return what `classifier` says of `images`, each preprocessed as the classifier says.
+
+    Where the classifier has `trust`, its probabilities have their temperature, and images that
+    are unlike those it learned from are called unknown.
 
     Args:
         classifier: from a training, or loaded from a bundle.
         images: paths of image files, or images; of any size.
         batch_size: how many are held in memory at a time, at least 1.
+        always_answer: call nothing unknown.
 
     Raises:
         ImageError: a file cannot be read.
         DataError: `images` is one image, or the batch size is less than 1.
         ClassCountError: network and class names do not fit one another.
-        ModelError: the network answers NaN.
+        ModelError: the network answers NaN, or its trust is that of another network.
     """
     if isinstance(images, str | Path | Image.Image):
         raise DataError("predict takes a list of images, received one; write [image].")
     _check_batch_size(batch_size)
-    compute = runtime(classifier)
+    answers = _Answers(classifier, always_answer=always_answer)
 
     def prepare(image: str | Path | Image.Image) -> NDArray[np.float32]:
         if isinstance(image, Image.Image):
             return classifier.preprocessing(image)
-        opened = open_image(image)
+        opened = classifier.preprocessing.open(image)
         try:
             return classifier.preprocessing(opened)
         except ImageError as error:
             raise ImageError(f"{image} cannot be used: {error}") from error
 
-    logits = [np.empty((0, classifier.num_classes), dtype=np.float32)]
     workers = usable_cores() if len(images) >= _FEW else 1
     with ThreadPoolExecutor(workers) as pool:  # it starts no thread before it is used
         for start in range(0, len(images), batch_size):
             batch = images[start : start + batch_size]
             prepared = pool.map(prepare, batch) if workers > 1 else map(prepare, batch)
-            logits.append(compute(np.stack(list(prepared))))
-    return Predictions(
-        np.concatenate(logits), classifier.class_names, tuple(_source(image) for image in images)
-    )
+            answers.add(np.stack(list(prepared)))
+    return answers.predictions(tuple(_source(image) for image in images))
 
 
 def predict_pixels(
@@ -133,7 +163,7 @@ def predict_pixels(
         ShapeError: `pixels` has another type or shape.
         DataError: the batch size is less than 1.
         ClassCountError: network and class names do not fit one another.
-        ModelError: the network answers NaN.
+        ModelError: the network answers NaN, or its trust is that of another network.
     """
     _check_batch_size(batch_size)
     wanted = classifier.preprocessing
@@ -143,14 +173,50 @@ def predict_pixels(
             f"pixels must be uint8 of shape (N, {', '.join(map(str, shape))}), received "
             f"{pixels.dtype} of shape {pixels.shape}; for images of another size use predict."
         )
-    compute = runtime(classifier)
-    logits = np.empty((len(pixels), classifier.num_classes), dtype=np.float32)
+    answers = _Answers(classifier)
     for start in range(0, len(pixels), batch_size):
         batch = pixels[start : start + batch_size]
-        logits[start : start + len(batch)] = compute(wanted.normalise(batch))
+        answers.add(wanted.normalise(batch))
         if progress is not None:
             progress(start + len(batch))
-    return Predictions(logits, classifier.class_names)
+    return answers.predictions()
+
+
+class _Answers:
+    """Collects logits and, where there is a reference to compare with, distances."""
+
+    def __init__(self, classifier: Classifier, *, always_answer: bool = False) -> None:
+        self._classifier = classifier
+        self._compute: Runtime = runtime(classifier)
+        self._trust: Trust | None = classifier.trust
+        self._measures = (
+            self._trust is not None and self._trust.reference is not None and not always_answer
+        )
+        self._logits = [np.empty((0, classifier.num_classes), dtype=np.float32)]
+        self._distances = [np.empty(0, dtype=np.float32)]
+
+    def add(self, inputs: NDArray[np.float32]) -> None:
+        """Take the answers to preprocessed images (N, C, H, W)."""
+        if self._measures and self._trust is not None:
+            logits, features = self._compute.with_features(inputs)
+            self._distances.append(self._trust.distances(features))
+        else:
+            logits = self._compute(inputs)
+        self._logits.append(logits)
+
+    def predictions(self, sources: tuple[str, ...] = ()) -> Predictions:
+        """Return all of them."""
+        logits, names = np.concatenate(self._logits), self._classifier.class_names
+        if self._trust is None:
+            return Predictions(logits, names, sources)
+        return Predictions(
+            logits,
+            names,
+            sources,
+            temperature=self._trust.temperature,
+            distances=np.concatenate(self._distances) if self._measures else None,
+            threshold=self._trust.threshold if self._measures else None,
+        )
 
 
 def _check_batch_size(batch_size: int) -> None:

@@ -5,7 +5,7 @@ The only module that knows ONNX Runtime.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -13,33 +13,40 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from lamplighter.errors import (
-    BundleError,
-    ClassCountError,
-    ModelError,
-    ShapeError,
-)
+from lamplighter.errors import BundleError, ClassCountError, ModelError, ShapeError
 from lamplighter.inference.graph_check import check_graph
+from lamplighter.inference.torch_runtime import TorchRuntime as TorchRuntime
+from lamplighter.inference.torch_runtime import device_of as device_of
+from lamplighter.inference.torch_runtime import evaluating as evaluating
+from lamplighter.inference.torch_runtime import first_line, no_features, shape_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import torch
     from numpy.typing import NDArray
-    from torch import nn
 
     from lamplighter.models.classifier import Classifier
 
-_CHUNK = 64  # images that one run is given: more gains nothing and leaves the caches
-_FEW = 8  # fewer images than these are not worth a thread
+_CHUNK = 64  # images that one run is given at most: more gains nothing
+_CHUNK_BYTES = 2_500_000  # of input in one run: more leaves the caches, and halves the speed
+_FEW = 8  # fewer small images than these are not worth a thread
+_LARGE = 100_000  # bytes of an image of which two are worth a thread
+_LOGITS, _FEATURES = "logits", "features"  # outputs of a graph
 _FATAL = 4  # ONNX Runtime's log level; whatever is less is raised, so it need not be printed too
 
 
 class Runtime(Protocol):
     """Computes logits (N, K), float32, of preprocessed images (N, C, H, W), float32."""
 
+    @property
+    def num_features(self) -> int | None:
+        """D, or None where the network has no features to give."""
+
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits of `inputs`."""
+
+    def with_features(
+        self, inputs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the logits and the features (N, D) of `inputs`."""
 
 
 class OnnxRuntime:
@@ -49,7 +56,11 @@ class OnnxRuntime:
     networks and many images this leaves no core idle and none spinning.
 
     Args:
-        graph: an ONNX model with one input (N, C, H, W) and one output (N, K), both float32.
+        graph: an ONNX model with one input (N, C, H, W) and one output (N, K), both float32, or
+            with two outputs "logits" (N, K) and "features" (N, D).
+
+    Attributes:
+        num_features: D, or None where the graph has no features.
 
     Raises:
         BundleError: the graph is damaged, or is not of this form, or reaches outside itself.
@@ -73,17 +84,24 @@ class OnnxRuntime:
             # Read here, since a damaged graph may name them in bytes that are no text.
             ports = [(port.type, len(port.shape or ())) for port in (*inputs, *outputs)]
             self._input: str = inputs[0].name if inputs else ""
+            names = [port.name for port in outputs]
         except Exception as error:  # its exceptions have no other base in common
             raise BundleError(
-                f"ONNX Runtime cannot load the graph: {_first_line(error)}; "
+                f"ONNX Runtime cannot load the graph: {first_line(error)}; "
                 "save the classifier again."
             ) from error
-        if len(inputs) != 1 or ports != [("tensor(float)", 4), ("tensor(float)", 2)]:
+        if not _is_classifier(ports, names):
             raise BundleError(
                 "the graph must map one float32 input (N, C, H, W) to one float32 output (N, K), "
+                'or to two, "logits" and "features", '
                 f"received {ports}; save the classifier again."
             )
         self._shape: tuple[int | str | None, ...] = tuple(inputs[0].shape)
+        self._outputs = names if len(names) == 1 else [_LOGITS, _FEATURES]
+        self.num_features: int | None = None
+        if len(names) == 2:
+            width = outputs[names.index(_FEATURES)].shape[1]
+            self.num_features = width if isinstance(width, int) else None
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (N, K) of preprocessed `inputs` (N, C, H, W).
@@ -92,24 +110,51 @@ class OnnxRuntime:
             ShapeError: the graph does not take images of this shape.
             BundleError: the graph fails.
         """
+        return self._compute(inputs, self._outputs[:1])[0]
+
+    def with_features(
+        self, inputs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return logits (N, K) and features (N, D) of preprocessed `inputs` (N, C, H, W).
+
+        Raises:
+            ShapeError: the graph does not take images of this shape.
+            ModelError: the graph has no features.
+            BundleError: the graph fails.
+        """
+        if self.num_features is None:
+            raise no_features()
+        logits, features = self._compute(inputs, self._outputs)
+        return logits, features
+
+    def _compute(
+        self, inputs: NDArray[np.float32], outputs: list[str]
+    ) -> list[NDArray[np.float32]]:
+        """Return each of `outputs` for all of `inputs`."""
         self._check(inputs)
         count, workers = len(inputs), usable_cores()
-        chunk = _CHUNK if count < _FEW else min(_CHUNK, -(-count // workers))
+        size = inputs.nbytes // max(count, 1)  # bytes of one image
+        chunk = max(1, min(_CHUNK, _CHUNK_BYTES // max(size, 1)))
+        if count >= _FEW or size >= _LARGE:
+            chunk = max(1, min(chunk, -(-count // workers)))
         chunks = [inputs[start : start + chunk] for start in range(0, max(count, 1), chunk)]
+        run = functools.partial(self._run, outputs)
         if len(chunks) == 1 or workers == 1:
-            return np.concatenate([self._run(part) for part in chunks])
-        with ThreadPoolExecutor(min(workers, len(chunks))) as pool:
-            return np.concatenate(list(pool.map(self._run, chunks)))
+            parts = [run(part) for part in chunks]
+        else:
+            with ThreadPoolExecutor(min(workers, len(chunks))) as pool:
+                parts = list(pool.map(run, chunks))
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, outputs: list[str], inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         try:
-            logits: NDArray[np.float32] = self._session.run(None, {self._input: inputs})[0]
+            results: list[NDArray[np.float32]] = self._session.run(outputs, {self._input: inputs})
         except Exception as error:  # its exceptions have no other base in common
             raise BundleError(
-                f"ONNX Runtime cannot run the graph: {_first_line(error)}; "
+                f"ONNX Runtime cannot run the graph: {first_line(error)}; "
                 "save the classifier again."
             ) from error
-        return logits
+        return results
 
     def _check(self, inputs: NDArray[np.float32]) -> None:
         fits = inputs.ndim == 4 and all(
@@ -119,57 +164,10 @@ class OnnxRuntime:
         )
         if inputs.dtype != np.float32 or not fits:
             raise ShapeError(
-                f"the graph takes float32 images of shape {_shape_text(self._shape)}, received "
-                f"{inputs.dtype} of shape {_shape_text(inputs.shape)}; "
+                f"the graph takes float32 images of shape {shape_text(self._shape)}, received "
+                f"{inputs.dtype} of shape {shape_text(inputs.shape)}; "
                 "preprocess them as the classifier says."
             )
-
-
-class TorchRuntime:
-    """Runs a torch network in evaluation mode, where it is, and leaves it as it was.
-
-    Args:
-        network: maps images (N, C, H, W) to logits (N, K).
-        batch_size: images in one forward pass.
-    """
-
-    def __init__(self, network: nn.Module, *, batch_size: int = 250) -> None:
-        self.network = network
-        self.batch_size = batch_size
-
-    def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the logits (N, K) of preprocessed `inputs` (N, C, H, W).
-
-        Raises:
-            ModelError: the network fails on them.
-        """
-        import torch
-
-        device = device_of(self.network)
-        images = torch.from_numpy(np.ascontiguousarray(inputs))
-        with evaluating(self.network), torch.inference_mode():
-            batches = [
-                self._forward(batch.to(device)) for batch in torch.split(images, self.batch_size)
-            ]
-        return np.concatenate(batches)
-
-    def _forward(self, images: torch.Tensor) -> NDArray[np.float32]:
-        import torch
-
-        try:
-            logits = self.network(images)
-        except RuntimeError as error:  # what torch raises, above all where shapes do not fit
-            raise ModelError(
-                f"the network fails on images of shape {_shape_text(images.shape)}: "
-                f"{_first_line(error)}; do its layers fit the preprocessing?"
-            ) from error
-        if not isinstance(logits, torch.Tensor):
-            raise ModelError(
-                "the network must return one tensor of logits (N, K), "
-                f"received {type(logits).__name__}."
-            )
-        scores: NDArray[np.float32] = logits.float().cpu().numpy()
-        return scores
 
 
 class CheckedRuntime:
@@ -192,11 +190,34 @@ class CheckedRuntime:
             ClassCountError: the network does not give K scores.
             ModelError: a score is NaN or infinite.
         """
-        logits = self.inner(inputs)
+        return self._checked(self.inner(inputs), inputs)
+
+    def with_features(
+        self, inputs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return logits (N, K) and features (N, D) of preprocessed `inputs` (N, C, H, W).
+
+        Raises:
+            ShapeError: the network does not take images of this shape.
+            ClassCountError: the network does not give K scores.
+            ModelError: a score or a feature is NaN or infinite, or there are no features.
+        """
+        logits, features = self.inner.with_features(inputs)
+        _check_finite(features, "feature")
+        return self._checked(logits, inputs), features
+
+    @property
+    def num_features(self) -> int | None:
+        """D, or None where the network has no features to give."""
+        return self.inner.num_features
+
+    def _checked(
+        self, logits: NDArray[np.float32], inputs: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         if logits.ndim != 2 or len(logits) != len(inputs):
             raise ModelError(
                 f"the network must return logits of shape ({len(inputs)}, "
-                f"{len(self.class_names)}), received {_shape_text(logits.shape)}."
+                f"{len(self.class_names)}), received {shape_text(logits.shape)}."
             )
         if logits.shape[1] != len(self.class_names):
             raise ClassCountError(
@@ -204,13 +225,17 @@ class CheckedRuntime:
                 f"{len(self.class_names)} class names: {', '.join(self.class_names)}; "
                 "make its last layer as wide as there are classes."
             )
-        if not np.isfinite(logits).all():
-            worst = "NaN" if np.isnan(logits).any() else "infinity"
-            raise ModelError(
-                f"the network answers {worst} instead of a score; its weights are damaged or the "
-                "training diverged: train again with a lower learning rate, or use an older bundle."
-            )
+        _check_finite(logits, "score")
         return logits
+
+
+def _check_finite(values: NDArray[np.float32], kind: str) -> None:
+    if not np.isfinite(values).all():
+        worst = "NaN" if np.isnan(values).any() else "infinity"
+        raise ModelError(
+            f"the network answers {worst} instead of a {kind}; its weights are damaged or the "
+            "training diverged: train again with a lower learning rate, or use an older bundle."
+        )
 
 
 _runtimes: weakref.WeakKeyDictionary[Classifier, tuple[bytes, CheckedRuntime]]
@@ -233,27 +258,6 @@ def runtime(classifier: Classifier) -> Runtime:
     return known[1]
 
 
-@contextlib.contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put `network` into evaluation mode, and each of its modules back afterwards."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-def device_of(network: nn.Module) -> torch.device:
-    """Return the device of the network's first parameter or buffer; the CPU if it has none."""
-    import torch
-
-    for tensor in (*network.parameters(), *network.buffers()):
-        return tensor.device
-    return torch.device("cpu")
-
-
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -261,9 +265,8 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _shape_text(shape: tuple[int | str | None, ...]) -> str:
-    return f"({', '.join(str(size) for size in shape)})"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _is_classifier(ports: list[tuple[str, int]], outputs: list[str]) -> bool:
+    """Return whether a graph maps images to logits, and maybe to features too."""
+    if ports[:1] != [("tensor(float)", 4)] or ports[1:] != [("tensor(float)", 2)] * len(outputs):
+        return False
+    return len(outputs) == 1 or sorted(outputs) == [_FEATURES, _LOGITS]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from lamplighter.data.image_data import ImageData
     from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.models.trust import Trust
 
 # How many images of the data a classifier keeps to prove its exports on.
 SAMPLES = 32
@@ -63,6 +64,12 @@ class Classifier:
         record: where it comes from.
         samples: a few real images, uint8 of shape (M, C, H, W), that an export is proven on.
 
+    Attributes:
+        trust: how its probabilities are scaled and what it calls unknown, for the weights that
+            the network has; None at first. `lamplighter.add_trust` measures it.
+        backbone_graph: an ONNX model of a network whose features may be those of this one, such
+            as the one that it came with; a save that proves it so need not export them anew.
+
     Raises:
         ClassCountError: names repeat, or there are fewer than two.
     """
@@ -85,6 +92,8 @@ class Classifier:
         self.architecture = architecture
         self.record = record or Record()
         self.samples = samples
+        self.trust: Trust | None = None
+        self.backbone_graph: bytes | None = None
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
             raise ClassCountError(
                 "a classifier needs two or more class names, all different, "
@@ -116,7 +125,7 @@ class Classifier:
         """
         if data is not None:
             preprocessing = preprocessing or data.preprocessing
-            class_names = class_names or data.class_names
+            class_names = class_names or data.trained_class_names
         if preprocessing is None or class_names is None:
             raise ModelError(
                 "Classifier.new needs the data to be classified, or preprocessing= and "
@@ -176,7 +185,7 @@ class Classifier:
         if self._network is None:
             assert self._build is not None
             self._network = self._build()
-            self._graph = None
+            self.backbone_graph, self._graph = self._graph, None
         return self._network
 
     @property

@@ -65,6 +65,14 @@ _MODELS = {
         "six 3x3 convolutions with batch normalisation, dropout 0.3, out; for the best score",
     ),
 }
+# Networks that are not started from nothing; found by their name, and not listed.
+_UNLISTED = {
+    "pretrained": ModelEntry(
+        "lamplighter.models.pretrained",
+        "PretrainedNetwork",
+        "a backbone of timm, and a head",
+    ),
+}
 
 
 def list_models() -> dict[str, str]:
@@ -78,7 +86,7 @@ def find(name: str) -> ModelEntry:
     Raises:
         UnknownModelError: there is none; the message suggests a near name.
     """
-    entry = _MODELS.get(name)
+    entry = _MODELS.get(name) or _UNLISTED.get(name)
     if entry is None:
         near = difflib.get_close_matches(name, _MODELS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamplighter.errors import BundleError
+from lamplighter.saving.trust import MAX_REFERENCE
 from lamplighter.saving.writing import written_whole
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ DESCRIPTION = "description.json"
 WEIGHTS = "weights.safetensors"
 GRAPH = "network.onnx"
 ENTRIES = (DESCRIPTION, WEIGHTS, GRAPH)
+REFERENCE = "reference.npy"  # where a classifier can say "unknown"
 
-_MAX_DESCRIPTION = 16 * 2**20  # bytes
+_LIMITS = {DESCRIPTION: 16 * 2**20, REFERENCE: MAX_REFERENCE}  # bytes
 _ENCRYPTED = 0x1  # bit of a zip entry's flags
 # What zipfile raises on damaged files, beside its own error.
 _ZIP_ERRORS = (
@@ -60,20 +62,24 @@ class Archive:
         self._file = file
         self._size = size
 
-    def check_entries(self) -> None:
-        """Refuse all but the three entries of a bundle, each once.
+    def check_entries(self, *, reference: bool = False) -> None:
+        """Refuse all but the three entries of a bundle, each once, and with them a reference.
+
+        Args:
+            reference: whether there is to be one.
 
         Raises:
             BundleError: an entry is missing, there twice, or none of a bundle.
         """
+        wanted = (*ENTRIES, REFERENCE) if reference else ENTRIES
         names = [entry.filename for entry in self._file.infolist()]
         for index, name in enumerate(names):
-            if name not in ENTRIES or name in names[:index]:
+            if name not in wanted or name in names[:index]:
                 raise BundleError(
-                    f"a bundle holds {', '.join(ENTRIES)} and nothing else, received an entry "
+                    f"a bundle holds {', '.join(wanted)} and nothing else, received an entry "
                     f"{name[:100]!r}; do not trust this file, and ask for it to be saved again."
                 )
-        for name in ENTRIES:
+        for name in wanted:
             self.entry(name)
 
     def read(self, name: str) -> bytes:
@@ -109,7 +115,7 @@ class Archive:
                 f"its entry {name} must be a plain file, stored as it is, received one that is "
                 "compressed, encrypted or a link; save the classifier again."
             )
-        limit = _MAX_DESCRIPTION if name == DESCRIPTION else self._size
+        limit = _LIMITS.get(name, self._size)
         if entry.file_size != entry.compress_size or entry.file_size > min(limit, self._size):
             raise BundleError(
                 f"its entry {name} has an impossible size of {entry.file_size:,} bytes; "

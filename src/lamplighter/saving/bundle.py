@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import BundleError, DataError, ModelError, NetworkMissingError
 from lamplighter.models.classifier import Architecture, Classifier, Record, build_network
-from lamplighter.saving.archive import DESCRIPTION, GRAPH, WEIGHTS, opened, write_archive
+from lamplighter.saving import trust as trusting
+from lamplighter.saving.archive import (
+    DESCRIPTION,
+    GRAPH,
+    REFERENCE,
+    WEIGHTS,
+    opened,
+    write_archive,
+)
 from lamplighter.saving.description import describe_classifier, read_description, sha256
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages
@@ -35,15 +43,19 @@ def save(classifier: Classifier, path: str | Path) -> Path:
         ParityError: graph and network disagree.
         ModelError: weights are NaN, or the network cannot be exported.
         ClassCountError: the network does not give a score for each class.
-        BundleError: the record holds something that JSON cannot.
+        BundleError: the record holds something that JSON cannot, or the trust is that of another
+            network.
         MissingPackageError: torch, onnx or safetensors is not installed.
     """
     check_target(path)
     with needs_training_packages("saving a classifier"):
         weights = _weights(classifier.network)
+        trusting.check_fits(classifier)
         graph, parity = proven_graph(classifier)
-    description = describe_classifier(classifier, parity, weights=weights, graph=graph)
-    write_archive(path, {DESCRIPTION: description, WEIGHTS: weights, GRAPH: graph})
+    trust, reference = trusting.described(classifier.trust)
+    description = describe_classifier(classifier, parity, weights=weights, graph=graph, trust=trust)
+    parts = {DESCRIPTION: description, WEIGHTS: weights, GRAPH: graph}
+    write_archive(path, parts if reference is None else {**parts, REFERENCE: reference})
     return Path(path)
 
 
@@ -66,12 +78,16 @@ def load(path: str | Path, *, network: nn.Module | None = None) -> Classifier:
     try:
         with opened(path) as archive:
             description = read_description(archive.read(DESCRIPTION))
-            archive.check_entries()
+            has_reference = trusting.has_reference(description["trust"])
+            archive.check_entries(reference=has_reference)
             weights, graph = archive.read(WEIGHTS), archive.read(GRAPH)
+            reference = archive.read(REFERENCE) if has_reference else None
         for name, content, key in ((WEIGHTS, weights, "weights"), (GRAPH, graph, "graph")):
             if sha256(content) != description["sha256"][key]:
                 raise BundleError(f"{name} does not fit its checksum; copy the file again.")
-        return _classifier(description, weights, graph, network)
+        classifier = _classifier(description, weights, graph, network)
+        classifier.trust = trusting.restored(description["trust"], reference)
+        return classifier
     except (BundleError, DataError) as error:
         raise _naming(path, error) from error
 
@@ -86,7 +102,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     try:
         with opened(path) as archive:
             description = read_description(archive.read(DESCRIPTION))
-            archive.check_entries()
+            archive.check_entries(reference=trusting.has_reference(description["trust"]))
         return description
     except BundleError as error:
         raise _naming(path, error) from error

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _PACKAGES = ("numpy", "torch", "onnx", "onnxscript", "onnxruntime", "safetensors")
-_TYPES: dict[str, type] = {
+_TYPES: dict[str, Any] = {
     "written_by": str,
     "created": str,
     "architecture": dict,
@@ -27,9 +27,10 @@ _TYPES: dict[str, type] = {
     "record": dict,
     "versions": dict,
     "parity": dict,
+    "trust": (dict, type(None)),
     "sha256": dict,
 }
-_PREPROCESSING_TYPES: dict[str, type] = {
+_PREPROCESSING_TYPES: dict[str, Any] = {
     "height": int,
     "width": int,
     "channels": int,
@@ -37,14 +38,28 @@ _PREPROCESSING_TYPES: dict[str, type] = {
     "std": list,
     "fit": str,
     "interpolation": str,
+    "crop_pct": (float, int),
     "find_digit": bool,
 }
 _RECORD_TYPES: dict[str, type] = {"recipe": dict, "data": dict, "scores": dict}
+_NUMBER = (float, int)
+_TRUST_TYPES: dict[str, Any] = {
+    "temperature": _NUMBER,
+    "neighbours": int,
+    "threshold": (*_NUMBER, type(None)),
+    "measured": dict,
+    "reference": (str, type(None)),
+}
 _SHA256_TYPES: dict[str, type] = {"weights": str, "graph": str, "description": str}
 
 
 def describe_classifier(
-    classifier: Classifier, parity: Parity, *, weights: bytes, graph: bytes
+    classifier: Classifier,
+    parity: Parity,
+    *,
+    weights: bytes,
+    graph: bytes,
+    trust: dict[str, Any] | None = None,
 ) -> bytes:
     """Return the description of `classifier` as JSON, with checksums of all that a bundle holds.
 
@@ -72,6 +87,7 @@ def describe_classifier(
         "record": {"recipe": record.recipe, "data": record.data, "scores": record.scores},
         "versions": _versions(),
         "parity": {"images": parity.images, "max_difference": parity.max_difference},
+        "trust": trust,
         "sha256": {"weights": sha256(weights), "graph": sha256(graph)},
     }
     try:
@@ -109,8 +125,11 @@ def read_description(content: bytes) -> dict[str, Any]:
         )
     if values["format"] != FORMAT:
         raise _damaged(f"there is no format {values['format']}")
-    _check_types(values, {"format": int, **_TYPES}, "the description")
-    _check_types(values["preprocessing"], _PREPROCESSING_TYPES, "preprocessing")
+    # Bundles of the first version had no trust.
+    _check_types({"trust": None, **values}, {"format": int, **_TYPES}, "the description")
+    # Bundles of the first version had no crop_pct.
+    preprocessing = {"crop_pct": 1.0, **values["preprocessing"]}
+    _check_types(preprocessing, _PREPROCESSING_TYPES, "preprocessing")
     _check_types(values["record"], _RECORD_TYPES, "record")
     _check_types(values["sha256"], _SHA256_TYPES, "sha256")
     _check_values(values)
@@ -122,7 +141,7 @@ def read_description(content: bytes) -> dict[str, Any]:
         raise _damaged(str(error)) from error
     if expected != sums["description"]:
         raise _damaged("its checksum does not fit it")
-    return values
+    return {"trust": None, **values}
 
 
 def sha256(content: bytes) -> str:
@@ -140,6 +159,11 @@ def _check_values(values: dict[str, Any]) -> None:
             raise _damaged(f"{key} must hold finite numbers")
     if not all(isinstance(value, str) for value in values["record"]["data"].values()):
         raise _damaged("the fingerprints of the data must be strings")
+    trust = values.get("trust")
+    if trust is not None:
+        _check_types(trust, _TRUST_TYPES, "trust")
+        if (trust["reference"] is None) != (trust["threshold"] is None):
+            raise _damaged("trust must have a reference and a threshold, or neither")
     architecture = values["architecture"]
     wanted = {"class": str} if architecture.get("name") is None else {"arguments": dict}
     _check_types(architecture, {"name": (str, type(None)), **wanted}, "architecture")
@@ -151,7 +175,8 @@ def _check_types(values: dict[str, Any], types: dict[str, Any], where: str) -> N
             f"{where} must have the keys {', '.join(types)}, received {', '.join(values)[:200]}"
         )
     for key, wanted in types.items():
-        if not isinstance(values[key], wanted) or (wanted is int and isinstance(values[key], bool)):
+        is_bool = isinstance(values[key], bool)  # which Python takes for a number
+        if not isinstance(values[key], wanted) or (is_bool and wanted is not bool):
             raise _damaged(f"{key} in {where} is a {type(values[key]).__name__}")
 
 

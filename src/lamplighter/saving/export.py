@@ -28,10 +28,10 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
     Args:
         classifier: what to export.
         path: the file to write.
-        format: "onnx", an ONNX model with input "images" (N, C, H, W) and output "logits" (N, K),
-            proven against the torch network; "state-dict", weights by name, which
-            `torch.load(path, weights_only=True)` reads; or "torch-export", a program that
-            `torch.export.load` reads. N is free in each.
+        format: "onnx", an ONNX model with input "images" (N, C, H, W) and outputs "logits" (N, K)
+            and, where there are any, "features" (N, D), proven against the torch network;
+            "state-dict", weights by name, which `torch.load(path, weights_only=True)` reads; or
+            "torch-export", a program that `torch.export.load` reads. N is free in each.
 
     Raises:
         OutputError: the format is unknown, or the file cannot be written.

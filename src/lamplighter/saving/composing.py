@@ -1,0 +1,73 @@
+"""A graph joined from a backbone that was exported before and the head that is new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamplighter.errors import ModelError
+from lamplighter.inference.graph_check import check_graph
+from lamplighter.saving.tracing import head_graph
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, ValueInfoProto
+    from torch import nn
+
+_HEAD = "head/"  # before the names of all that comes from the new head
+
+
+def composed_graph(backbone_graph: bytes, network: nn.Module) -> bytes:
+    """Return an ONNX model: the features of `backbone_graph`, then the head of `network`.
+
+    The old head and its weights are left out. It takes a hundredth of the time of an export.
+
+    Args:
+        backbone_graph: an ONNX model, images (N, C, H, W) to "logits" and "features" (N, D).
+        network: what the head is taken from; its features should be those of the graph, which
+            is for the caller to prove.
+
+    Raises:
+        ModelError: the two cannot be joined.
+        BundleError: the graph is damaged.
+    """
+    import onnx
+    from onnx import compose
+    from onnx.utils import Extractor
+
+    from lamplighter.models.features import head_of
+
+    check_graph(backbone_graph)  # it can be read, and is all there
+    head = head_of(network)
+    model = onnx.load_model_from_string(backbone_graph)
+    features = [port for port in model.graph.output if port.name == "features"]
+    if head is None or not features:
+        raise ModelError("a graph and a head can be joined only where both know features.")
+    new = _head_model(head, features[0], model)
+    logits = new.graph.output[0]
+    try:
+        images = model.graph.input[0].name
+        backbone = Extractor(model).extract_model([images], ["features"])
+        prefixed = compose.add_prefix(new, _HEAD, rename_inputs=False, rename_outputs=False)
+        joined = compose.merge_models(backbone, prefixed, io_map=[("features", "features")])
+    except (ValueError, onnx.checker.ValidationError) as error:  # of two versions of ONNX
+        raise ModelError(f"the head cannot be joined to the graph: {error}") from error
+    del joined.graph.output[:], joined.graph.value_info[:]
+    joined.graph.name = model.graph.name  # this and the versions would grow each time
+    versions = {version.domain: version for version in new.opset_import}
+    del joined.opset_import[:]
+    joined.opset_import.extend(versions.values())
+    joined.graph.output.extend([logits, *features])
+    content: bytes = joined.SerializeToString()
+    return content
+
+
+def _head_model(head: nn.Module, features: ValueInfoProto, model: ModelProto) -> ModelProto:
+    """Return an ONNX model of `head`, "features" (N, D) to "logits" (N, K), to go with `model`."""
+    import onnx
+
+    from lamplighter.saving.head_graphs import written_graph
+
+    written = written_graph(head, features, model)
+    if written is not None:
+        return written
+    width = features.type.tensor_type.shape.dim[1].dim_value
+    return onnx.load_model_from_string(head_graph(head, width))
