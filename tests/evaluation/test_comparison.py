@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
+from lamplighter.data.image_data import ImageData
+from lamplighter.errors import DatasetError
 from lamplighter.evaluation.comparison import compare
 from lamplighter.evaluation.intervals import mcnemar
 from lamplighter.models.classifier import Classifier
@@ -54,3 +56,15 @@ def test_each_classifier_has_an_order_of_classes_of_its_own(reader, written):
     comparison = compare(reader("abc"), turned, data)
     assert (comparison.a.accuracy.value, comparison.b.accuracy.value) == (1.0, 0.0)
     assert comparison.test.p_value == pytest.approx(0.25)
+
+
+def test_other_images_for_the_second_are_refused(tiny_digits: ImageData) -> None:
+    classifier = Classifier.new("quick-cnn", tiny_digits)
+    turned = tiny_digits["test"].take(np.arange(256)[::-1])
+    others = ImageData(
+        {"test": turned}, tiny_digits.class_names, preprocessing=tiny_digits.preprocessing
+    )
+    with pytest.raises(DatasetError, match="compared on the same images, received 256 of tiny"):
+        compare(classifier, classifier, tiny_digits, data_b=others)
+    same = compare(classifier, classifier, tiny_digits, data_b=tiny_digits)
+    assert (same.test.only_a, same.test.only_b) == (0, 0)

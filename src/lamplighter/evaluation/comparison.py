@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lamplighter.errors import DatasetError
 from lamplighter.evaluation.intervals import McNemar, mcnemar
 from lamplighter.evaluation.report import Report, evaluate
 
@@ -53,6 +54,7 @@ def compare(
     data: ImageData,
     split: str = "test",
     *,
+    data_b: ImageData | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Comparison:
     """Return which of two classifiers is better on the same images, if either.
@@ -60,14 +62,29 @@ def compare(
     Args:
         classifier_a: the first.
         classifier_b: the second.
-        data: images of the size and channels of both.
+        data: images of the size and channels of both, or of the first.
         split: which split of the data.
+        data_b: the same images, in the same order, of the size and channels of the second.
         progress: called after each batch with the number of answers so far, which goes to 2 N.
 
     Raises:
+        DatasetError: the images are not the same.
         LamplighterError: as `evaluate`.
     """
+    if data_b is not None and _names(data, split) != _names(data_b, split):
+        raise DatasetError(
+            f"two classifiers are compared on the same images, received {len(data[split]):,} of "
+            f"{data.name} and {len(data_b[split]):,} others of {data_b.name}."
+        )
     a = evaluate(classifier_a, data, split, progress=progress)
     follow = None if progress is None else lambda done: progress(a.count + done)
-    b = evaluate(classifier_b, data, split, progress=follow)
+    b = evaluate(classifier_b, data_b or data, split, progress=follow)
     return Comparison(a, b, mcnemar(a.right, b.right))
+
+
+def _names(data: ImageData, split: str) -> list[tuple[str, str]]:
+    """Return what tells the images of a split apart: their files, and their classes."""
+    chosen = data[split]
+    paths = chosen.paths or ("",) * len(chosen)
+    labels = [data.class_names[label] for label in chosen.labels]
+    return list(zip(paths, labels, strict=True))

@@ -12,6 +12,7 @@ from lamplighter.errors import ClassCountError, DatasetError, ShapeError
 from lamplighter.evaluation import metrics
 from lamplighter.evaluation.intervals import Estimate, bootstrap_macro_f1, wilson
 from lamplighter.evaluation.tables import align, percent
+from lamplighter.evaluation.unknown import Answered
 from lamplighter.inference import predictor
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ class Report:
             if not support
         )
 
+    @property
+    def answered(self) -> Answered:
+        """The share of images that is not called unknown, and the accuracy on them."""
+        return Answered.of(self.predictions.known, self.right)
+
+    @property
+    def _says_unknown(self) -> bool:
+        return self.predictions.threshold is not None
+
     def confusions(self, count: int = 5) -> list[tuple[str, str, int]]:
         """Return the most frequent mistakes as (true, predicted, how often)."""
         mistaken = self.confusion * (1 - np.eye(len(self.class_names), dtype=np.int64))
@@ -126,6 +136,8 @@ class Report:
         ]
         if self.top5 is not None:
             lines.append(f"top 5     {self.top5}")
+        if self._says_unknown:
+            lines.append(f"known     {self.answered}")
         if self.unknown_classes:
             lines.append(
                 f"unknown to the classifier, always wrong: {_listed(self.unknown_classes)}"
@@ -186,6 +198,7 @@ class Report:
             "accuracy": self.accuracy.to_dict(),
             "macro_f1": self.macro_f1.to_dict(),
             "top5": self.top5.to_dict() if self.top5 is not None else None,
+            "answered": self.answered.to_dict() if self._says_unknown else None,
             "unknown_classes": list(self.unknown_classes),
             "missing_classes": list(self.missing_classes),
         }
@@ -235,15 +248,20 @@ def evaluate(
     chosen = data[split]
     if not len(chosen):
         raise DatasetError(f"the split {split!r} of {data.name} has no image to evaluate on.")
-    _check_size(classifier, chosen, data.name)
-    class_names, labels = _by_name(classifier, data, chosen)
+    check_size(classifier, chosen, data.name)
+    class_names, labels = labels_by_name(classifier, data, chosen)
     predictions = predictor.predict_pixels(classifier, chosen.images, progress=progress)
     report = Report(data.name, split, chosen.fingerprint, class_names, labels, predictions)
     classifier.record.scores[split] = report.summary()
     return report
 
 
-def _check_size(classifier: Classifier, split: Split, name: str) -> None:
+def check_size(classifier: Classifier, split: Split, name: str) -> None:
+    """Refuse images of another size or number of channels than the classifier takes.
+
+    Raises:
+        ShapeError: they differ.
+    """
     expected = classifier.preprocessing
     channels, height, width = split.images.shape[1:]
     if (channels, height, width) != (expected.channels, expected.height, expected.width):
@@ -254,7 +272,7 @@ def _check_size(classifier: Classifier, split: Split, name: str) -> None:
         )
 
 
-def _by_name(
+def labels_by_name(
     classifier: Classifier, data: ImageData, split: Split
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Return all class names, the classifier's first, and the labels as indices into them."""

@@ -1,0 +1,283 @@
+"""Trustworthy answers: a classifier's temperature and its "unknown", measured on validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamplighter.errors import DatasetError, ModelError
+from lamplighter.evaluation import calibration, unknown
+from lamplighter.evaluation.intervals import wilson
+from lamplighter.evaluation.report import check_size, labels_by_name
+from lamplighter.inference.runtime import runtime
+from lamplighter.models.trust import Trust, unit_length
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from lamplighter.data.image_data import ImageData, Split
+    from lamplighter.models.classifier import Classifier
+
+_FOLDS = 5
+_FEW = 5  # images of unknown classes from which their separation is measured
+_BATCH = 250
+
+
+def make_trust(
+    classifier: Classifier,
+    *,
+    val_logits: NDArray[np.float32],
+    val_labels: NDArray[np.int64],
+    val_features: NDArray[np.float32] | None = None,
+    train_features: NDArray[np.float32] | None = None,
+    train_labels: NDArray[np.int64] | None = None,
+    coverage: float = 0.95,
+    neighbours: int = 1,
+    seed: int = 0,
+) -> Trust:
+    """Return the trust of a classifier, measured on images that it was not trained on.
+
+    The temperature is fitted to the images of known classes. The calibration error after it is
+    taken by cross-fitting, five-fold: each image has its probabilities from a temperature that was
+    fitted to others. The threshold is the smallest distance within which the share `coverage` of
+    the images of known classes lies. Without features there is a temperature alone.
+
+    One neighbour was best on photos of boats, 601 to learn from and 216 to validate on, some
+    classes of a single training image: leaving out each class in turn, its validation images were
+    told from the others with a mean AUROC of 0.67; with 5 neighbours 0.61, with 50 0.51.
+
+    Args:
+        classifier: what gave the logits.
+        val_logits: shape (N, K).
+        val_labels: indices of its classes, shape (N,); any other number, such as -1, for an image
+            of a class that it does not know.
+        val_features: from the same images, shape (N, D).
+        train_features: of images that it was trained on, shape (M, D); of more than 2,000 a
+            sample is kept, stratified by class.
+        train_labels: indices of its classes, shape (M,); by default all count as one class.
+        coverage: the share of images of known classes that is to count as known, 0..1.
+        neighbours: which of the nearest training images counts, at least 1.
+        seed: of the sample, the folds and the draws of the intervals.
+
+    Raises:
+        DatasetError: shapes do not fit one another, or a number is out of range.
+        ModelError: logits or features are NaN or infinite.
+    """
+    _check(classifier, val_logits, val_labels)
+    known = (val_labels >= 0) & (val_labels < classifier.num_classes)
+    temperature = calibration.fit_temperature(val_logits, val_labels)
+    measured: dict[str, Any] = {
+        "count": len(val_labels),
+        "unknown_count": int((~known).sum()),
+        "calibration": _measure_calibration(
+            val_logits[known], val_labels[known], temperature, seed
+        ),
+        "unknown": None,
+    }
+    if train_features is None or val_features is None or not known.any():
+        return Trust(temperature, measured=measured)
+
+    if len(val_features) != len(val_labels):
+        raise DatasetError(
+            f"each validation image needs one label, received features of {len(val_features)} "
+            f"and {len(val_labels)} labels."
+        )
+    reference = _reference(classifier, train_features, train_labels, neighbours, seed)
+    neighbours = min(neighbours, len(reference))
+    distances = unknown.distances(val_features, reference, neighbours)
+    threshold = unknown.choose_threshold(distances[known], coverage)
+    right = np.asarray(val_logits).argmax(axis=1) == val_labels
+    measured["unknown"] = {
+        "chosen_coverage": coverage,
+        **_measure_unknown(distances, right, known, threshold, seed),
+    }
+    return Trust(temperature, reference, neighbours, threshold, measured)
+
+
+def add_trust(
+    classifier: Classifier,
+    data: ImageData,
+    *,
+    split: str = "val",
+    coverage: float = 0.95,
+    neighbours: int = 1,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Trust:
+    """Measure how far the answers of a classifier can be trusted; it keeps and uses the result.
+
+    From then on its probabilities are calibrated, and an image unlike those it was trained on is
+    called unknown (see `make_trust`). Do this last: the result holds for the weights that the
+    classifier has now.
+
+    Args:
+        classifier: what is measured; its `trust` is set.
+        data: with the "train" split that it was trained on, and one that it was not.
+        split: the latter; its scores were not to be chosen by.
+        coverage: the share of images of known classes that is to count as known, 0..1.
+        neighbours: which of the nearest training images counts, at least 1.
+        seed: of samples and draws.
+        progress: called after each batch with the number of images done so far.
+
+    Returns:
+        What the classifier now has as its `trust`.
+
+    Raises:
+        UnknownSplitError: the data has no such split.
+        DatasetError: a split is empty, or a number is out of range.
+        ShapeError: the images are of another size or number of channels.
+        ClassCountError: data and classifier have no class name in common.
+        ModelError: the classifier answers NaN.
+    """
+    if split == "train":
+        raise DatasetError(
+            "trust is measured on images that were not trained on, received the split 'train'; "
+            "make another one with hold_out."
+        )
+    chosen = data[split]
+    if not len(chosen):
+        raise DatasetError(f"the split {split!r} of {data.name} has no image to measure on.")
+    check_size(classifier, chosen, data.name)
+    labels = labels_by_name(classifier, data, chosen)[1]
+    has_features = "train" in data and _has_features(classifier, chosen)
+    logits, features = _answers(classifier, chosen, has_features, progress)
+    train_features, train_labels = None, None
+    if has_features:
+        train = data["train"]
+        check_size(classifier, train, data.name)
+        train_labels = labels_by_name(classifier, data, train)[1]
+        kept = unknown.choose_reference(train_labels, classifier.num_classes, neighbours, seed=seed)
+        train_labels = train_labels[kept]
+        follow = None if progress is None else lambda done: progress(len(chosen) + done)
+        train_features = _answers(classifier, train.take(kept), True, follow)[1]
+    trust = make_trust(
+        classifier,
+        val_logits=logits,
+        val_labels=labels,
+        val_features=features,
+        train_features=train_features,
+        train_labels=train_labels,
+        coverage=coverage,
+        neighbours=neighbours,
+        seed=seed,
+    )
+    classifier.trust = trust
+    return trust
+
+
+def _measure_calibration(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float, seed: int
+) -> dict[str, Any] | None:
+    """Return the calibration before and after, or None where there are too few images for it."""
+    if len(labels) < 2:
+        return None
+    folds = np.random.default_rng(seed).permutation(len(labels)) % min(_FOLDS, len(labels))
+    after = np.empty(logits.shape)
+    for fold in range(folds.max() + 1):
+        others, own = folds != fold, folds == fold
+        fitted = calibration.fit_temperature(logits[others], labels[others])
+        after[own] = calibration.softmax(logits[own], fitted)
+    before = calibration.softmax(logits)
+    note = None
+    if np.all(logits.argmax(axis=1) == labels):
+        note = "every answer is right, so that no temperature can be fitted: it stays 1"
+    elif temperature in (calibration.LOWEST, calibration.HIGHEST):
+        note = f"the temperature is at the bound of {temperature:g}: do not rely on probabilities"
+    return {
+        "before": calibration.reliability(before, labels, seed=seed).to_dict(),
+        "after": calibration.reliability(after, labels, seed=seed).to_dict(),
+        "after_by": f"cross-fitting, {folds.max() + 1} folds",
+        "note": note,
+    }
+
+
+def _measure_unknown(
+    distances: NDArray[np.float32],
+    right: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    threshold: float,
+    seed: int,
+) -> dict[str, Any]:
+    within = distances <= threshold
+    unseen = None
+    if not known.all():
+        enough = int((~known).sum()) >= _FEW
+        apart = unknown.separation(distances[known], distances[~known]) if enough else None
+        unseen = {
+            "count": int((~known).sum()),
+            "called_unknown": wilson(int((~within & ~known).sum()), int((~known).sum())).to_dict(),
+            "auroc": apart.to_dict() if apart is not None else None,
+        }
+    return {
+        "coverage": wilson(int((within & known).sum()), int(known.sum())).to_dict(),
+        "accuracy": wilson(int(right.sum()), len(right)).to_dict(),
+        "accuracy_on_known": wilson(int(right[within].sum()), int(within.sum())).to_dict(),
+        "curve": unknown.coverage_curve(distances, right, seed=seed).to_dict(),
+        "unseen_classes": unseen,
+    }
+
+
+def _reference(
+    classifier: Classifier,
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    neighbours: int,
+    seed: int,
+) -> NDArray[np.float32]:
+    """Return the vectors to remember as a bundle keeps them: length 1, rounded to float16."""
+    if labels is None:
+        labels = np.zeros(len(features), dtype=np.int64)
+    if len(labels) != len(features) or neighbours < 1:
+        raise DatasetError(
+            "a reference needs one label for each training image and one neighbour or more, "
+            f"received {len(features)} images, {len(labels)} labels and {neighbours} neighbours."
+        )
+    kept = unknown.choose_reference(labels, classifier.num_classes, neighbours, seed=seed)
+    if not len(kept):
+        raise DatasetError("a reference needs one training image of a known class, received none.")
+    return unit_length(features[kept]).astype(np.float16).astype(np.float32)
+
+
+def _has_features(classifier: Classifier, split: Split) -> bool:
+    """Return whether the network gives features, which for some is known by trying alone."""
+    compute = runtime(classifier)
+    if compute.num_features is None:
+        return False
+    try:
+        compute.with_features(classifier.preprocessing.normalise(split.images[:1]))
+    except ModelError:  # if all it gives is damaged, its logits will tell
+        return False
+    return True
+
+
+def _answers(
+    classifier: Classifier,
+    split: Split,
+    has_features: bool,
+    progress: Callable[[int], None] | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return logits of the images and, where the network has them, features."""
+    compute = runtime(classifier)
+    logits, features = [], []
+    for start in range(0, len(split), _BATCH):
+        inputs = classifier.preprocessing.normalise(split.images[start : start + _BATCH])
+        if has_features:
+            scores, vectors = compute.with_features(inputs)
+            features.append(vectors)
+        else:
+            scores = compute(inputs)
+        logits.append(scores)
+        if progress is not None:
+            progress(start + len(inputs))
+    return np.concatenate(logits), np.concatenate(features) if has_features else None
+
+
+def _check(classifier: Classifier, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    if logits.shape != (len(labels), classifier.num_classes) or not len(labels):
+        raise DatasetError(
+            f"trust is measured on one image or more, each with {classifier.num_classes} logits "
+            f"and a label, received logits of shape {logits.shape} and {len(labels)} labels."
+        )
