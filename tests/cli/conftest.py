@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lamplighter.cli import main
 from lamplighter.data.image_data import ImageData
@@ -99,7 +101,52 @@ def trained(tiny_digits, tmp_path_factory) -> Path:
     return save(classifier, tmp_path_factory.mktemp("trained") / "small.lamp")
 
 
+@pytest.fixture(scope="session")
+def trusted(trained, tiny_digits, tmp_path_factory) -> Path:
+    """The same bundle, calibrated on the test images, and able to say "unknown"."""
+    from lamplighter.evaluation.trust import add_trust
+    from lamplighter.saving.bundle import load, save
+
+    classifier = load(trained)
+    add_trust(classifier, tiny_digits, split="test", coverage=0.9)
+    return save(classifier, tmp_path_factory.mktemp("trusted") / "trusted.lamp")
+
+
 @pytest.fixture
 def bundle(trained, tmp_path) -> Path:
     """A fresh copy of the bundle."""
     return Path(shutil.copy(trained, tmp_path / "small.lamp"))
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory) -> Path:
+    """A bundle of timm's smallest test network, with random weights; do not change it."""
+    import torch
+
+    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.models.classifier import Architecture, Classifier, build_network
+    from lamplighter.saving.bundle import save
+
+    wanted = Preprocessing(height=32, width=32)
+    architecture = Architecture("pretrained", {"backbone": "test_efficientnet"})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build_network(architecture, wanted, 3).eval()
+    classifier = Classifier(network, wanted, ("a", "b", "c"), architecture=architecture)
+    return save(classifier, tmp_path_factory.mktemp("backbone") / "tiny.lamp")
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """A folder of pictures in three colours: of each 6 to learn from, 3 to validate, 3 to test."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    for split, count in (("train", 6), ("val", 3), ("test", 3)):
+        for channel, colour in enumerate(("red", "green", "blue")):
+            place = folder / split / colour
+            place.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 120, (40, 48, 3), dtype=np.uint8)
+                pixels[..., channel] += 130
+                Image.fromarray(pixels).save(place / f"{number}.png")
+    return folder

@@ -1,23 +1,132 @@
-"""The data that a command names."""
+"""The data that a command names: mnist, emoji, or photos of one's own."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from lamplighter.cli.progress import bar
+from lamplighter.cli.text import printable
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lamplighter.data.files import ImageFiles, SetAside
     from lamplighter.data.image_data import ImageData
+    from lamplighter.data.preprocessing import Preprocessing
+
+NAMED = ("mnist", "emoji")  # what comes with the package
+_SHOWN = 20  # files set aside that are named one by one
 
 
-def named_data(name: str) -> ImageData:
-    """Return the data set that the user named.
+def is_named(name: str) -> bool:
+    """Return whether the data comes with the package; else it is a folder or a CSV file.
 
     Raises:
-        typer.BadParameter: there is none of that name.
+        typer.BadParameter: it is neither.
     """
-    if name != "mnist":
-        raise typer.BadParameter(f"the data must be mnist, received {name!r}.")
+    if name in NAMED:
+        return True
+    try:
+        there = Path(name).exists()
+    except OSError:  # a name too long
+        there = False
+    if not there:
+        raise typer.BadParameter(
+            f"the data must be {' or '.join(NAMED)}, or a folder or CSV file that is there, "
+            f"received {name!r}."
+        )
+    return False
+
+
+def named_data(name: str, preprocessing: Preprocessing | None = None) -> ImageData:
+    """Return the data set that comes with the package under this name.
+
+    Args:
+        name: one of `NAMED`.
+        preprocessing: how emoji become the network's input; MNIST has its own.
+    """
     from lamplighter.data.image_data import ImageData
 
-    return ImageData.mnist()
+    if name == "mnist":
+        return ImageData.mnist()
+    from lamplighter.data.emoji import emoji_data
+
+    return emoji_data() if preprocessing is None else emoji_data(preprocessing=preprocessing)
+
+
+def split_files(data: str, split: str | None) -> tuple[ImageFiles, str]:
+    """Return the files of the split that is asked for, and its name.
+
+    Args:
+        data: a folder or CSV file.
+        split: its name; None means test, or all files where there are no splits.
+
+    Raises:
+        DatasetError: the files cannot be used.
+        UnknownSplitError: there is no such split.
+    """
+    from lamplighter.data.folders import find_files
+
+    files = find_files(data)
+    for note in files.notes:
+        say(f"note: {note}")
+    if split is None and not files.split_names:
+        return files.as_split("all"), "all"
+    chosen = split or "test"
+    return files.split(chosen), chosen
+
+
+def split_of(data: str, split: str | None, preprocessing: Preprocessing) -> tuple[ImageData, str]:
+    """Return the images of the split that is asked for as a network sees them, and its name.
+
+    Args:
+        data: one of `NAMED`, or a folder or CSV file.
+        split: its name; None means test, or all files where there are no splits.
+        preprocessing: how images become the network's input.
+
+    Raises:
+        typer.BadParameter: there is no such data.
+        DatasetError: the files cannot be used.
+        UnknownSplitError: there is no such split.
+    """
+    if is_named(data):
+        return named_data(data, preprocessing), split or "test"
+    files, chosen = split_files(data, split)
+    return pixels_of(files, preprocessing), chosen
+
+
+def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
+    """Return the pixels of files, with a bar while they are read; bad ones are named on stderr.
+
+    Raises:
+        DatasetError: none can be used, or the memory does not suffice.
+    """
+    from lamplighter.data.loading import load_images
+    from lamplighter.data.memory import check_memory
+
+    check_memory(len(files), preprocessing)
+    with bar("reading") as progress:
+        images = load_images(files, preprocessing, progress=progress)
+    say_set_aside(images.set_aside)
+    return images
+
+
+def say_set_aside(left_out: Sequence[SetAside]) -> None:
+    """Name on stderr the files that are left out, the first ones where they are many."""
+    for file in left_out[:_SHOWN]:
+        say(f"set aside {file.path}: {file.reason}")
+    if len(left_out) > _SHOWN:
+        say(
+            f"and {len(left_out) - _SHOWN:,} more are set aside; "
+            "`lamplighter audit` names them all."
+        )
+
+
+def say(line: str) -> None:
+    """Write a note on stderr."""
+    sys.stderr.write(printable(line) + "\n")
+    sys.stderr.flush()

@@ -10,25 +10,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamplighter.cli.data import named_data
+from lamplighter.cli.data import is_named, named_data, pixels_of, say, split_files
 from lamplighter.cli.outputs import check_new
+from lamplighter.cli.photos import learned_from
 from lamplighter.cli.text import printable, wrapped
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lamplighter.data.files import ImageFiles
     from lamplighter.data.image_data import ImageData
     from lamplighter.evaluation.comparison import Comparison
     from lamplighter.evaluation.report import Report
+    from lamplighter.models.classifier import Classifier
 
 
 def evaluate(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The classifier, NAME.lamp.")],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="What to test on: mnist.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="What to test on: mnist, emoji, a folder with a folder of photos for each class, "
+            "or a CSV file with the columns path and label.",
+        ),
+    ],
     split: Annotated[
-        str, typer.Option(metavar="NAME", help="Which part of the data: train or test.")
-    ] = "test",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which part of the data: train, val, test, test-NAME; by default test, or all "
+            "of a folder without these.",
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -52,25 +67,62 @@ def evaluate(
 ) -> None:
     """Measure a classifier, each score with its 95 % interval."""
     _check_pictures(confusion, mistakes, force=force)
-    images = named_data(data)
+    named = is_named(data)
     from lamplighter.evaluation.comparison import compare
     from lamplighter.evaluation.report import evaluate as measure
     from lamplighter.saving.bundle import load
 
     classifier = load(bundle)
     other = load(against) if against is not None else None
+    files, split = (None, split or "test") if named else split_files(data, split)
+    images = _images(data, files, classifier)
     count = len(images[split])
+    _warn(bundle, classifier, images, split, files)
     if other is None:
         with _progress(count) as progress:
             report = measure(classifier, images, split, progress=progress)
         values, text = report.to_dict(), _text(report)
     else:
+        alike = other.preprocessing == classifier.preprocessing
+        others = images if alike else _images(data, files, other)
         with _progress(2 * count) as progress:
-            comparison = compare(classifier, other, images, split, progress=progress)
+            comparison = compare(classifier, other, images, split, data_b=others, progress=progress)
         report, values = comparison.a, comparison.to_dict()
         text = _comparison_text(comparison, str(bundle), str(against))
     _draw(report, images, confusion, mistakes)
     typer.echo(json.dumps(values, indent=2) if as_json else text)
+
+
+def _images(data: str, files: ImageFiles | None, classifier: Classifier) -> ImageData:
+    """Return the images as this classifier sees them."""
+    preprocessing = classifier.preprocessing
+    return named_data(data, preprocessing) if files is None else pixels_of(files, preprocessing)
+
+
+def _warn(
+    bundle: Path,
+    classifier: Classifier,
+    images: ImageData,
+    split: str,
+    files: ImageFiles | None,
+) -> None:
+    """Say on stderr where the classifier has learned from these images."""
+    if classifier.record.data.get("train") == images.fingerprint(split):
+        say(
+            f"note: the classifier learned from these {len(images[split]):,} images: scores on "
+            "them say nothing of new ones."
+        )
+        return
+    manifest = bundle.with_suffix(".training") / "splits.csv"
+    if files is None or not manifest.is_file():
+        return
+    seen = learned_from(manifest) & {str(file.resolve()) for file in files.files}
+    if seen:
+        say(
+            f"note: the classifier learned from {len(seen):,} of these {len(files):,} images: "
+            "scores on them say nothing of new ones; for those that were held out: "
+            f"lamplighter evaluate {bundle} {manifest} --split test"
+        )
 
 
 @contextlib.contextmanager

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lamplighter.errors import OutputError, ResumeError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lamplighter.data.preprocessing import Fit
+    from lamplighter.training.balancing import Balance
+
 _FILE = "settings.json"
 _CHECKPOINT = "last.ckpt"
 # What a training leaves in its folder; --force removes it, and nothing else.
-_TRACES = (_CHECKPOINT, _FILE, "history.csv", "history.jsonl")
+_TRACES = (_CHECKPOINT, _FILE, "history.csv", "history.jsonl", "splits.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,11 @@ class Settings:
     epochs: int
     seed: int
     validation: float
+    size: str | None = None
+    fit: Fit | Literal["full"] | None = None
+    group: str | None = None
+    augment: bool | None = None
+    balance: Balance = "none"
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -115,6 +123,8 @@ def _read(path: Path) -> Settings:
         ) from error
     kinds = {"data": str, "recipe": str, "model": str, "epochs": int, "seed": int}
     wrong = [name for name, kind in kinds.items() if type(values[name]) is not kind]
+    texts = ("size", "fit", "group", "balance")
+    wrong += [name for name in texts if not isinstance(values.get(name), str | None)]
     if wrong or not isinstance(settings.validation, int | float):
         raise ResumeError(f"{path} is damaged; begin anew with --force and without --resume.")
     return settings

@@ -3,86 +3,64 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lamplighter.cli.data import named_data
+from lamplighter.cli import photos
+from lamplighter.cli.checks import at_least_one, checked_seed, checked_share, known_network
+from lamplighter.cli.data import is_named
+from lamplighter.cli.learning import learn_and_save, say_next, show, summarise
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.settings import (
     Settings,
     begin,
     check_unused,
     forget_checkpoint,
-    has_checkpoint,
     resumed,
 )
-from lamplighter.cli.text import printable, wrapped
-from lamplighter.errors import OutputError, UnknownModelError
+from lamplighter.cli.text import wrapped
+from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
     from lamplighter.data.image_data import ImageData
-    from lamplighter.models.classifier import Classifier
 
-_RECIPE = "quick"
 _SEED = 7
 
 
-def _at_least_one(epochs: int | None) -> int | None:
-    if epochs is not None and epochs < 1:
-        raise typer.BadParameter(f"it must be at least 1, received {epochs}.")
-    return epochs
-
-
-def _seed(seed: int | None) -> int | None:
-    if seed is not None and not 0 <= seed < 2**32:
-        raise typer.BadParameter(f"it must be in 0..{2**32 - 1}, received {seed}.")
-    return seed
-
-
-def _network(name: str | None) -> str | None:
-    from lamplighter.models.registry import find
-
-    try:
-        if name is not None:
-            find(name)
-    except UnknownModelError as error:
-        raise typer.BadParameter(str(error)) from error
-    return name
-
-
-def _share(validation: float | None) -> float | None:
-    if validation is not None and not 0 <= validation <= 0.9:
-        raise typer.BadParameter(f"it must be a share from 0 to 0.9, received {validation}.")
-    return validation
-
-
 def train(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="What to learn from: mnist.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="What to learn from: mnist, emoji, a folder with a folder of photos for each "
+            "class, with or without train, val and test above them, or a CSV file with the "
+            "columns path, label and, if wanted, split and group.",
+        ),
+    ],
     model: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            callback=_network,
+            callback=known_network,
             help="The network, one of `lamplighter models`; by default the recipe's.",
         ),
     ] = None,
     recipe: Annotated[
-        Literal["lab", "quick", "best"] | None,
+        Literal["lab", "quick", "best", "photos"] | None,
         typer.Option(
             metavar="NAME",
-            help="lab: as a first course does it; quick: in seconds, the default; "
-            "best: in minutes.",
+            help="lab: as a first course does it; quick: in seconds, the default for mnist; "
+            "best: in minutes; photos: the default for all else.",
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            callback=_at_least_one,
+            callback=at_least_one,
             help="How often each image is seen; by default as the recipe says.",
         ),
     ] = None,
@@ -90,7 +68,7 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
-            callback=_seed,
+            callback=checked_seed,
             help=f"The same seed gives the same result; by default {_SEED}.",
         ),
     ] = None,
@@ -101,14 +79,71 @@ def train(
         float | None,
         typer.Option(
             metavar="SHARE",
-            callback=_share,
+            callback=checked_share,
             help="Share of the training images to measure on after each epoch instead of "
-            "learning from them; by default none.",
+            "learning from them, where there is no val; by default "
+            f"{photos.VALIDATION:g} of photos, none of mnist and emoji.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The bundle to write.")] = Path(
-        "digits.lamp"
-    ),
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|HxW",
+            callback=photos.parsed_size,
+            help="Height and width in pixels to which photos are brought; "
+            f"by default {photos.SIZE}.",
+        ),
+    ] = None,
+    fit: Annotated[
+        Literal["squash", "crop", "letterbox", "full"] | None,
+        typer.Option(
+            metavar="FIT",
+            help="What happens to photos of another shape: squash, the default, crop, letterbox; "
+            "full keeps the size that most of them have.",
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Files in whose names it finds the same stay in one split.",
+        ),
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment",
+            help="Change the training images at random; by default as the recipe says.",
+        ),
+    ] = None,
+    balance: Annotated[
+        Literal["none", "weights", "sampler"] | None,
+        typer.Option(
+            metavar="WAY",
+            help="Where classes have few images: weights in the loss, a sampler that draws "
+            "each class as often, or none, the default.",
+        ),
+    ] = None,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit/--no-audit",
+            help="Look for bad files, copies and leakage before learning from photos.",
+        ),
+    ] = True,
+    show_augmentation: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw what augmentation makes of some images to this PNG file."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The bundle to write; by default digits.lamp for mnist, else named as the data.",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", metavar="", help="Continue a training that was stopped."),
@@ -129,31 +164,64 @@ def train(
     Ctrl-C stops; --resume continues after the last whole epoch.
     """
     asked = _given(
-        data=data, recipe=recipe, model=model, epochs=epochs, seed=seed, validation=validation
+        data=data,
+        recipe=recipe,
+        model=model,
+        epochs=epochs,
+        seed=seed,
+        validation=validation,
+        size=size,
+        fit=fit,
+        group=group,
+        augment=augment,
+        balance=balance,
     )
     from lamplighter.saving.tracing import needs_training_packages
 
-    images = named_data(data)
-    check_new(out, "--out", force=force)
-    folder = out.with_suffix(".training")
-    if folder == out:
-        raise OutputError(f"--out must not end in .training, received {out}; write NAME.lamp.")
+    is_named(data)
+    out = out or _bundle(data)
+    folder = _folder(out, show_augmentation, force=force)
     if not force and not resume:
         check_unused(folder)
     with needs_training_packages("training"):
         settings = resumed(folder, asked) if resume else _settings(asked)
         _check_options(device, silence or [])
+    lesson = photos.read(settings, folder, resume=resume, audit=audit)
+    _check_network(settings.model, lesson.images)
+    if show_augmentation is not None:
+        show(lesson, settings, show_augmentation)
     if not resume:
         begin(folder, settings)
-    if settings.validation:
-        images = images.hold_out(settings.validation, seed=settings.seed)
+        lesson.write_splits(folder)
     start = time.perf_counter()
-    classifier = _learn_and_save(
-        images, settings, out, device=device, resume=resume, silence=silence or ()
+    classifier = learn_and_save(
+        lesson.images, settings, out, device=device, resume=resume, silence=silence or ()
     )
     seconds = time.perf_counter() - start
     forget_checkpoint(folder)
-    _summarise(classifier, images, out, seconds)
+    summarise(classifier, lesson.images, out, seconds, classes=data != "mnist")
+    say_next(lesson, settings, out)
+
+
+def _bundle(data: str) -> Path:
+    """Return where the bundle goes unless the user says so."""
+    name = "digits" if data == "mnist" else Path(data).resolve().stem
+    return Path(f"{name or 'photos'}.lamp")
+
+
+def _folder(out: Path, picture: Path | None, *, force: bool) -> Path:
+    """Return the folder beside the bundle; refuse files that may not be written."""
+    check_new(out, "--out", force=force)
+    folder = out.with_suffix(".training")
+    if folder == out:
+        raise OutputError(f"--out must not end in .training, received {out}; write NAME.lamp.")
+    if picture is not None:
+        check_new(picture, "--show-augmentation", force=force)
+        if picture.resolve() == out.resolve():
+            raise OutputError(
+                f"--out and --show-augmentation must be two files, received {out} for both."
+            )
+    return folder
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -165,9 +233,11 @@ def _settings(asked: dict[str, Any]) -> Settings:
     """Return what is asked for; what is not, as the recipe says."""
     from lamplighter.training.recipes import RECIPES
 
-    name = asked.get("recipe", _RECIPE)
+    name = asked.get("recipe", "quick" if asked["data"] == "mnist" else "photos")
     recipe = RECIPES[name]
-    defaults = {"model": recipe.model, "epochs": recipe.epochs, "seed": _SEED, "validation": 0.0}
+    validation = 0.0 if is_named(asked["data"]) else photos.VALIDATION
+    defaults = {"model": recipe.model, "epochs": recipe.epochs, "seed": _SEED}
+    defaults["validation"] = validation
     return Settings(**{"recipe": name, **defaults, **asked})
 
 
@@ -181,68 +251,11 @@ def _check_options(device: str | None, silence: list[str]) -> None:
         check_device(device)
 
 
-def _learn_and_save(
-    images: ImageData, settings: Settings, out: Path, *, resume: bool, **options: Any
-) -> Classifier:
-    from lamplighter.saving.bundle import save
-    from lamplighter.training.recipes import train as learn
+def _check_network(model: str, images: ImageData) -> None:
+    """Refuse images that are too small for the network."""
+    from lamplighter.models.classifier import Architecture, build_network
 
-    folder = out.with_suffix(".training")
-    _say(
-        f"training {settings.model} on {len(images['train']):,} images of {settings.data}, "
-        f"{settings.epochs} epochs{', continued' if resume else ''}; "
-        "Ctrl-C keeps the last whole epoch"
-    )
-    try:
-        classifier = learn(
-            images,
-            recipe=settings.recipe,
-            model=settings.model,
-            epochs=settings.epochs,
-            seed=settings.seed,
-            folder=folder,
-            resume=resume,
-            verbose=2 if sys.stderr.isatty() else 1,
-            **options,
-        )
-        save(classifier, out)
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
-        _say(f"lamplighter: stopped; {_kept(folder)}")
-        raise typer.Exit(1) from None
-    except OSError as error:
-        raise OutputError(
-            f"{error.filename or folder} cannot be written: {error.strerror or error}; "
-            f"free some space; {_kept(folder)}"
-        ) from error
-    return classifier
-
-
-def _kept(folder: Path) -> str:
-    if has_checkpoint(folder):
-        return f"the last whole epoch is kept in {folder}: continue with --resume."
-    return "no epoch was complete, so that nothing is kept."
-
-
-def _summarise(classifier: Classifier, images: ImageData, out: Path, seconds: float) -> None:
-    from lamplighter.evaluation.intervals import Estimate
-
-    score = Estimate(**classifier.record.scores["test"]["accuracy"])
-    assert classifier.architecture is not None
-    typer.echo(
-        f"{classifier.architecture.name} trained on {len(images['train']):,} images "
-        f"in {seconds:.1f} s\n"
-        f"test accuracy {score} on {len(images['test']):,} images\n"
-        + printable(
-            f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); "
-            f"history in {out.with_suffix('.training')}"
-        )
-    )
-    _say(f"next: lamplighter evaluate {out} mnist, or lamplighter predict {out} IMAGE")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(printable(line) + "\n")
-    sys.stderr.flush()
+    build_network(Architecture(model), images.preprocessing, len(images.trained_class_names))
 
 
 def models(

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from lamplighter.data.augmentation import RandomShift, RandomWarp
+from lamplighter.data.augmentation import RandomShift, RandomWarp, photo_augmentation
 from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.evaluation.report import evaluate
 from lamplighter.models.classifier import Classifier
+from lamplighter.training.balancing import check_balance, class_weights
+from lamplighter.training.labels import by_name
 from lamplighter.training.loaders import seed_all
 from lamplighter.training.trial import Trial
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from lamplighter.data.batches import Augmentation
     from lamplighter.data.image_data import ImageData
+    from lamplighter.training.balancing import Balance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,17 @@ RECIPES = {
         ema_decay=0.996,
         half=True,
     ),
+    "photos": Recipe(
+        summary="a small network on photos, from nothing",
+        model="better-cnn",
+        epochs=25,
+        batch_size=32,
+        learning_rate=2e-3,
+        one_cycle=True,
+        weight_decay=0.02,
+        label_smoothing=0.05,
+        augmentation=photo_augmentation(),
+    ),
 }
 
 _WARM_UP = 0.2
@@ -102,6 +116,8 @@ def train(
     epochs: int | None = None,
     seed: int = 7,
     device: str | None = None,
+    augment: bool | None = None,
+    balance: Balance = "none",
     folder: str | Path | None = None,
     resume: bool = False,
     callbacks: Sequence[Any] = (),
@@ -110,13 +126,20 @@ def train(
 ) -> Classifier:
     """Return a classifier trained on `data["train"]`, and tested on "test" where there is one.
 
+    It tells the classes apart that have a training image, and matches those of other splits by
+    name.
+
     Args:
         data: images in splits.
-        recipe: one of `RECIPES`: "lab", "quick" or "best".
+        recipe: one of `RECIPES`: "lab", "quick" or "best"; "photos" for images in colour.
         model: one of `lamplighter.list_models()`; by default the recipe's.
         epochs: by default the recipe's.
         seed: the same seed gives the same weights on a CPU.
         device: such as "cpu" or "cuda:0"; None takes an accelerator where there is one.
+        augment: whether to change the training images at random, as the recipe says or, where it
+            says nothing, as is usual for photos; by default where the recipe says so.
+        balance: "weights" weighs the loss of each image, "sampler" draws the images so that all
+            classes count the same; "none" leaves a large class its weight.
         folder: where the history and a checkpoint of each epoch are kept; None keeps neither.
         resume: continue from the checkpoint in `folder`, if there is one.
         callbacks: what else watches and steers, as in `Trial`.
@@ -132,24 +155,36 @@ def train(
     epochs = chosen.epochs if epochs is None else epochs
     if epochs < 1:
         raise TrainingError(f"the number of epochs must be at least 1, received {epochs}.")
+    check_balance(balance)
+    chosen = replace(chosen, augmentation=augmentation_of(recipe, augment))
     seed_all(seed)  # the weights that training begins with
     preprocessing = data.preprocessing
     if not chosen.standardise:
         channels = preprocessing.channels
         preprocessing = replace(preprocessing, mean=(0.0,) * channels, std=(1.0,) * channels)
-    classifier = Classifier.new(model or chosen.model, data, preprocessing=preprocessing)
+    classifier = Classifier.new(
+        model or chosen.model,
+        data,
+        preprocessing=preprocessing,
+        class_names=data.trained_class_names,
+    )
     # On CPUs convolutions run faster with the channels of a pixel side by side.
     classifier.network.to(memory_format=torch.channels_last)
     trial = Trial(
         classifier,
         _optimizer(chosen, classifier.network),
-        nn.CrossEntropyLoss(),
+        _criterion(classifier, data, balance),
         metrics=["loss", "acc"],
         callbacks=[*_callbacks(chosen, folder), *callbacks],
         verbose=verbose,
         seed=seed,
         silence=silence,
-    ).with_images(data, chosen.batch_size, augmentation=chosen.augmentation)
+    ).with_images(
+        data,
+        chosen.batch_size,
+        augmentation=chosen.augmentation,
+        balance="sampler" if balance == "sampler" else "none",
+    )
     if device is not None:
         trial.to(device)
     elif "WORLD_SIZE" not in os.environ:  # of several devices one, unless torchrun shares them out
@@ -165,6 +200,7 @@ def train(
         "seed": seed,
         **{k: v for k, v in asdict(chosen).items() if k not in ("summary", "model", "epochs")},
         "augmentation": repr(chosen.augmentation),
+        "balance": balance,
         "half": half,
     }
     if "test" in data:
@@ -172,10 +208,29 @@ def train(
     return classifier
 
 
+def augmentation_of(recipe: str, augment: bool | None = None) -> Augmentation | None:
+    """Return what `train` does to the training images with these arguments.
+
+    Raises:
+        TrainingError: there is no recipe of that name.
+    """
+    own = _recipe(recipe).augmentation
+    if augment is None:
+        return own
+    return (own or photo_augmentation()) if augment else None
+
+
 def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise TrainingError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
     return RECIPES[name]
+
+
+def _criterion(classifier: Classifier, data: ImageData, balance: Balance) -> nn.CrossEntropyLoss:
+    if balance != "weights":
+        return nn.CrossEntropyLoss()
+    labels = by_name(classifier, data, "train").labels
+    return nn.CrossEntropyLoss(weight=class_weights(labels, classifier.num_classes))
 
 
 def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:

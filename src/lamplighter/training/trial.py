@@ -166,6 +166,7 @@ class Trial(TrialData):
         )
         if self.classifier is not None:
             self._note(self.classifier.record)
+            self.classifier.trust = None  # measured with other weights
         return view.history
 
     def evaluate(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 
-from lamplighter.errors import ClassCountError, ShapeError
+from lamplighter.data.batches import Batches
+from lamplighter.errors import ShapeError, TrainingError
 from lamplighter.models.classifier import SAMPLES
+from lamplighter.training.labels import by_name
 from lamplighter.training.loaders import TRAIN_DATA, DataKey, Source, tensor_loader
 
 if TYPE_CHECKING:
@@ -34,36 +36,56 @@ class TrialData:
         self.sources = {key: Source() for key in DataKey}
 
     def with_images(
-        self, data: ImageData, batch_size: int = 128, *, augmentation: Augmentation | None = None
+        self,
+        data: ImageData,
+        batch_size: int = 128,
+        *,
+        augmentation: Augmentation | None = None,
+        balance: Literal["none", "sampler"] = "none",
     ) -> Self:
         """Take "train", "val" and "test" from `data`, as far as it has them.
 
+        Classes are matched by name. Validation and test images of a class that the classifier
+        does not know are left out, with a line that says so.
+
         Args:
-            data: images whose classes are those of the classifier.
+            data: images, whose classes the classifier knows.
             batch_size: images in a batch.
             augmentation: random changes to the training images, float (B, C, H, W) in 0..1.
+            balance: "sampler" draws training images so that all classes are equally likely.
 
         Raises:
-            ClassCountError: the classes of the data are not the classifier's, in its order.
+            ClassCountError: a training image is of a class that the classifier does not know.
             ShapeError: the images are of another size or number of channels.
+            TrainingError: there is no such balance.
         """
-        if self.classifier is not None:
-            _check(self.classifier, data)
-        preprocessing = self.classifier.preprocessing if self.classifier else None
+        if balance not in ("none", "sampler"):
+            raise TrainingError(f"balance must be none or sampler here, received {balance!r}.")
+        classifier = self.classifier
+        if classifier is not None:
+            _check_size(classifier, data)
         seed = self.seed if self.seed is not None else int(torch.randint(2**31, ()))
         for key in DataKey:
-            if key.value in data:
-                self.sources[key].batches = data.batches(
-                    key.value,
-                    batch_size,
-                    seed=seed,
-                    preprocessing=preprocessing,
-                    augmentation=augmentation if key is TRAIN_DATA else None,
-                )
-        if self.classifier is not None:
-            self.classifier.record.data |= {name: data.fingerprint(name) for name in data.splits}
-            if self.classifier.samples is None and data.splits:
-                self.classifier.samples = next(iter(data.splits.values())).images[:SAMPLES]
+            if key.value not in data:
+                continue
+            split = data[key.value] if classifier is None else by_name(classifier, data, key.value)
+            if not len(split) and len(data[key.value]):  # of unknown classes, all of them
+                continue
+            training = key is TRAIN_DATA
+            self.sources[key].batches = Batches(
+                split.images,
+                split.labels,
+                batch_size=batch_size,
+                shuffle=training,
+                seed=seed,
+                preprocessing=classifier.preprocessing if classifier else data.preprocessing,
+                augmentation=augmentation if training else None,
+                balanced=training and balance == "sampler",
+            )
+        if classifier is not None:
+            classifier.record.data |= {name: data.fingerprint(name) for name in data.splits}
+            if classifier.samples is None and data.splits:
+                classifier.samples = next(iter(data.splits.values())).images[:SAMPLES]
         return self
 
     def with_generators(
@@ -159,13 +181,7 @@ class TrialData:
         return self.for_steps(test_steps=steps)
 
 
-def _check(classifier: Classifier, data: ImageData) -> None:
-    if data.class_names != classifier.class_names:
-        raise ClassCountError(
-            "the classes of the data must be those of the classifier, in the same order: it has "
-            f"{_listed(classifier.class_names)}, received {_listed(data.class_names)}; make it "
-            "with Classifier.new(name, data)."
-        )
+def _check_size(classifier: Classifier, data: ImageData) -> None:
     expected, received = classifier.preprocessing, data.preprocessing
     if (expected.channels, expected.height, expected.width) != (
         received.channels,
@@ -178,8 +194,3 @@ def _check(classifier: Classifier, data: ImageData) -> None:
             f"{received.width} pixels and {received.channels} channels; load the data with the "
             "classifier's preprocessing, or make the classifier with Classifier.new(name, data)."
         )
-
-
-def _listed(names: tuple[str, ...], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -89,7 +89,8 @@ class OneCycle(SchedulerCallback):
     Smith and Topin, 2017, arXiv:1708.07120; torch's OneCycleLR.
 
     Args:
-        max_lr: the peak; one value, or one for each group of parameters.
+        max_lr: the peak; one value, or one for each group of parameters; None takes the
+            learning rate that each group has as its own peak.
         warm_up: share of the run until the peak, 0..1.
         arguments: what else OneCycleLR takes, such as `div_factor`.
     """
@@ -97,7 +98,7 @@ class OneCycle(SchedulerCallback):
     interval = "step"
 
     def __init__(
-        self, max_lr: float | list[float], *, warm_up: float = 0.3, **arguments: Any
+        self, max_lr: float | list[float] | None = None, *, warm_up: float = 0.3, **arguments: Any
     ) -> None:
         self.max_lr = max_lr
         self.warm_up = warm_up
@@ -117,9 +118,12 @@ class OneCycle(SchedulerCallback):
         warm_up = min(self.warm_up, 1 - 1e-9)
         if math.isclose(warm_up * steps, 1):
             warm_up *= 1 + 1e-6  # torch divides by the length of the rise, warm_up * steps - 1
+        peaks = self.max_lr
+        if peaks is None:  # a run before has left its peaks, and rates of almost nothing
+            peaks = [group.get("max_lr", group["lr"]) for group in optimizer.param_groups]
         return _Cycle(
             optimizer,
-            self.max_lr,
+            peaks,
             total_steps=steps,
             pct_start=warm_up,
             **self.arguments,

@@ -1,0 +1,120 @@
+"""What `train` does once it has its data: learn, save, and say how good it became."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lamplighter.cli.data import say
+from lamplighter.cli.settings import has_checkpoint
+from lamplighter.cli.text import printable
+from lamplighter.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lamplighter.cli.photos import Lesson
+    from lamplighter.cli.settings import Settings
+    from lamplighter.data.image_data import ImageData
+    from lamplighter.models.classifier import Classifier
+
+
+def learn_and_save(
+    images: ImageData, settings: Settings, out: Path, *, resume: bool, **options: Any
+) -> Classifier:
+    """Train as `settings` say, and write the classifier to `out`.
+
+    Raises:
+        OutputError: the disk is full, or something cannot be written.
+    """
+    from lamplighter.saving.bundle import save
+    from lamplighter.training.recipes import train as learn
+
+    folder = out.with_suffix(".training")
+    say(
+        f"training {settings.model} on {len(images['train']):,} images of {settings.data}, "
+        f"{settings.epochs} epochs{', continued' if resume else ''}; "
+        "Ctrl-C keeps the last whole epoch"
+    )
+    try:
+        classifier = learn(
+            images,
+            recipe=settings.recipe,
+            model=settings.model,
+            epochs=settings.epochs,
+            seed=settings.seed,
+            augment=settings.augment,
+            balance=settings.balance,
+            folder=folder,
+            resume=resume,
+            verbose=2 if sys.stderr.isatty() else 1,
+            **options,
+        )
+        save(classifier, out)
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
+        say(f"lamplighter: stopped; {_kept(folder)}")
+        raise typer.Exit(1) from None
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or folder} cannot be written: {error.strerror or error}; "
+            f"free some space; {_kept(folder)}"
+        ) from error
+    return classifier
+
+
+def _kept(folder: Path) -> str:
+    if has_checkpoint(folder):
+        return f"the last whole epoch is kept in {folder}: continue with --resume."
+    return "no epoch was complete, so that nothing is kept."
+
+
+def summarise(
+    classifier: Classifier, images: ImageData, out: Path, seconds: float, *, classes: bool
+) -> None:
+    """Print what was trained and how good it is, with `classes` at each class."""
+    from lamplighter.evaluation.intervals import Estimate
+
+    assert classifier.architecture is not None
+    tested = "there is no test split to measure on"
+    if "test" in images:
+        score = Estimate(**classifier.record.scores["test"]["accuracy"])
+        tested = f"test accuracy {score} on {len(images['test']):,} images"
+    typer.echo(
+        f"{classifier.architecture.name} trained on {len(images['train']):,} images "
+        f"in {seconds:.1f} s\n{tested}\n"
+        + printable(
+            f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); "
+            f"history in {out.with_suffix('.training')}"
+        )
+    )
+    if classes and "test" in images:
+        from lamplighter.evaluation.report import evaluate
+
+        report = evaluate(classifier, images, "test")
+        lines = [*str(report).split("\n")[1:], "", *report.table().split("\n")]
+        typer.echo("\n" + "\n".join(printable(line) for line in lines))
+
+
+def say_next(lesson: Lesson, settings: Settings, out: Path) -> None:
+    """Say on stderr what can be done with the bundle."""
+    source = lesson.source(settings.data, out.with_suffix(".training"))
+    held_out = " --split test" if lesson.made else ""
+    names = " ".join(shlex.quote(name) for name in (str(out), source))
+    say(f"next: lamplighter evaluate {names}{held_out}, or lamplighter predict {out} IMAGE")
+    if lesson.made:
+        say(f"{source} lists which images were learned from, and which were held out")
+
+
+def show(lesson: Lesson, settings: Settings, path: Path) -> None:
+    """Draw what augmentation does to the training images."""
+    from lamplighter.evaluation.augmentation_sheet import augmentation_sheet
+    from lamplighter.saving.writing import written_whole
+    from lamplighter.training.recipes import augmentation_of
+
+    augmentation = augmentation_of(settings.recipe, settings.augment)
+    with written_whole(path) as file:
+        augmentation_sheet(lesson.images, augmentation, seed=settings.seed).save(file, format="png")
+    say(f"{path} shows what is done to training images: {augmentation or 'nothing'}")

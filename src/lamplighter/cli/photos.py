@@ -1,0 +1,190 @@
+"""What `train` does with a folder of photos before it learns from them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lamplighter.cli.data import is_named, named_data, pixels_of, say, say_set_aside
+from lamplighter.cli.progress import bar
+
+if TYPE_CHECKING:
+    from lamplighter.cli.settings import Settings
+    from lamplighter.data.files import ImageFiles
+    from lamplighter.data.image_data import ImageData
+
+SIZE = 64  # pixels, where no size is asked for
+VALIDATION = 0.15  # share of the photos, where no share is asked for
+_TEST = 0.15
+_SPLITS = "splits.csv"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learned from.
+
+    Attributes:
+        images: the pixels, in splits.
+        files: the files behind them; None for data that comes with the package.
+        made: whether the splits were made here, so that only `splits.csv` knows them.
+    """
+
+    images: ImageData
+    files: ImageFiles | None = None
+    made: bool = False
+
+    def write_splits(self, folder: Path) -> None:
+        """Write which file is in which split to `splits.csv` in `folder`.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self.files is None:
+            return
+        from lamplighter.saving.writing import written_whole
+
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(["path", "label", "split", "group"])
+        files, root = self.files, self.files.root.resolve()
+        for path, label, split, group in zip(
+            files.paths, files.labels, files.splits, files.groups, strict=True
+        ):
+            name = files.class_names[label] if label >= 0 else ""
+            writer.writerow([(root / path).as_posix(), name, split, group])
+        with written_whole(folder / _SPLITS) as file:
+            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+    def source(self, data: str, folder: Path) -> str:
+        """Return where `evaluate` finds the images that were held out."""
+        return str(folder / _SPLITS) if self.made else data
+
+
+def parsed_size(text: str | None) -> str | None:
+    """Return `text`, if it is a size as users write it: 64, or 96x128 for height x width.
+
+    Raises:
+        typer.BadParameter: it is not.
+    """
+    if text is not None:
+        _height_width(text)
+    return text
+
+
+def learned_from(manifest: Path) -> set[str]:
+    """Return the full paths of the training images that the `splits.csv` of a training lists.
+
+    None where it cannot be read, since a warning alone hangs on it.
+    """
+    from lamplighter.data.folders import find_files
+    from lamplighter.errors import DataError
+
+    try:
+        return {str(file.resolve()) for file in find_files(manifest).split("train").files}
+    except DataError:
+        return set()
+
+
+def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Lesson:
+    """Return the data of a training: looked through, in splits, in memory.
+
+    Args:
+        settings: what is asked for.
+        folder: of the training; where it is resumed, its splits are taken from there.
+        resume: whether it is.
+        audit: whether to look for bad files, copies and the like.
+
+    Raises:
+        DatasetError: there is nothing to learn from, or the memory does not suffice.
+    """
+    if is_named(settings.data):
+        return Lesson(_named(settings))
+    from lamplighter.data.folders import find_files
+    from lamplighter.data.loading import preprocessing_for
+    from lamplighter.data.splitting import check_classes
+
+    made = False
+    if resume and (folder / _SPLITS).is_file():
+        files = replace(find_files(folder / _SPLITS), name=_name(settings.data))
+        made = not _has_test(settings)
+    else:
+        files = find_files(settings.data, group=settings.group)
+        files, made = _in_splits(
+            _looked_through(files) if audit else files, settings, audited=audit
+        )
+    say_set_aside(files.set_aside)
+    check_classes(files)
+    height_width = _height_width(settings.size or str(SIZE))
+    preprocessing = preprocessing_for(files, height_width, settings.fit or "squash")
+    images = pixels_of(replace(files, set_aside=()), preprocessing)
+    if files.split_names and images.set_aside:
+        files = files.setting_aside({file.path: file.reason for file in images.set_aside})
+    return Lesson(images, files, made)
+
+
+def _named(settings: Settings) -> ImageData:
+    if settings.data == "mnist":
+        for option in ("size", "fit", "group"):
+            if getattr(settings, option) is not None:
+                raise typer.BadParameter(f"--{option} is for photos; mnist has its own.")
+        images = named_data("mnist")
+    else:
+        from lamplighter.data.preprocessing import Preprocessing
+
+        if settings.fit == "full":
+            raise typer.BadParameter("--fit full is for files; emoji have one size.")
+        height, width = _height_width(settings.size or str(SIZE))
+        fit = settings.fit or "squash"
+        images = named_data("emoji", Preprocessing(height=height, width=width, fit=fit))
+    if settings.validation and "val" not in images:
+        images = images.hold_out(settings.validation, seed=settings.seed)
+    return images
+
+
+def _looked_through(files: ImageFiles) -> ImageFiles:
+    """Return the usable files, with what is wrong said on stderr, and near-copies grouped."""
+    from lamplighter.data.audit import audit
+
+    with bar("looking") as progress:
+        found = audit(files, progress=progress)
+    for finding in found.findings:
+        say(f"audit: {finding.severity}: {finding.sentence}")
+    return found.grouped if "" in files.splits else found.usable
+
+
+def _in_splits(files: ImageFiles, settings: Settings, *, audited: bool) -> tuple[ImageFiles, bool]:
+    """Return the files, each in a split, and whether test files were chosen here."""
+    from lamplighter.data.splitting import assign_splits
+
+    divided = assign_splits(files, val=settings.validation, test=_TEST, seed=settings.seed)
+    # An audit has said of splits that were there what they lack.
+    there = audited and divided.splits == files.splits
+    for note in files.notes if there else divided.notes:
+        say(f"note: {note}")
+    return divided, "test" not in files.split_names
+
+
+def _has_test(settings: Settings) -> bool:
+    from lamplighter.data.folders import find_files
+
+    return "test" in find_files(settings.data).split_names
+
+
+def _name(data: str) -> str:
+    return Path(data).resolve().stem
+
+
+def _height_width(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX]\s*(\d{1,5}))?\s*", text)
+    height, width = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if min(height, width) < 1:
+        raise typer.BadParameter(
+            f"a size must be as 64, or 96x128 for height x width, received {text!r}."
+        )
+    return height, width
