@@ -1,0 +1,168 @@
+"""Feature vectors of a folder of photos, beside timm with torchvision's folder and a DataLoader.
+
+    python benchmarks/embedding.py FOLDER
+
+FOLDER holds a folder for each class, or train, valid and test above these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from measuring import median, record, table
+
+ROUNDS = 3
+BARS = {"ratio": 4.5, "goal": 8.0, "exact": 0.9999, "scaled": 0.995, "memory": 200.0}
+FEW, MANY = 200, 20_000
+
+
+def lamplighter(folder: Path, precision: str) -> tuple[np.ndarray, float]:
+    """Return the vectors of all images, and the seconds that they took."""
+    from lamplighter import pretrained
+    from lamplighter.data.folders import find_files
+    from lamplighter.features.extraction import embed
+    from lamplighter.features.reduced import at_precision
+
+    files = find_files(folder)
+    classifier = at_precision(pretrained(fit="squash"), precision)
+    start = time.perf_counter()
+    features = embed(classifier, files, cache=False)
+    return features.vectors, time.perf_counter() - start
+
+
+def baseline(folder: Path, workers: int) -> tuple[np.ndarray, float]:
+    """Return the same from the same weights, as a user of timm writes it."""
+    import timm
+    import torch
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+
+    from lamplighter import pretrained
+
+    network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+    network.load_state_dict(pretrained().network.backbone.state_dict())
+    network.eval()
+    transform = transforms.Compose(
+        [
+            transforms.Resize((224, 224), transforms.InterpolationMode.BICUBIC),
+            transforms.ToTensor(),
+            transforms.Normalize([0.5] * 3, [0.5] * 3),
+        ]
+    )
+    splits = [ImageFolder(str(split), transform) for split in sorted(folder.iterdir())]
+    start = time.perf_counter()
+    with torch.inference_mode():
+        vectors = [
+            network(images)
+            for split in splits
+            for images, _ in DataLoader(split, batch_size=32, num_workers=workers)
+        ]
+    seconds = time.perf_counter() - start
+    return torch.cat(vectors).numpy(), seconds
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cosine similarity of each pair of rows."""
+    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def scaled_decoding() -> np.ndarray:
+    """Return the similarity of vectors with scaled and with whole decoding, on large photos."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    from lamplighter import pretrained
+    from lamplighter.data.folders import scan_folder
+    from lamplighter.features.extraction import embed
+
+    with tempfile.TemporaryDirectory() as folder:
+        for number, pixels in enumerate(load_sample_images().images):
+            photo = Image.fromarray(pixels)
+            for turn in range(8):
+                large = photo.rotate(4 * turn).resize((4000, 3000), Image.Resampling.BICUBIC)
+                large.save(Path(folder) / f"{number}{turn}.jpg", quality=92)
+        files = scan_folder(folder)
+        start = time.perf_counter()
+        whole = embed(pretrained(fit="squash"), files, cache=False, scaled=False).vectors
+        middle = time.perf_counter()
+        scaled = embed(pretrained(fit="squash"), files, cache=False).vectors
+        end = time.perf_counter()
+    print(f"12 megapixels: whole {middle - start:.1f} s, scaled {end - middle:.1f} s")
+    return cosine(whole, scaled)
+
+
+def peak_memory(folder: Path, count: int) -> float:
+    """Return the largest resident memory, in MB, of a process that embeds `count` files."""
+    script = (
+        "import sys, resource, json;"
+        "from lamplighter import pretrained;"
+        "from lamplighter.data.folders import scan_folder;"
+        "from lamplighter.features.extraction import embed;"
+        "embed(pretrained(fit='squash'), scan_folder(sys.argv[1]), cache=False);"
+        "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))"
+    )
+    with tempfile.TemporaryDirectory() as many:
+        sources = sorted(folder.rglob("*.jpg"))
+        for number in range(count):
+            (Path(many) / f"{number:05d}.jpg").symlink_to(sources[number % len(sources)])
+        done = subprocess.run(
+            [sys.executable, "-c", script, many], check=True, capture_output=True, text=True
+        )
+    return float(json.loads(done.stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder.resolve()
+    ways = {
+        "timm, DataLoader, 0 workers": lambda: baseline(folder, 0),
+        "timm, DataLoader, 2 workers": lambda: baseline(folder, 2),
+        "lamplighter, fp32": lambda: lamplighter(folder, "fp32"),
+        "lamplighter, int8": lambda: lamplighter(folder, "int8"),
+    }
+    vectors, seconds = {}, {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            vectors[name], taken = way()
+            seconds[name].append(taken)
+    reference = vectors["timm, DataLoader, 0 workers"]
+    best = min(median(seconds[name]) for name in list(ways)[:2])
+    rows = []
+    for name, taken in seconds.items():
+        similar = cosine(vectors[name], reference)
+        rows.append(
+            [
+                name,
+                f"{len(reference) / median(taken):.0f}",
+                f"{best / median(taken):.2f}",
+                f"{similar.min():.5f}",
+                f"{np.median(similar):.5f}",
+            ]
+        )
+    scaled = scaled_decoding()
+    few, many = peak_memory(folder, FEW), peak_memory(folder, MANY)
+    text = (
+        table(["", "images/s", "ratio", "least cosine similarity", "median"], rows)
+        + f"\n\n{len(reference):,} photos, medians of {ROUNDS} rounds taken in turn; the ratio is "
+        f"to the faster DataLoader. Bars: a ratio of {BARS['ratio']} (goal {BARS['goal']:g} with "
+        f"reduced precision), a similarity of {BARS['exact']} with fp32.\n\n"
+        f"Scaled decoding of {len(scaled)} photos of 12 megapixels: least similarity "
+        f"{scaled.min():.4f} (bar {BARS['scaled']}).\n\n"
+        f"Peak memory: {few:.0f} MB for {FEW} files, {many:.0f} MB for {MANY:,}: "
+        f"{many - few:.0f} MB more (bar {BARS['memory']:.0f})."
+    )
+    record("embedding.py", "Feature vectors of a folder", text)
+
+
+if __name__ == "__main__":
+    main()

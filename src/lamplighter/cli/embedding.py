@@ -1,0 +1,163 @@
+"""The command that computes feature vectors: embed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lamplighter.cli.classifiers import named_classifier
+from lamplighter.cli.data import say, say_set_aside
+from lamplighter.cli.outputs import check_new
+from lamplighter.cli.progress import bar
+from lamplighter.cli.text import printable
+
+if TYPE_CHECKING:
+    from lamplighter.data.preprocessing import Fit
+    from lamplighter.features.extraction import Features
+    from lamplighter.models.classifier import Classifier
+
+
+def embed(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder of images, or a CSV of their paths.")
+    ],
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|BUNDLE", help="A pretrained network, or a classifier of your own."
+        ),
+    ] = "efficientnet-lite0",
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write vectors, file names and labels to this .npz."),
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Make an index of similar images, or bring the one that is there up to date.",
+        ),
+    ] = None,
+    fit: Annotated[
+        Literal["squash", "crop", "letterbox"] | None,
+        typer.Option(
+            metavar="FIT",
+            help="What happens to images that are not square: squash, crop or letterbox; by "
+            "default squash for a pretrained network, else as the classifier says.",
+        ),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "int8"],
+        typer.Option(metavar="KIND", help="fp32: exact; int8: faster, nearly the same vectors."),
+    ] = "fp32",
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", metavar="", help="Decode large JPEG files whole; slower, exact to the pixel."
+        ),
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", metavar="", help="Compute every vector anew; keep none.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace the .npz, if it is there.")
+    ] = False,
+) -> None:
+    """Compute what a network makes of each image: one vector of numbers, its features.
+
+    Vectors are kept by content, so that a second run, or a folder that has grown, costs only
+    what is new. A file that cannot be read is named and left out.
+    """
+    if out is not None:
+        check_new(out, "--out", force=force)
+    from lamplighter.data.folders import find_files
+    from lamplighter.features.extraction import embed as extract
+    from lamplighter.features.extraction import fingerprint
+    from lamplighter.features.reduced import at_precision
+
+    files = find_files(folder)
+    for note in files.notes:
+        say(f"note: {note}")
+    classifier = at_precision(backbone_named(backbone, fit), precision)
+    if index is not None and index.exists():
+        _check_network(index, fingerprint(classifier, scaled=not whole))
+    start = time.perf_counter()
+    with bar("embedding") as progress:
+        features = extract(
+            classifier, files, cache=not no_cache, scaled=not whole, progress=progress
+        )
+    seconds = time.perf_counter() - start
+    say_set_aside(features.files.set_aside)
+    typer.echo(_summary(features, seconds))
+    if out is not None:
+        from lamplighter.features.files import save_features
+
+        save_features(features, out)
+        typer.echo(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"))
+    if index is not None:
+        _index(features, index, backbone, classifier, precision)
+
+
+def backbone_named(name: str, fit: Fit | None) -> Classifier:
+    """Return the network that computes features; a pretrained one sees the whole image.
+
+    Raises:
+        DataError: a fit is given for a bundle, which has its own.
+    """
+    from lamplighter.saving.pretrained import is_pretrained
+
+    if fit is None and is_pretrained(name):
+        fit = "squash"
+    return named_classifier(Path(name), fit=fit)
+
+
+def _summary(features: Features, seconds: float) -> str:
+    count, dimension = features.vectors.shape
+    speed = f"{count / seconds:,.0f} images/s" if seconds else ""
+    known = f", {features.cached:,} known from before" if features.cached else ""
+    return f"{count:,} images, {dimension:,} numbers each, in {seconds:.1f} s ({speed}{known})"
+
+
+def _check_network(path: Path, network: str) -> None:
+    """Refuse an index of another network before any image is embedded.
+
+    Raises:
+        SimilarIndexError: it is one.
+    """
+    from lamplighter.errors import SimilarIndexError
+    from lamplighter.features.index import Index
+
+    with Index.open(path) as index:
+        if index.network != network:
+            raise SimilarIndexError(
+                f"{path} was made with another network or preprocessing ({index.source}); choose "
+                "the same ones, or another file for --index."
+            )
+
+
+def _index(
+    features: Features, path: Path, backbone: str, classifier: Classifier, precision: str
+) -> None:
+    """Make an index of similar images, or bring it up to date."""
+    from lamplighter.features.index import Index
+    from lamplighter.features.query import source_of
+
+    if path.exists():
+        with Index.open(path) as index:
+            changes = index.update(features)
+            index.prepare()
+        typer.echo(
+            printable(
+                f"brought {path} up to date: {changes.added:,} added, {changes.replaced:,} "
+                f"replaced, {changes.relabelled:,} with another label, "
+                f"{changes.removed:,} removed, {changes.unchanged:,} as they were"
+            )
+        )
+        return
+    source = source_of(backbone, classifier, path, precision=precision)
+    with Index.create(path, features, source=source) as index:
+        index.prepare()
+    typer.echo(printable(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)"))

@@ -1,0 +1,85 @@
+"""Feature vectors in a file: .npz, as numpy writes and reads it, without a pickle."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamplighter.data.files import ImageFiles
+from lamplighter.errors import DatasetError
+from lamplighter.features.extraction import Features
+from lamplighter.saving.writing import written_whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TEXTS = ("paths", "class_names", "splits", "groups", "hashes")
+
+
+def save_features(features: Features, path: str | Path) -> Path:
+    """Write `features` to an .npz file, in one step, and return its path.
+
+    It holds `vectors` (N, D) float32, `labels` (N,) int64 (-1: none), and as text `paths`,
+    `splits`, `groups` and `hashes` (N,), `class_names` (K,), `name`, `root` and `network`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    files = features.files
+    texts: dict[str, Any] = {
+        name: np.array(values, dtype=np.str_)
+        for name, values in zip(
+            _TEXTS,
+            (files.paths, files.class_names, files.splits, files.groups, features.hashes),
+            strict=True,
+        )
+    }
+    with written_whole(path) as file:
+        np.savez(
+            file,
+            vectors=features.vectors,
+            labels=files.labels,
+            name=np.array(files.name),
+            root=np.array(str(files.root)),
+            network=np.array(features.network),
+            **texts,
+        )
+    return Path(path)
+
+
+def load_features(path: str | Path) -> Features:
+    """Return the features in a file that `save_features` wrote; nothing in it is unpickled.
+
+    Raises:
+        DatasetError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays: dict[str, NDArray[Any]] = {name: content[name] for name in content.files}
+        texts = {name: tuple(str(value) for value in arrays[name]) for name in _TEXTS}
+        vectors, labels = arrays["vectors"], arrays["labels"]
+        fits = vectors.ndim == 2 and vectors.dtype == np.float32 and labels.dtype == np.int64
+        if not fits or not len(vectors) == len(texts["paths"]) == len(texts["hashes"]):
+            raise ValueError(f"vectors are {vectors.dtype} of shape {vectors.shape}")
+        files = ImageFiles(
+            name=str(arrays["name"]),
+            root=Path(str(arrays["root"])),
+            paths=texts["paths"],
+            labels=labels,
+            class_names=texts["class_names"],
+            splits=texts["splits"],
+            groups=texts["groups"],
+        )
+    except FileNotFoundError:
+        raise DatasetError(f"there is no file {path}; make it with `lamplighter embed`.") from None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise DatasetError(
+            f"{path} must hold features as `lamplighter embed --out` writes them, received "
+            f"something else or a damaged file ({error}); make it again."
+        ) from error
+    return Features(
+        vectors=vectors, files=files, hashes=texts["hashes"], network=str(arrays["network"])
+    )

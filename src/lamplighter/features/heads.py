@@ -1,0 +1,199 @@
+"""Heads that learn from feature vectors, and the classifiers that they complete."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamplighter.errors import ClassCountError, DatasetError, ModelError, ShapeError
+from lamplighter.features.search import Samples
+from lamplighter.models.classifier import Architecture, Classifier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+    from torch import nn
+
+    from lamplighter.models.heads import Head
+
+HEADS = ("knn", "svm", "linear")
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head that has learned.
+
+    Attributes:
+        kind: one of `HEADS`.
+        head: features (N, D) -> logits (N, K), in evaluation mode.
+        chosen: the parameters, their macro-F1 in cross-validation with its spread (the standard
+            deviation over the folds), and all that was tried as `grid`; plain JSON types. The
+            scores are None where there was too little to be tried on.
+        seconds: how long search and learning took.
+        arguments: what `lamplighter.models.heads.build_head` is given to build it anew.
+    """
+
+    kind: str
+    head: Head
+    chosen: dict[str, Any]
+    seconds: float
+    arguments: Mapping[str, Any]
+
+
+def fit_head(
+    kind: str,
+    vectors: ArrayLike,
+    labels: ArrayLike,
+    num_classes: int,
+    *,
+    balanced: bool = True,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+) -> FittedHead:
+    """Return a head that has learned from feature vectors.
+
+    Its parameters are searched for by stratified cross-validation on these vectors alone, of 3
+    folds, for the best macro-F1. A class without vectors gets a finite score that never wins.
+
+    Args:
+        kind: "knn" (nearest neighbours), "svm" (support vectors) or "linear" (logistic
+            regression).
+        vectors: features, float32, shape (N, D).
+        labels: their classes, integers in 0..num_classes - 1, shape (N,).
+        num_classes: K.
+        balanced: whether rare classes count as much as common ones.
+        seed: of the folds; the same seed gives the same head.
+        groups: N names; vectors of one name are kept in one fold, "" stands on its own.
+
+    Raises:
+        ModelError: there is no such kind, or a feature is NaN or infinite.
+        DatasetError: shapes differ, a label is no class, or fewer than two classes have vectors.
+    """
+    if kind not in HEADS:
+        raise ModelError(f"a head is one of {', '.join(HEADS)}, received {kind!r}.")
+    samples = _checked(vectors, labels, num_classes, groups)
+    fit = importlib.import_module(f"lamplighter.features.{kind}").fit
+    for part in ("linear_model", "model_selection", "svm"):  # no part of what learning costs
+        importlib.import_module(f"sklearn.{part}")
+    start = time.perf_counter()
+    head, arguments, chosen = fit(samples, balanced=balanced, seed=seed)
+    chosen["balanced"] = balanced
+    return FittedHead(kind, head, chosen, time.perf_counter() - start, arguments)
+
+
+def with_head(classifier: Classifier, fitted: FittedHead, class_names: Sequence[str]) -> Classifier:
+    """Return a classifier with the backbone of `classifier` and a fitted head.
+
+    The given one stays as it is. The new one can be saved as a bundle and loaded like any other;
+    one that was not made of a pretrained network keeps no way to its torch network in a bundle
+    unless its head is linear, as it was before.
+
+    Args:
+        classifier: the one whose features the head has learned from.
+        fitted: what `fit_head` gave.
+        class_names: K names, in the order of the labels that the head has learned.
+
+    Raises:
+        ClassCountError: the head gives another number of scores than there are names.
+        ShapeError: the head takes another number of features than the network gives.
+        ModelError: the network has no head that could be replaced.
+    """
+    from lamplighter.models.features import head_of, num_features
+
+    learned, expected = fitted.head.num_features, fitted.head.num_classes
+    if expected != len(class_names):
+        raise ClassCountError(
+            f"a head needs one name for each class that it has learned, received "
+            f"{len(class_names)} names for {expected} classes."
+        )
+    network = copy.copy(classifier).network  # of a copy, so that the given one keeps its graph
+    old, given = head_of(network), num_features(network)
+    if old is None or old is network:
+        raise ModelError(
+            "the network has no head that could be replaced; choose one whose last layer is "
+            "dense, such as a pretrained one."
+        )
+    if given is not None and given != learned:
+        raise ShapeError(
+            f"the head has learned from {learned} features, but the network gives {given}; embed "
+            "the images with this network."
+        )
+    # A copy of the whole network, in which the old head is the new one wherever it stands.
+    whole: Any = copy.deepcopy(network, {id(old): copy.deepcopy(fitted.head)}).eval()
+    if isinstance(getattr(whole, "num_classes", None), int):
+        whole.num_classes = expected
+    completed = Classifier(
+        whole,
+        classifier.preprocessing,
+        class_names,
+        architecture=_architecture(classifier.architecture, old, fitted),
+        samples=classifier.samples,
+    )
+    completed.record.recipe = {"head": fitted.kind, **fitted.chosen}
+    completed.backbone_graph = classifier.graph or classifier.backbone_graph
+    return completed
+
+
+def _architecture(
+    given: Architecture | None, old: nn.Module, fitted: FittedHead
+) -> Architecture | None:
+    """Return how to build the network with its new head anew, or None if its class cannot."""
+    from torch import nn
+
+    if given is None:
+        return None
+    if given.name == "pretrained":
+        arguments = {"backbone": given.arguments["backbone"], "head": fitted.kind}
+        return Architecture("pretrained", arguments | dict(fitted.arguments))
+    same = fitted.kind == "linear" and isinstance(old, nn.Linear) and old.bias is not None
+    return given if same else None
+
+
+def _checked(
+    vectors: ArrayLike, labels: ArrayLike, num_classes: int, groups: Sequence[str] | None
+) -> Samples:
+    given, classes = np.asarray(vectors, dtype=np.float32), np.asarray(labels)
+    if given.ndim != 2 or not given.shape[1] or classes.shape != given.shape[:1]:
+        raise DatasetError(
+            "a head learns from vectors (N, D) with N labels, received vectors of shape "
+            f"{given.shape} and labels of shape {classes.shape}."
+        )
+    if len(classes) and not np.issubdtype(classes.dtype, np.integer):
+        raise DatasetError(f"labels must be integers, received {classes.dtype}.")
+    if ((classes < 0) | (classes >= num_classes)).any():
+        raise DatasetError(
+            f"labels must be in 0..{num_classes - 1}, received {classes.min()}..{classes.max()}; "
+            "leave images without a known class out."
+        )
+    if len(np.unique(classes)) < 2:
+        raise DatasetError(
+            "a head needs vectors of two or more classes to tell apart, received "
+            f"{len(np.unique(classes))}; add images of another class."
+        )
+    if not np.isfinite(given).all():
+        raise ModelError(
+            "a head learns from finite features, received NaN or infinity; the network that made "
+            "them is damaged."
+        )
+    return Samples(given, classes.astype(np.int64), num_classes, _numbered(groups, len(classes)))
+
+
+def _numbered(groups: Sequence[str] | None, count: int) -> NDArray[np.int64] | None:
+    """Return a number for each name, and one of its own for each "", or None if all are ""."""
+    if groups is None or not any(groups):
+        return None
+    if len(groups) != count:
+        raise DatasetError(
+            f"each vector needs its group, received {len(groups)} groups for {count} vectors."
+        )
+    names = {name: index for index, name in enumerate(dict.fromkeys(groups))}
+    return np.array(
+        [names[name] if name else len(names) + row for row, name in enumerate(groups)],
+        dtype=np.int64,
+    )

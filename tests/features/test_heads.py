@@ -1,0 +1,263 @@
+"""Heads learn what scikit-learn's models learn, and search as its cross-validation does."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+
+from lamplighter.errors import DatasetError, ModelError
+from lamplighter.features import linear, search, svm
+from lamplighter.features.heads import HEADS, fit_head
+from lamplighter.models.heads import build_head
+
+
+def clouds(classes=4, count=30, features=40, seed=0):
+    """Return vectors that overlap, far from 0 and in no order, and their classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.repeat(np.arange(classes), count))
+    vectors = (
+        5 + 3 * rng.normal(size=(len(labels), features)) + 5 * np.eye(classes, features)[labels]
+    )
+    return vectors.astype(np.float32), labels
+
+
+def answers(fitted, vectors):
+    with torch.inference_mode():
+        return fitted.head(torch.from_numpy(vectors)).numpy()
+
+
+def prepared(vectors, learned_from):
+    """Centre, and make the mean squared length 1, as a head's documentation says."""
+    centred = vectors.astype(float) - learned_from.mean(0, dtype=float)
+    own = learned_from.astype(float) - learned_from.mean(0, dtype=float)
+    return centred / np.sqrt((own**2).sum(1).mean())
+
+
+def oracle(fitted, vectors, labels):
+    """Return a model of scikit-learn with the parameters of `fitted`, and how it is asked."""
+    chosen = fitted.chosen["parameters"]
+    weight = "balanced" if fitted.chosen["balanced"] else None
+    if fitted.kind == "svm":
+        gamma = {"gamma": chosen["gamma"]} if chosen["gamma"] else {}
+        model = SVC(
+            C=chosen["C"], kernel=chosen["kernel"], class_weight=weight, break_ties=True, **gamma
+        )
+    elif fitted.kind == "linear":
+        model = LogisticRegression(C=chosen["C"], class_weight=weight, tol=1e-7, max_iter=5000)
+    else:
+        return knn_oracle(chosen, vectors, labels)
+    model.fit(prepared(vectors, vectors), labels)
+    return lambda asked: model.predict(prepared(asked, vectors))
+
+
+def knn_oracle(chosen, vectors, labels):
+    def unit(given):
+        centred = given.astype(float) - vectors.mean(0, dtype=float)
+        return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+    def fade(distances):
+        return np.exp(-(distances**2) / 2 / 0.07)
+
+    model = KNeighborsClassifier(
+        chosen["neighbours"], weights=fade if chosen["weights"] == "distance" else "uniform"
+    ).fit(unit(vectors), labels)
+    counts = np.bincount(labels)[model.classes_].astype(float)
+    raised = counts ** -chosen["balancing"]
+    return lambda asked: model.classes_[(model.predict_proba(unit(asked)) * raised).argmax(1)]
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_head_predicts_as_scikit_learn(kind: str, balanced: bool) -> None:
+    vectors, labels = clouds()
+    rare = np.concatenate([np.flatnonzero(labels != 3), np.flatnonzero(labels == 3)[:5]])
+    vectors, labels = vectors[rare], labels[rare]
+    asked = clouds(count=100, seed=1)[0]
+    fitted = fit_head(kind, vectors, labels, 4, balanced=balanced)
+    predicted = answers(fitted, asked).argmax(1)
+    expected = oracle(fitted, vectors, labels)(asked)
+    # Logistic regression is an iteration that ends when it is near enough.
+    assert (predicted == expected).mean() >= (0.99 if kind == "linear" else 1)
+    assert len(np.unique(expected)) > 2
+
+
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("classes", [(0, 1), (1, 3, 4)])
+def test_two_classes_and_classes_without_vectors(kind: str, classes: tuple[int, ...]) -> None:
+    vectors, labels = clouds(len(classes))
+    labels = np.array(classes)[labels]
+    fitted = fit_head(kind, vectors, labels, 6)
+    asked = clouds(3, 100, seed=1)[0]
+    logits = answers(fitted, asked)
+    assert logits.shape == (300, 6)
+    assert np.isfinite(logits).all()
+    assert set(logits.argmax(1)) == set(classes)
+    assert (logits.argmax(1) == oracle(fitted, vectors, labels)(asked)).mean() >= 0.99
+    absent = [index for index in range(6) if index not in classes]
+    assert (logits[:, absent].max(1) < logits.max(1)).all()
+
+
+@pytest.mark.parametrize("kind", ["svm", "linear"])
+def test_the_search_is_scikit_learns_cross_validation(kind: str) -> None:
+    vectors, labels = clouds(3, 20)
+    fitted = fit_head(kind, vectors, labels, 3, seed=7)
+    folds = list(StratifiedKFold(3, shuffle=True, random_state=7).split(vectors, labels))
+    inputs = prepared(vectors, vectors)
+    for row in fitted.chosen["grid"]:
+        if kind == "svm":
+            gamma = {"gamma": row["gamma"]} if row["gamma"] else {}
+            model = SVC(
+                C=row["C"], kernel=row["kernel"], class_weight="balanced", break_ties=True, **gamma
+            )
+        else:
+            model = LogisticRegression(C=row["C"], class_weight="balanced", tol=1e-7, max_iter=5000)
+        predicted = cross_val_predict(model, inputs, labels, cv=folds)
+        scores = [f1_score(labels[test], predicted[test], average="macro") for _, test in folds]
+        near = 1e-4 if kind == "svm" else 0.02  # its iterations end when near enough
+        assert row["macro_f1"] == pytest.approx(np.mean(scores), abs=near)
+        assert row["spread"] == pytest.approx(np.std(scores), abs=near)
+    best = max(row["macro_f1"] for row in fitted.chosen["grid"])
+    assert fitted.chosen["macro_f1"] == best
+    first = next(row for row in fitted.chosen["grid"] if row["macro_f1"] == best)
+    assert (
+        fitted.chosen["parameters"].items()
+        >= {name: first[name] for name in first if name not in ("macro_f1", "spread")}.items()
+    )
+    assert (fitted.chosen["folds"], fitted.chosen["vectors"]) == (3, 60)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_what_is_told_is_json_and_the_same_each_time(kind: str) -> None:
+    vectors, labels = clouds(count=12)
+    first, second = (fit_head(kind, vectors, labels, 4, seed=3) for _ in range(2))
+    assert json.loads(json.dumps(first.chosen, allow_nan=False)) == first.chosen == second.chosen
+    assert json.loads(json.dumps(dict(first.arguments))) == first.arguments
+    assert (answers(first, vectors) == answers(second, vectors)).all()
+    assert first.seconds > 0
+    assert not first.head.training
+    anew = build_head(kind, 40, 4, **first.arguments)
+    anew.load_state_dict(first.head.state_dict())
+    np.testing.assert_array_equal(
+        anew(torch.from_numpy(vectors)).detach().numpy(), answers(first, vectors)
+    )
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_rare_classes(kind: str) -> None:
+    vectors, labels = clouds(5, 12)
+    kept = [row for row in range(60) if labels[row] < 3]
+    kept += list(np.flatnonzero(labels == 3)[:1]) + list(np.flatnonzero(labels == 4)[:2])
+    fitted = fit_head(kind, vectors[kept], labels[kept], 5)
+    assert fitted.chosen["folds"] == 3
+    if kind != "knn":  # whose many common neighbours may outvote the one
+        assert answers(fitted, vectors[kept]).argmax(1)[-3] == 3
+    alone = [int(np.flatnonzero(labels == label)[0]) for label in range(5)]
+    fitted = fit_head(kind, vectors[alone], labels[alone], 5)  # one of each: nothing to try
+    assert (fitted.chosen["folds"], fitted.chosen["macro_f1"]) == (0, None)
+    assert (answers(fitted, vectors[alone]).argmax(1) == labels[alone]).all()
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_features_that_do_not_vary_break_nothing(kind: str) -> None:
+    vectors, labels = np.ones((12, 5), dtype=np.float32), np.arange(12) % 3
+    fitted = fit_head(kind, vectors, labels, 3)
+    assert np.isfinite(answers(fitted, vectors)).all()
+
+
+def test_groups_stay_together() -> None:
+    vectors, labels = clouds(4, 10)
+    rng = np.random.default_rng(0)
+    copies = np.concatenate([vectors] * 3) + rng.normal(0, 0.01, (120, 40)).astype(np.float32)
+    labels = np.concatenate([labels] * 3)
+    names = [f"boat {row % 40}" for row in range(120)]
+    grouped = fit_head("knn", copies, labels, 4, groups=names)
+    alone = fit_head("knn", copies, labels, 4, groups=[""] * 120)
+    # Where a copy of an image is in the other folds, the nearest one is always right.
+    assert alone.chosen["grid"][0]["macro_f1"] > 0.9
+    assert grouped.chosen["grid"][0]["macro_f1"] < 0.7
+    assert (grouped.chosen["grouped"], alone.chosen["grouped"]) == (True, False)
+    for kind in HEADS:
+        one = fit_head(kind, copies, labels, 4, groups=["one"] * 120)
+        assert one.chosen["folds"] == 0
+        # A class that is one group is missing from the training of one fold.
+        by_class = fit_head(kind, copies, labels, 4, groups=[f"g{label}" for label in labels])
+        assert by_class.chosen["macro_f1"] == 0
+    samples = search.Samples(copies, labels, 4, np.arange(120) % 40)
+    folds = search.Search(samples, seed=0).folds
+    for fold in folds:
+        assert not set(fold.train % 40) & set(fold.test % 40)
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(120))
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_of_many_vectors_some_are_searched_with(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MOST", 60)
+    monkeypatch.setattr(svm, "_LARGEST", 50)
+    vectors, labels = clouds(4, 30)
+    fitted = fit_head(kind, vectors, labels, 4)
+    assert fitted.chosen["vectors"] == 60
+    asked = clouds(count=50, seed=1)[0]
+    expected = oracle(fitted, vectors, labels)(asked)
+    assert (answers(fitted, asked).argmax(1) == expected).mean() >= 0.99
+
+
+def test_the_scale_of_support_vectors_makes_sensible_probabilities() -> None:
+    vectors, labels = clouds(5, 40)
+    asked, true = clouds(5, 200, seed=1)
+    logits = torch.from_numpy(answers(fit_head("svm", vectors, labels, 5), asked))
+
+    def surprise(scale):
+        return torch.nn.functional.cross_entropy(logits * scale, torch.from_numpy(true)).item()
+
+    best = min(surprise(scale) for scale in np.geomspace(0.1, 10, 60))
+    assert surprise(1) < best + 0.05
+    assert surprise(1) < np.log(5)
+
+
+def test_the_path_of_penalties_is_near_the_end_of_the_iteration() -> None:
+    vectors, labels = clouds(4, 30)
+    fitted = fit_head("linear", vectors, labels, 4)
+    model = LogisticRegression(
+        C=fitted.chosen["parameters"]["C"], class_weight="balanced", tol=1e-8, max_iter=9999
+    ).fit(prepared(vectors, vectors), labels)
+    expected = model.predict_proba(prepared(vectors, vectors))
+    probabilities = torch.softmax(torch.from_numpy(answers(fitted, vectors)), 1).numpy()
+    np.testing.assert_allclose(probabilities, expected, atol=0.01)
+    wide = linear._Turned(clouds(2, 10, 64)[0])
+    assert wide.vectors.shape[1] == 19  # 20 centred vectors span 19 dimensions
+
+
+def test_what_cannot_be_learned_from() -> None:
+    vectors, labels = clouds(2, 5)
+    broken = vectors.copy()
+    broken[3, 2] = np.nan
+    for error, message, arguments in [
+        (ModelError, "one of knn, svm, linear, received 'tree'", ("tree", vectors, labels, 2)),
+        (ModelError, "finite features, received NaN", ("knn", broken, labels, 2)),
+        (
+            DatasetError,
+            r"shape \(10, 40\) and labels of shape \(9,\)",
+            ("knn", vectors, labels[1:], 2),
+        ),
+        (DatasetError, "two or more classes.*received 1", ("svm", vectors, labels * 0, 2)),
+        (DatasetError, "two or more classes.*received 0", ("svm", vectors[:0], labels[:0], 2)),
+        (
+            DatasetError,
+            r"labels must be in 0\.\.1, received 1\.\.2",
+            ("svm", vectors, labels + 1, 2),
+        ),
+        (DatasetError, "labels must be integers", ("svm", vectors, labels / 2, 2)),
+    ]:
+        with pytest.raises(error, match=message) as caught:
+            fit_head(*arguments)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DatasetError, match="received 2 groups for 10 vectors"):
+        fit_head("knn", vectors, labels, 2, groups=["a", "b"])
