@@ -1,0 +1,206 @@
+"""The command from a folder of photos to a classifier: transfer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lamplighter.cli.embedding import backbone_named
+from lamplighter.cli.exporting import trust_lines
+from lamplighter.cli.outputs import check_new
+from lamplighter.cli.progress import bar
+from lamplighter.cli.text import printable, wrapped
+from lamplighter.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamplighter.data.files import Progress
+    from lamplighter.transfer.ladder import Ladder
+
+_RUNGS = ("knn", "svm", "linear", "head", "blocks", "full")
+_SEED = 7
+
+
+def _named_rungs(text: str) -> str:
+    unknown = [name for name in text.split(",") if name.strip() not in _RUNGS]
+    if unknown:
+        raise typer.BadParameter(
+            f"the rungs are {', '.join(_RUNGS)}, with commas between, received {text!r}."
+        )
+    return text
+
+
+def transfer(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A folder of photos for each class, or a CSV of their paths."
+        ),
+    ],
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|BUNDLE", help="A pretrained network, or a classifier of your own."
+        ),
+    ] = "efficientnet-lite0",
+    rungs: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            callback=_named_rungs,
+            help="What to try: knn, svm and linear take seconds; head, blocks and full minutes.",
+        ),
+    ] = ",".join(_RUNGS),
+    budget: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES", min=0.01, help="A rung that does not fit into it is left out."
+        ),
+    ] = 10.0,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Files whose names agree in what this matches stay in one split, such as "
+            "'^[^_]*_[^_]*' for all frames of one scene.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="The same seed gives the same result.")
+    ] = _SEED,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The bundle to write.")] = Path(
+        "photos.lamp"
+    ),
+    no_audit: Annotated[
+        bool, typer.Option("--no-audit", metavar="", help="Do not look the files through first.")
+    ] = False,
+    unbalanced: Annotated[
+        bool,
+        typer.Option("--unbalanced", metavar="", help="Let frequent classes count for more."),
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", metavar="", help="Continue fine-tuning that was stopped."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace the bundle, if it is there.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
+) -> None:
+    """Make a classifier for your photos: try ways from cheap to dear, and keep the best.
+
+    Every way stands on the features of a pretrained network. Each is measured on validation
+    images; the test images are read once, at the end. Ctrl-C compares what is done so far.
+    """
+    check_new(out, "--out", force=force)
+    checkpoints = _checkpoints(out)
+    if not (resume or force):
+        _check_unused(checkpoints)
+    from lamplighter.saving.tracing import needs_training_packages
+
+    with needs_training_packages("transfer learning"):
+        from lamplighter.data.folders import find_files
+        from lamplighter.saving.bundle import save
+        from lamplighter.transfer.climbing import transfer as climb
+
+    files = find_files(folder, group=group)
+    ladder = climb(
+        files,
+        backbone=backbone_named(backbone, None),
+        rungs=[name.strip() for name in rungs.split(",")],
+        budget=budget,
+        balanced=not unbalanced,
+        seed=seed,
+        audit=not no_audit,
+        folder=checkpoints,
+        resume=resume,
+        watch=_Watch(),
+    )
+    save(ladder.classifier, out)
+    _forget(checkpoints, ladder)
+    if as_json:
+        typer.echo(json.dumps(ladder.to_dict(), indent=2))
+        return
+    typer.echo(_text(ladder, out))
+    sys.stderr.write(f"next: lamplighter predict {printable(str(out))} PHOTO\n")
+
+
+def _text(ladder: Ladder, out: Path) -> str:
+    validation = ladder.chosen.report
+    parts = [
+        f"{ladder.chosen.report.data}: measured on {validation.count:,} validation images "
+        f"of {len(validation.class_names)} classes",
+        ladder.table(),
+        wrapped(ladder.recommendation()),
+    ]
+    parts += map(str, ladder.tests)
+    if ladder.classifier.trust is not None:
+        lines = list(trust_lines(asdict(ladder.classifier.trust)))
+        parts.append("\n".join(wrapped(f"{what:<12} {said}", 13) for what, said in lines))
+    parts.append(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    text = "\n\n".join(part for part in parts if part)
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _checkpoints(out: Path) -> Path:
+    """Return the folder beside the bundle in which fine-tuning keeps its checkpoints.
+
+    Raises:
+        OutputError: it would be the bundle itself.
+    """
+    folder = out.with_suffix(".transfer")
+    if folder == out:
+        raise OutputError(f"--out must not end in .transfer, received {out}; write NAME.lamp.")
+    return folder
+
+
+def _check_unused(checkpoints: Path) -> None:
+    """Refuse to begin anew where fine-tuning was stopped.
+
+    Raises:
+        OutputError: there is a checkpoint of it.
+    """
+    if any((checkpoints / name / "last.ckpt").is_file() for name in _RUNGS):
+        raise OutputError(
+            f"{checkpoints} holds fine-tuning that was stopped: continue it with --resume, or "
+            "begin anew with --force."
+        )
+
+
+def _forget(checkpoints: Path, ladder: Ladder) -> None:
+    """Remove the checkpoints of the rungs that are done; one that was stopped can go on."""
+    for folder in (*(checkpoints / rung.name for rung in ladder.rungs), checkpoints):
+        with contextlib.suppress(OSError):
+            for file in (folder / "last.ckpt", folder / "plan.json"):
+                file.unlink(missing_ok=True)
+            folder.rmdir()
+    if checkpoints.is_dir() and ladder.left_out:
+        again = "to go on, give --resume and --force"
+        sys.stderr.write(f"{printable(str(checkpoints))} keeps what was stopped; {again}\n")
+
+
+class _Watch:
+    """Tells each step on stderr."""
+
+    def __init__(self) -> None:
+        self.verbose = 2 if sys.stderr.isatty() else 1
+
+    def say(self, line: str) -> None:
+        """Write a step."""
+        sys.stderr.write(printable(line) + "\n")
+        sys.stderr.flush()
+
+    @contextlib.contextmanager
+    def progress(self, label: str) -> Iterator[Progress | None]:
+        """Draw a bar."""
+        with bar(label) as progress:
+            yield progress

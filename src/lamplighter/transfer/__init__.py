@@ -1,0 +1,1 @@
+"""Learning from what a network has learned already: freezing, fine-tuning, the ladder."""

@@ -1,0 +1,128 @@
+"""What all rungs of the ladder stand on, and what a stopped climb leaves behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lamplighter.errors import OutputError, ResumeError
+from lamplighter.features.heads import FittedHead, fit_head
+from lamplighter.saving.writing import written_whole
+from lamplighter.transfer.scoring import fingerprint_of, known_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lamplighter.data.image_data import ImageData
+    from lamplighter.features.extraction import Features
+    from lamplighter.models.classifier import Classifier
+
+_PLAN = "plan.json"
+
+
+@dataclass(eq=False, kw_only=True)
+class Ground:
+    """What all rungs stand on.
+
+    Attributes:
+        base: the classifier whose features are used.
+        train: features of the training images.
+        val: features of the validation images.
+        class_names: the K classes that have training images.
+        pixels: reads the images themselves, for rungs that need them.
+        backbone_seconds: the network's time for one image.
+        balanced: whether rare classes count as much as common ones.
+        seed: of all random numbers.
+        deadline: when the budget is spent, as `time.monotonic` has it.
+        folder: where checkpoints are kept; None keeps none.
+        resume: whether to continue from them.
+        verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
+    """
+
+    base: Classifier
+    train: Features
+    val: Features
+    class_names: tuple[str, ...]
+    pixels: Callable[[], ImageData]
+    backbone_seconds: float
+    balanced: bool
+    seed: int
+    deadline: float
+    folder: Path | None
+    resume: bool
+    verbose: int
+    _linear: FittedHead | None = field(default=None, init=False)
+
+    def fitted(self, kind: str) -> FittedHead:
+        """Return a head fitted to the training features; a linear one is fitted once."""
+        if kind == "linear" and self._linear is not None:
+            return self._linear
+        head = fit_head(
+            kind,
+            self.train.vectors,
+            known_labels(self.train, self.class_names),
+            len(self.class_names),
+            balanced=self.balanced,
+            seed=self.seed,
+            groups=self.train.files.groups,
+        )
+        if kind == "linear":
+            self._linear = head
+        return head
+
+
+def begin(folder: Path | None, ground: Ground, epochs: int) -> None:
+    """Note in `folder` what fine-tuning begins with, so that it can be resumed, and only so.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "last.ckpt").unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}, for checkpoints, cannot be written to: {error.strerror}; choose another "
+            "place."
+        ) from error
+    with written_whole(folder / _PLAN) as file:
+        file.write(json.dumps({**_terms(ground), "epochs": epochs}, indent=2).encode() + b"\n")
+
+
+def planned(folder: Path | None, ground: Ground) -> int | None:
+    """Return of how many epochs a fine-tuning that was stopped was to be, or None if none was.
+
+    Raises:
+        ResumeError: it was begun with other images, another backbone or other settings.
+    """
+    if folder is None or not (folder / "last.ckpt").is_file():
+        return None
+    try:
+        plan = json.loads((folder / _PLAN).read_bytes())
+        epochs = int(plan.pop("epochs"))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ResumeError(
+            f"{folder / _PLAN} is missing or damaged, so that it is not known what was begun; "
+            "begin anew without --resume."
+        ) from error
+    differing = [name for name, value in _terms(ground).items() if plan.get(name) != value]
+    if differing:
+        raise ResumeError(
+            f"the fine-tuning in {folder} was begun with another {differing[0]}; "
+            "begin anew without --resume."
+        )
+    return epochs
+
+
+def _terms(ground: Ground) -> dict[str, Any]:
+    return {
+        "training images": fingerprint_of(ground.train),
+        "validation images": fingerprint_of(ground.val),
+        "backbone": ground.train.network,
+        "balancing": ground.balanced,
+        "seed": ground.seed,
+    }

@@ -1,0 +1,107 @@
+"""Before the climb: files looked through, shared out into splits, and what is said of them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from lamplighter.data.audit import audit as look_through
+from lamplighter.data.files import ImageFiles
+from lamplighter.data.folders import find_files
+from lamplighter.data.splitting import assign_splits, check_classes
+from lamplighter.errors import DatasetError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from lamplighter.data.audit import Audit
+    from lamplighter.data.files import Progress
+
+_NAMED = 10  # files set aside that are named one by one
+
+
+class Watch(Protocol):
+    """Is told of each step of the climb.
+
+    Attributes:
+        verbose: of fine-tuning: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
+    """
+
+    verbose: int
+
+    def say(self, line: str) -> None:
+        """Take note of a step."""
+
+    def progress(self, label: str) -> AbstractContextManager[Progress | None]:
+        """Give what is told (done, of how many) of a long step called `label`."""
+
+
+class Quiet:
+    """Watches and keeps still."""
+
+    verbose = 0
+
+    def say(self, line: str) -> None:
+        """Keep still."""
+
+    def progress(self, label: str) -> AbstractContextManager[Progress | None]:
+        """Keep still."""
+        return contextlib.nullcontext()
+
+
+def prepared(
+    source: ImageFiles | str | Path, watch: Watch, *, seed: int, audit: bool
+) -> tuple[ImageFiles, Audit | None]:
+    """Return the files, each in a split, and what was found in them.
+
+    Args:
+        source: a folder, a CSV of paths, or files found before.
+        watch: what is told of all that is found.
+        seed: of the splits.
+        audit: whether to look the files through.
+
+    Raises:
+        DatasetError: there are fewer than two classes, or nothing to validate on.
+    """
+    files = source if isinstance(source, ImageFiles) else find_files(source)
+    for note in files.notes:
+        watch.say(f"note: {note}")
+    said = len(files.notes)
+    found = None
+    if audit:
+        with watch.progress("looking") as progress:
+            found = look_through(files, progress=progress)
+        watch.say(found.headline())
+        for finding in found.findings:
+            watch.say(f"{finding.severity}: {finding.sentence}")
+        name_set_aside(found.usable, watch)
+        # Near-copies that are still to be shared out are kept on one side.
+        files = found.usable if _all_shared_out(found.usable) else found.grouped
+    else:
+        name_set_aside(files, watch)
+    before = files.splits
+    files = assign_splits(files, seed=seed)
+    if found is None or files.splits != before:  # else the audit has said it all
+        for note in files.notes[said:]:
+            watch.say(f"note: {note}")
+    check_classes(files, "transfer learning")
+    if "val" not in files.split_names:
+        raise DatasetError(
+            f"the rungs are compared on a validation split, and {files.name} has too few images "
+            "to make one; add images, five or more for each class."
+        )
+    return files, found
+
+
+def _all_shared_out(files: ImageFiles) -> bool:
+    return "" not in files.splits and {"train", "val", "test"} <= set(files.split_names)
+
+
+def name_set_aside(files: ImageFiles, watch: Watch, after: int = 0) -> None:
+    """Say which files are set aside and why, the first of many."""
+    fresh = files.set_aside[after:]
+    for file in fresh[:_NAMED]:
+        watch.say(f"set aside {file.path}: {file.reason}")
+    if len(fresh) > _NAMED:
+        watch.say(f"and {len(fresh) - _NAMED:,} more; `lamplighter audit` names them all")

@@ -1,0 +1,242 @@
+"""The rungs of the ladder: ways to learn new images, each dearer than the one before."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lamplighter.errors import LamplighterError
+from lamplighter.features.heads import HEADS, FittedHead, with_head
+from lamplighter.transfer.ground import Ground, begin, planned
+from lamplighter.transfer.scoring import known_labels, report_on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lamplighter.data.image_data import ImageData
+    from lamplighter.evaluation.report import Report
+    from lamplighter.models.classifier import Classifier
+
+SUMMARIES = {
+    "knn": "the nearest training images vote",
+    "svm": "support vectors on the features",
+    "linear": "logistic regression on the features",
+    "head": "a new last layer, by gradient descent",
+    "blocks": "the last block and the head, the rest frozen",
+    "full": "every layer, the older ones slower",
+}
+RUNGS = tuple(SUMMARIES)
+
+_HEAD_EPOCHS, _HEAD_RATE, _HEAD_BATCH = 60, 3e-3, 32
+_MOST_EPOCHS = {"blocks": 12, "full": 10}
+_FEWEST_EPOCHS = 2
+_RATES = {"blocks": 1e-3, "full": 1e-3}
+_DECAYS = {"blocks": 0.7, "full": 0.7}
+_BATCH = 32
+
+
+class BudgetSpentError(LamplighterError):
+    """A rung does not fit into what is left of the budget; the message says what it needs."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rung:
+    """What one rung costs and gains.
+
+    Attributes:
+        name: one of `RUNGS`.
+        report: on the validation split.
+        seconds: how long it took to learn, the features apart.
+        per_image: seconds to answer for one image, decoding apart.
+        details: what was chosen for it; plain JSON types.
+        logits: of the validation images, shape (N, K).
+        make: returns the classifier.
+        answer: feature vectors (N, D) to logits (N, K); None where the network itself has learned.
+    """
+
+    name: str
+    report: Report
+    seconds: float
+    per_image: float
+    details: dict[str, Any]
+    logits: NDArray[np.float32]
+    make: Callable[[], Classifier]
+    answer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a few words."""
+        return SUMMARIES[self.name]
+
+
+def climb(name: str, ground: Ground) -> Rung:
+    """Return what the rung `name` costs and gains.
+
+    Raises:
+        BudgetSpentError: it does not fit into the budget.
+    """
+    if name in HEADS:
+        return _on_features(name, ground, ground.fitted(name))
+    if name == "head":
+        start = time.perf_counter()
+        head = _trained_head(ground)
+        return _on_features(name, ground, head, seconds=time.perf_counter() - start)
+    return _tuned(name, ground)
+
+
+def _on_features(
+    name: str, ground: Ground, fitted: FittedHead, *, seconds: float | None = None
+) -> Rung:
+    start = time.perf_counter()
+    logits = head_logits(fitted, ground.val.vectors)
+    per_image = ground.backbone_seconds + (time.perf_counter() - start) / len(logits)
+    return Rung(
+        name=name,
+        report=report_on(ground.val, "val", logits, ground.class_names),
+        seconds=fitted.seconds if seconds is None else seconds,
+        per_image=per_image,
+        details=fitted.chosen,
+        logits=logits,
+        make=lambda: with_head(ground.base, fitted, ground.class_names),
+        answer=lambda vectors: head_logits(fitted, vectors),
+    )
+
+
+def head_logits(fitted: FittedHead, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what a head says of feature vectors (N, D), shape (N, K)."""
+    import torch
+
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = fitted.head(torch.from_numpy(vectors)).numpy()
+    return logits
+
+
+def _trained_head(ground: Ground) -> FittedHead:
+    """Return a new last layer, trained from nothing on the features."""
+    import torch
+    from torch import nn
+
+    from lamplighter.models.heads import LinearHead
+    from lamplighter.training.balancing import class_weights
+    from lamplighter.training.callbacks import LabelSmoothing, OneCycle
+    from lamplighter.training.loaders import seed_all
+    from lamplighter.training.trial import Trial
+
+    start = time.perf_counter()
+    seed_all(ground.seed)
+    count = len(ground.class_names)
+    head = LinearHead(ground.train.vectors.shape[1], count)
+    labels = known_labels(ground.train, ground.class_names)
+    weights = class_weights(labels, count) if ground.balanced else None
+    # Fitted by gradient descent, features of one scale are learned from sooner.
+    mean, std = ground.train.vectors.mean(axis=0), float(ground.train.vectors.std())
+    scaled = torch.from_numpy((ground.train.vectors - mean) / std)
+    trial = Trial(
+        head,
+        torch.optim.AdamW(head.parameters(), lr=_HEAD_RATE, weight_decay=0.02),
+        nn.CrossEntropyLoss(weight=weights),
+        metrics=["loss", "acc"],
+        callbacks=[OneCycle(None), LabelSmoothing(0.05)],
+        verbose=0,
+        seed=ground.seed,
+    ).with_train_data(scaled, torch.from_numpy(labels), batch_size=_HEAD_BATCH)
+    trial.with_trainer(devices=1, accelerator="cpu").run(_HEAD_EPOCHS)
+    with torch.no_grad():  # the scale becomes part of the weights
+        head.weight.div_(std)
+        head.bias.sub_(head.weight @ torch.from_numpy(mean))
+    chosen = {"epochs": _HEAD_EPOCHS, "learning_rate": _HEAD_RATE, "balanced": ground.balanced}
+    return FittedHead("linear", head.eval(), chosen, time.perf_counter() - start, {})
+
+
+def _tuned(name: str, ground: Ground) -> Rung:
+    """Return the rung whose last block, or all of it, is fine-tuned, from the linear head on."""
+    from lamplighter.data.augmentation import photo_augmentation
+    from lamplighter.inference.predictor import predict_pixels
+    from lamplighter.transfer.tuning import fine_tune
+
+    start = time.perf_counter()
+    classifier = with_head(ground.base, ground.fitted("linear"), ground.class_names)
+    data = ground.pixels()
+    since = None if name == "full" else _last_block(classifier)
+    folder = ground.folder / name if ground.folder is not None else None
+    epochs = planned(folder, ground) if ground.resume else None
+    resume = epochs is not None
+    if epochs is None:
+        epochs = _affordable(name, ground, classifier, data, since)
+        begin(folder, ground, epochs)
+    details = {
+        "since": since,
+        "epochs": epochs,
+        "learning_rate": _RATES[name],
+        "decay": _DECAYS[name],
+        "augmented": name == "full",
+    }
+    fine_tune(
+        classifier,
+        data,
+        since=since,
+        epochs=epochs,
+        learning_rate=_RATES[name],
+        decay=_DECAYS[name],
+        batch_size=_BATCH,
+        augmentation=photo_augmentation() if name == "full" else None,
+        balanced=ground.balanced,
+        seed=ground.seed,
+        folder=folder,
+        resume=resume,
+        verbose=ground.verbose,
+    )
+    seconds = time.perf_counter() - start
+    logits = predict_pixels(classifier, data["val"].images).logits
+    return Rung(
+        name=name,
+        report=report_on(ground.val, "val", logits, ground.class_names),
+        seconds=seconds,
+        per_image=ground.backbone_seconds,
+        details=details,
+        logits=logits,
+        make=lambda: classifier,
+    )
+
+
+def _last_block(classifier: Classifier) -> str:
+    """Return the first stage of the last block with what follows it.
+
+    That is one residual block or the like: the last two stages before the head.
+    """
+    from lamplighter.transfer.stages import members_of
+
+    names = [name for name, _ in members_of(classifier.network)]
+    return names[max(0, len(names) - 3)]
+
+
+def _affordable(
+    name: str, ground: Ground, classifier: Classifier, data: ImageData, since: str | None
+) -> int:
+    """Return how many epochs fit into the budget, at most as many as are of use."""
+    from lamplighter.transfer.tuning import seconds_per_step
+
+    steps = -(-len(data["train"]) // _BATCH)
+    epoch = steps * seconds_per_step(classifier, data, since=since, batch_size=_BATCH)
+    measured = len(data["val"]) * ground.backbone_seconds
+    left = ground.deadline - time.monotonic()
+    if since is None:
+        epoch += measured
+    else:  # what comes before is computed once
+        left -= len(data["train"]) * ground.backbone_seconds + measured
+    epochs = min(_MOST_EPOCHS[name], int(left / epoch)) if epoch else _MOST_EPOCHS[name]
+    if epochs < _FEWEST_EPOCHS:
+        raise BudgetSpentError(
+            f"an epoch takes about {_spoken(epoch)} and {_spoken(max(0.0, left))} of the budget "
+            f"are left; for {_MOST_EPOCHS[name]} epochs add about "
+            f"{_spoken(_MOST_EPOCHS[name] * epoch - max(0.0, left))}"
+        )
+    return epochs
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
