@@ -121,7 +121,8 @@ def test_ctrl_c_keeps_what_is_done_and_what_was_begun(climb, tmp_path, stopped):
 
 def test_what_was_stopped_is_not_begun_anew_unasked(climb, tmp_path, stopped):
     outcome = climb(rungs="blocks")
-    assert outcome.code == 130
+    assert outcome.code == 1
+    assert "continue with --resume" in outcome.err
     checkpoint = tmp_path / "colours.transfer" / "blocks" / "last.ckpt"
     before = checkpoint.read_bytes()
     stopped()
@@ -137,23 +138,40 @@ def test_what_was_stopped_is_not_begun_anew_unasked(climb, tmp_path, stopped):
 
 
 def test_a_rung_that_fails_loses_no_other(climb, tmp_path, monkeypatch):
-    from lamplighter.errors import DatasetError
-    from lamplighter.transfer import climbing
+    from lamplighter.errors import OutputError
+    from lamplighter.transfer import rungs
 
     def full(*_):
-        raise DatasetError("the images do not fit into memory.")
+        raise OutputError("the disk is full; make room.")
 
-    monkeypatch.setattr(climbing, "load_images", full)
-    # The images to prove the bundle on are the backbone's own.
-    monkeypatch.setattr(climbing, "_prove_on", lambda *_: None, raising=False)
-    outcome = climb(rungs="blocks")
-    assert outcome.code == 1
-    assert outcome.err.splitlines()[-1].endswith("the images do not fit into memory.")
+    monkeypatch.setattr(rungs, "begin", full)
+    outcome = climb(rungs="linear,blocks")
+    assert outcome.code == 0
+    assert "blocks was left out: the disk is full; make room." in " ".join(outcome.out.split())
+    assert load(tmp_path / "colours.lamp").num_classes == 3
+    alone = climb("--force", rungs="blocks")
+    assert alone.code == 1
+    assert alone.err.splitlines()[-1] == "lamplighter: the disk is full; make room."
+
+
+def test_an_image_that_vanishes_under_way_is_named(climb, photos, monkeypatch):
+    from lamplighter.transfer import climbing
+
+    original, victim = climbing.embed, photos / "val" / "red" / "0.png"
+
+    def embedded(*arguments, **options):
+        features = original(*arguments, **options)
+        victim.unlink()
+        return features
+
+    monkeypatch.setattr(climbing, "embed", embedded)
+    outcome = climb(rungs="linear,blocks")
+    assert outcome.code == 0
+    assert "blocks: left out, val/red/0.png could be read when it was embedded" in outcome.err
 
 
 def test_a_group_that_fits_nothing_is_said(climb):
-    outcome = climb("--group", "scene([0-9]+)")
-    assert "scene" in outcome.err
+    assert "note: groups by scene([0-9]+): 0" in climb("--group", "scene([0-9]+)").err
 
 
 def test_one_class_is_refused_in_one_line(run, backbone, photos, tmp_path):

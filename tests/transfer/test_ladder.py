@@ -18,6 +18,7 @@ from lamplighter.saving.bundle import load, save
 from lamplighter.training.trial import Trial
 from lamplighter.transfer import climbing, rungs
 from lamplighter.transfer.climbing import transfer
+from lamplighter.transfer.preparing import prepared
 
 
 class Noted:
@@ -199,3 +200,17 @@ def test_one_class_is_nothing_to_tell_apart(tmp_path, tiny):
         Image.new("RGB", (30, 30), (number, 0, 0)).save(place / f"{number}.png")
     with pytest.raises(DatasetError, match="two classes"):
         transfer(tmp_path / "one", backbone=tiny)
+
+
+def test_near_copies_are_not_parted_where_only_validation_is_made(shapes, tiny, tmp_path):
+    """A copy of a training image on the side that a rung is chosen by would be a leak."""
+    shutil.rmtree(shapes / "valid")
+    for place in (shapes / "train").iterdir():
+        for picture in list(place.iterdir()):
+            shutil.copy(picture, place / f"again {picture.name}")
+    files, _ = prepared(shapes, Noted(), seed=0, audit=True)
+    sides = {}
+    for path, split in zip(files.paths, files.splits, strict=True):
+        sides.setdefault(path.replace("again ", ""), set()).add(split)
+    assert "val" in files.split_names
+    assert all(len(found) == 1 for found in sides.values())

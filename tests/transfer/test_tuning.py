@@ -13,7 +13,7 @@ from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import OutputError, TrainingError, UnknownLayerError
 from lamplighter.models.classifier import Classifier
-from lamplighter.training.callbacks import on_epoch_end, on_batch_end
+from lamplighter.training.callbacks import on_batch_start, on_epoch_end
 from lamplighter.training.trial import Trial
 from lamplighter.transfer.freezing import frozen
 from lamplighter.transfer.stages import members_of
@@ -100,7 +100,7 @@ def test_older_stages_learn_at_lower_rates(classifier, data, monkeypatch):
 def test_rates_rise_first_and_fall_then(classifier, data):
     seen = []
 
-    @on_batch_end
+    @on_batch_start
     def note(view):
         seen.append(view.optimizer.param_groups[0]["lr"])
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lamplighter.cli.data import say
 from lamplighter.cli.embedding import backbone_named
 from lamplighter.cli.exporting import trust_lines
 from lamplighter.cli.outputs import check_new
@@ -113,25 +114,29 @@ def transfer(
         from lamplighter.transfer.climbing import transfer as climb
 
     files = find_files(folder, group=group)
-    ladder = climb(
-        files,
-        backbone=backbone_named(backbone, None),
-        rungs=[name.strip() for name in rungs.split(",")],
-        budget=budget,
-        balanced=not unbalanced,
-        seed=seed,
-        audit=not no_audit,
-        folder=checkpoints,
-        resume=resume,
-        watch=_Watch(),
-    )
+    try:
+        ladder = climb(
+            files,
+            backbone=backbone_named(backbone, None),
+            rungs=[name.strip() for name in rungs.split(",")],
+            budget=budget,
+            balanced=not unbalanced,
+            seed=seed,
+            audit=not no_audit,
+            folder=checkpoints,
+            resume=resume,
+            watch=_Watch(),
+        )
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
+        say(f"lamplighter: stopped; {_kept(checkpoints)}")
+        raise typer.Exit(1) from None
     save(ladder.classifier, out)
     _forget(checkpoints, ladder)
     if as_json:
         typer.echo(json.dumps(ladder.to_dict(), indent=2))
         return
     typer.echo(_text(ladder, out))
-    sys.stderr.write(f"next: lamplighter predict {printable(str(out))} PHOTO\n")
+    say(f"next: lamplighter predict {out} PHOTO")
 
 
 def _text(ladder: Ladder, out: Path) -> str:
@@ -169,11 +174,21 @@ def _check_unused(checkpoints: Path) -> None:
     Raises:
         OutputError: there is a checkpoint of it.
     """
-    if any((checkpoints / name / "last.ckpt").is_file() for name in _RUNGS):
+    if _has_checkpoint(checkpoints):
         raise OutputError(
             f"{checkpoints} holds fine-tuning that was stopped: continue it with --resume, or "
             "begin anew with --force."
         )
+
+
+def _has_checkpoint(checkpoints: Path) -> bool:
+    return any((checkpoints / name / "last.ckpt").is_file() for name in _RUNGS)
+
+
+def _kept(checkpoints: Path) -> str:
+    if _has_checkpoint(checkpoints):
+        return f"the last whole epoch is kept in {checkpoints}: continue with --resume."
+    return "feature vectors that are done are kept; nothing else was."
 
 
 def _forget(checkpoints: Path, ladder: Ladder) -> None:
@@ -183,9 +198,8 @@ def _forget(checkpoints: Path, ladder: Ladder) -> None:
             for file in (folder / "last.ckpt", folder / "plan.json"):
                 file.unlink(missing_ok=True)
             folder.rmdir()
-    if checkpoints.is_dir() and ladder.left_out:
-        again = "to go on, give --resume and --force"
-        sys.stderr.write(f"{printable(str(checkpoints))} keeps what was stopped; {again}\n")
+    if _has_checkpoint(checkpoints):
+        say(f"{checkpoints} keeps what was stopped; to go on, give --resume and --force")
 
 
 class _Watch:
@@ -196,8 +210,7 @@ class _Watch:
 
     def say(self, line: str) -> None:
         """Write a step."""
-        sys.stderr.write(printable(line) + "\n")
-        sys.stderr.flush()
+        say(line)
 
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Progress | None]:

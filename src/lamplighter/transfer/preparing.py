@@ -74,7 +74,7 @@ def prepared(
             found = look_through(files, progress=progress)
         watch.say(found.headline())
         for finding in found.findings:
-            watch.say(f"{finding.severity}: {finding.sentence}")
+            watch.say(f"audit: {finding.severity}: {finding.sentence}")
         name_set_aside(found.usable, watch)
         # Near-copies that are still to be shared out are kept on one side.
         files = found.usable if _all_shared_out(found.usable) else found.grouped
