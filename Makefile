@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow format lock benchmarks clean
+.PHONY: demo test test-slow format labs labs-check lock benchmarks clean
 
 demo: $(STAMP)
 	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
@@ -27,10 +27,18 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The notebooks in labs/ from their sources in labs/src; the solved ones are run where they changed.
+labs: $(STAMP)
+	$(BIN)/python -m lamplighter.teaching.making
+
+# Fails where what is generated is stale; make test does the same.
+labs-check: $(STAMP)
+	$(BIN)/python -m lamplighter.teaching.making --check
+
 # Pins every package anew, after the ranges in pyproject.toml changed.
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet --editable '.[train,dev]'
+	.venv-lock/bin/pip install --quiet --editable '.[train,labs,dev]'
 	.venv-lock/bin/pip freeze --exclude-editable > requirements.lock
 	rm -rf .venv-lock
 
@@ -48,6 +56,6 @@ clean:
 # Every figure in benchmarks/RESULTS.md; about an hour on two cores, with nothing else running.
 benchmarks: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe; do \
+	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe index_search frozen_cut; do \
 	  $(BIN)/python benchmarks/$$script.py || exit 1; \
 	done

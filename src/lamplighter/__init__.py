@@ -12,14 +12,30 @@ from lamplighter import errors as errors
 
 if TYPE_CHECKING:
     from lamplighter import models as models
+    from lamplighter import watching as watching
+    from lamplighter.data.audit import audit as audit
+    from lamplighter.data.augmentation import Compose as Compose
+    from lamplighter.data.augmentation import RandomColour as RandomColour
+    from lamplighter.data.augmentation import RandomFlip as RandomFlip
     from lamplighter.data.augmentation import RandomShift as RandomShift
     from lamplighter.data.augmentation import RandomWarp as RandomWarp
+    from lamplighter.data.files import ImageFiles as ImageFiles
+    from lamplighter.data.folders import find_files as find_files
     from lamplighter.data.image_data import ImageData as ImageData
     from lamplighter.data.image_data import Split as Split
     from lamplighter.data.images import open_image as open_image
+    from lamplighter.data.loading import load_images as load_images
     from lamplighter.data.preprocessing import Preprocessing as Preprocessing
+    from lamplighter.data.splitting import assign_splits as assign_splits
+    from lamplighter.evaluation.augmentation_sheet import augmentation_sheet as augmentation_sheet
+    from lamplighter.evaluation.calibration import calibration_error as calibration_error
+    from lamplighter.evaluation.calibration import fit_temperature as fit_temperature
     from lamplighter.evaluation.comparison import Comparison as Comparison
     from lamplighter.evaluation.comparison import compare as compare
+    from lamplighter.evaluation.data_map import DataMap as DataMap
+    from lamplighter.evaluation.data_map import map_of as map_of
+    from lamplighter.evaluation.data_map_plot import plot_data_map as plot_data_map
+    from lamplighter.evaluation.fits import fits_sheet as fits_sheet
     from lamplighter.evaluation.intervals import Estimate as Estimate
     from lamplighter.evaluation.intervals import McNemar as McNemar
     from lamplighter.evaluation.intervals import mcnemar as mcnemar
@@ -30,15 +46,49 @@ if TYPE_CHECKING:
     from lamplighter.evaluation.report import evaluate as evaluate
     from lamplighter.evaluation.sheets import contact_sheet as contact_sheet
     from lamplighter.evaluation.sheets import mistakes_sheet as mistakes_sheet
+    from lamplighter.evaluation.trust import add_trust as add_trust
+    from lamplighter.evaluation.trust import make_trust as make_trust
+    from lamplighter.evaluation.trust_plots import plot_coverage as plot_coverage
+    from lamplighter.evaluation.trust_plots import plot_reliability as plot_reliability
+    from lamplighter.explain import objectives as objectives
+    from lamplighter.explain.activation_maximisation import Maximised as Maximised
+    from lamplighter.explain.activation_maximisation import maximise as maximise
+    from lamplighter.explain.activation_maximisation import plot_maximised as plot_maximised
+    from lamplighter.explain.attribution import attribute as attribute
+    from lamplighter.explain.attribution_plots import plot_attribution as plot_attribution
+    from lamplighter.explain.attribution_plots import plot_curves as plot_curves
+    from lamplighter.explain.curves import deletion_curve as deletion_curve
+    from lamplighter.explain.curves import insertion_curve as insertion_curve
+    from lamplighter.explain.feature_maps import feature_maps as feature_maps
+    from lamplighter.explain.feature_maps import plot_feature_maps as plot_feature_maps
+    from lamplighter.explain.filters import filters as filters
+    from lamplighter.explain.filters import plot_filters as plot_filters
+    from lamplighter.explain.gallery import gallery as gallery
+    from lamplighter.explain.gallery import plot_gallery as plot_gallery
+    from lamplighter.explain.layers import layers as layers
+    from lamplighter.explain.method_comparison import compare_methods as compare_methods
+    from lamplighter.explain.sanity import sanity_check as sanity_check
+    from lamplighter.features.extraction import Features as Features
+    from lamplighter.features.extraction import embed as embed
+    from lamplighter.features.files import load_features as load_features
+    from lamplighter.features.files import save_features as save_features
+    from lamplighter.features.heads import FittedHead as FittedHead
+    from lamplighter.features.heads import fit_head as fit_head
+    from lamplighter.features.heads import with_head as with_head
+    from lamplighter.features.index import Index as Index
+    from lamplighter.features.query import similar as similar
     from lamplighter.inference.predictor import Predictions as Predictions
     from lamplighter.inference.predictor import predict as predict
     from lamplighter.models.classifier import Classifier as Classifier
     from lamplighter.models.registry import list_models as list_models
+    from lamplighter.models.trust import Trust as Trust
     from lamplighter.saving.bundle import describe as describe
     from lamplighter.saving.bundle import load as load
     from lamplighter.saving.bundle import save as save
     from lamplighter.saving.export import export as export
+    from lamplighter.saving.pretrained import pretrained as pretrained
     from lamplighter.training import callbacks as callbacks
+    from lamplighter.training.balancing import class_weights as class_weights
     from lamplighter.training.history import plot_history as plot_history
     from lamplighter.training.learning_rate import LearningRates as LearningRates
     from lamplighter.training.learning_rate import find_learning_rate as find_learning_rate
@@ -50,6 +100,16 @@ if TYPE_CHECKING:
     from lamplighter.training.recipes import RECIPES as RECIPES
     from lamplighter.training.recipes import train as train
     from lamplighter.training.trial import Trial as Trial
+    from lamplighter.transfer.climbing import climb_ladder as climb_ladder
+    from lamplighter.transfer.cut import CutNetwork as CutNetwork
+    from lamplighter.transfer.cut import cut_batches as cut_batches
+    from lamplighter.transfer.freezing import freeze as freeze
+    from lamplighter.transfer.freezing import frozen as frozen
+    from lamplighter.transfer.freezing import layered_parameters as layered_parameters
+    from lamplighter.transfer.freezing import stages as stages
+    from lamplighter.transfer.freezing import unfreeze as unfreeze
+    from lamplighter.transfer.ladder import Ladder as Ladder
+    from lamplighter.transfer.tuning import fine_tune as fine_tune
 
 __version__ = "0.1.0"
 
@@ -58,13 +118,24 @@ _HOMES = {
     "CHECKS": "lamplighter.training.lint",
     "Classifier": "lamplighter.models.classifier",
     "Comparison": "lamplighter.evaluation.comparison",
+    "Compose": "lamplighter.data.augmentation",
+    "CutNetwork": "lamplighter.transfer.cut",
+    "DataMap": "lamplighter.evaluation.data_map",
     "Estimate": "lamplighter.evaluation.intervals",
+    "Features": "lamplighter.features.extraction",
+    "FittedHead": "lamplighter.features.heads",
     "ImageData": "lamplighter.data.image_data",
+    "ImageFiles": "lamplighter.data.files",
+    "Index": "lamplighter.features.index",
+    "Ladder": "lamplighter.transfer.ladder",
     "LearningRates": "lamplighter.training.learning_rate",
+    "Maximised": "lamplighter.explain.activation_maximisation",
     "McNemar": "lamplighter.evaluation.intervals",
     "Predictions": "lamplighter.inference.predictor",
     "Preprocessing": "lamplighter.data.preprocessing",
     "RECIPES": "lamplighter.training.recipes",
+    "RandomColour": "lamplighter.data.augmentation",
+    "RandomFlip": "lamplighter.data.augmentation",
     "RandomShift": "lamplighter.data.augmentation",
     "RandomWarp": "lamplighter.data.augmentation",
     "Report": "lamplighter.evaluation.report",
@@ -72,30 +143,79 @@ _HOMES = {
     "TEST_DATA": "lamplighter.training.loaders",
     "TRAIN_DATA": "lamplighter.training.loaders",
     "Trial": "lamplighter.training.trial",
+    "Trust": "lamplighter.models.trust",
     "VALIDATION_DATA": "lamplighter.training.loaders",
+    "add_trust": "lamplighter.evaluation.trust",
+    "assign_splits": "lamplighter.data.splitting",
+    "attribute": "lamplighter.explain.attribution",
+    "audit": "lamplighter.data.audit",
+    "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",
+    "calibration_error": "lamplighter.evaluation.calibration",
+    "class_weights": "lamplighter.training.balancing",
+    "climb_ladder": "lamplighter.transfer.climbing",
     "compare": "lamplighter.evaluation.comparison",
+    "compare_methods": "lamplighter.explain.method_comparison",
     "contact_sheet": "lamplighter.evaluation.sheets",
+    "cut_batches": "lamplighter.transfer.cut",
+    "deletion_curve": "lamplighter.explain.curves",
     "describe": "lamplighter.saving.bundle",
+    "embed": "lamplighter.features.extraction",
     "evaluate": "lamplighter.evaluation.report",
     "export": "lamplighter.saving.export",
+    "feature_maps": "lamplighter.explain.feature_maps",
+    "filters": "lamplighter.explain.filters",
+    "find_files": "lamplighter.data.folders",
     "find_learning_rate": "lamplighter.training.learning_rate",
+    "fine_tune": "lamplighter.transfer.tuning",
+    "fit_head": "lamplighter.features.heads",
+    "fit_temperature": "lamplighter.evaluation.calibration",
+    "fits_sheet": "lamplighter.evaluation.fits",
+    "freeze": "lamplighter.transfer.freezing",
+    "frozen": "lamplighter.transfer.freezing",
+    "gallery": "lamplighter.explain.gallery",
+    "insertion_curve": "lamplighter.explain.curves",
+    "layered_parameters": "lamplighter.transfer.freezing",
+    "layers": "lamplighter.explain.layers",
     "list_models": "lamplighter.models.registry",
     "load": "lamplighter.saving.bundle",
+    "load_features": "lamplighter.features.files",
+    "load_images": "lamplighter.data.loading",
+    "make_trust": "lamplighter.evaluation.trust",
+    "map_of": "lamplighter.evaluation.data_map",
+    "maximise": "lamplighter.explain.activation_maximisation",
     "mcnemar": "lamplighter.evaluation.intervals",
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
     "open_image": "lamplighter.data.images",
+    "plot_attribution": "lamplighter.explain.attribution_plots",
     "plot_confusion": "lamplighter.evaluation.plots",
+    "plot_coverage": "lamplighter.evaluation.trust_plots",
+    "plot_curves": "lamplighter.explain.attribution_plots",
+    "plot_data_map": "lamplighter.evaluation.data_map_plot",
+    "plot_feature_maps": "lamplighter.explain.feature_maps",
+    "plot_filters": "lamplighter.explain.filters",
+    "plot_gallery": "lamplighter.explain.gallery",
     "plot_history": "lamplighter.training.history",
     "plot_learning_rates": "lamplighter.training.learning_rate",
+    "plot_maximised": "lamplighter.explain.activation_maximisation",
+    "plot_reliability": "lamplighter.evaluation.trust_plots",
     "predict": "lamplighter.inference.predictor",
+    "pretrained": "lamplighter.saving.pretrained",
+    "sanity_check": "lamplighter.explain.sanity",
     "save": "lamplighter.saving.bundle",
+    "save_features": "lamplighter.features.files",
+    "similar": "lamplighter.features.query",
+    "stages": "lamplighter.transfer.freezing",
     "train": "lamplighter.training.recipes",
+    "unfreeze": "lamplighter.transfer.freezing",
     "wilson": "lamplighter.evaluation.intervals",
+    "with_head": "lamplighter.features.heads",
 }
 _MODULES = {
     "callbacks": "lamplighter.training.callbacks",
     "models": "lamplighter.models",
+    "objectives": "lamplighter.explain.objectives",
+    "watching": "lamplighter.watching",
 }
 
 __all__ = ["__version__", *sorted([*_HOMES, *_MODULES, "errors"])]

@@ -18,7 +18,21 @@ from lamplighter.models.registry import list_models
 
 from .conftest import DIGITS, environment
 
-COMMANDS = ["train", "evaluate", "predict", "info", "export", "models"]
+COMMANDS = [
+    "audit",
+    "data",
+    "transfer",
+    "embed",
+    "similar",
+    "train",
+    "evaluate",
+    "explain",
+    "map",
+    "predict",
+    "info",
+    "export",
+    "models",
+]
 
 
 def test_help_without_a_command(run):
@@ -55,7 +69,7 @@ def test_models(run):
         (["frobnicate"], "No such command 'frobnicate'"),
         (["--frob"], "No such option: --frob"),
         (["train"], "lamplighter train: Missing argument 'DATA'. See lamplighter train --help."),
-        (["train", "cifar"], "the data must be mnist, received 'cifar'"),
+        (["train", "cifar"], "the data must be mnist or emoji, or a folder or CSV file"),
         (["train", "mnist", "--recipe", "slow"], "'slow' is not one of 'lab', 'quick', 'best'"),
         (["train", "mnist", "--model", "simple-cn"], "Did you mean 'simple-cnn'? See"),
         (["train", "mnist", "--epochs", "0"], "'--epochs': it must be at least 1, received 0."),
@@ -63,7 +77,10 @@ def test_models(run):
         (["train", "mnist", "--validation", "1"], "from 0 to 0.9, received 1.0"),
         (["train", "mnist", "--validation", "nan"], "from 0 to 0.9, received nan"),
         (["evaluate", "a.lamp"], "Missing argument 'DATA'"),
-        (["evaluate", "a.lamp", "cifar"], "the data must be mnist, received 'cifar'"),
+        (
+            ["evaluate", "a.lamp", "cifar"],
+            "the data must be mnist or emoji, or a folder or CSV file",
+        ),
         (["predict", "a.lamp"], "Missing argument 'IMAGE...'"),
         (["predict", "a.lamp", "x.png", "--top", "0"], "'--top': it must be at least 1"),
         (["predict", "a.lamp", "x.png", "--json", "--csv"], "choose one of --json and --csv"),

@@ -61,7 +61,9 @@ def test_rungs_are_compared_and_the_best_is_written(climb, run, photos, tmp_path
     assert " red " in answer.out
     document = json.loads(run("evaluate", bundle, photos, "--json").out)
     assert document["accuracy"]["value"] > 0.6  # chance is a third
-    assert not (tmp_path / "colours.transfer").exists()
+    splits = tmp_path / "colours.transfer" / "splits.csv"
+    assert json.loads(run("evaluate", bundle, splits, "--json").out)["count"] == document["count"]
+    assert [path.name for path in (tmp_path / "colours.transfer").iterdir()] == ["splits.csv"]
 
 
 def test_json_is_one_document(climb):
@@ -116,7 +118,7 @@ def test_ctrl_c_keeps_what_is_done_and_what_was_begun(climb, tmp_path, stopped):
     assert again.code == 0
     assert "epoch 1/" not in again.err
     assert "epoch 5/" in again.err
-    assert not (tmp_path / "colours.transfer").exists()
+    assert [path.name for path in (tmp_path / "colours.transfer").iterdir()] == ["splits.csv"]
 
 
 def test_what_was_stopped_is_not_begun_anew_unasked(climb, tmp_path, stopped):

@@ -139,7 +139,9 @@ def test_what_cannot_be_loaded_is_refused(photos: Path) -> None:
     files = scan_folder(photos)
     with pytest.raises(DatasetError, match="needs a split, received 8 without one"):
         load_images(files.as_split(""), SMALL)
-    with pytest.raises(DatasetError, match=r"must fit into half of the free memory.* choose a smaller size"):
+    with pytest.raises(
+        DatasetError, match=r"must fit into half of the free memory.* choose a smaller size"
+    ):
         load_images(files, Preprocessing(height=10**6, width=10**6))
     for path in files.files:
         path.write_bytes(b"")

@@ -115,7 +115,11 @@ class TestAddTrust:
         # Without the wrong one the temperature stays 1, without the right one it is 20.
         sure = [softmax(logits[:1], 20).max(), softmax(logits[1:2], 1).max()]
         expected = (abs(sure[0] - 1) + sure[1]) / 2
-        assert calibration["after"]["error"]["value"] == pytest.approx(expected)
+        assert calibration["rejected"]["error"]["value"] == pytest.approx(expected)
+        # It would do harm: the temperature stays 1, and the error what it was.
+        assert calibration["rejected"]["temperature"] != 1 == trust.temperature
+        assert calibration["after"] == calibration["before"]
+        assert "stays 1" in calibration["note"]
 
     def test_predictions_use_it(self, classifier, data):
         before = predict_pixels(classifier, data["val"].images)

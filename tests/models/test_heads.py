@@ -65,14 +65,21 @@ def test_support_vectors_decide_as_scikit_learn(classes: int, kernel: str) -> No
     assert (logits.argmax(1) == machine.predict(asked)).all()
     decisions = machine.decision_function(asked)
     if classes > 2:
-        np.testing.assert_allclose(logits, decisions, atol=1e-4)
+        np.testing.assert_allclose(logits, as_shares(decisions, classes), atol=1e-4)
     else:  # scikit-learn gives one number; its sign and order are those of the difference
         difference = logits[:, 1] - logits[:, 0]
         assert (np.sign(difference) == np.sign(decisions)).all()
         expected = np.sign(decisions) + 2 * decisions / (3 * (np.abs(decisions) + 1))
-        np.testing.assert_allclose(difference, expected, atol=1e-4)
+        np.testing.assert_allclose(difference, expected / (2 - 1 / 3), atol=1e-4)
     head.scale.fill_(2.5)
     np.testing.assert_allclose(answers(head, asked), 2.5 * logits, rtol=1e-5)
+    head.power.fill_(3.0)
+    np.testing.assert_allclose(answers(head, asked), 2.5 * logits**3, rtol=1e-4)
+
+
+def as_shares(decisions, classes):
+    """Return decisions, from -1/3 up to all votes and 1/3, as 0..1."""
+    return (decisions + 1 / 3) / (classes - 1 / 3)
 
 
 def test_centring_and_stretching_come_before_the_kernel() -> None:
@@ -82,7 +89,7 @@ def test_centring_and_stretching_come_before_the_kernel() -> None:
     head.centre.fill_(0.5)
     head.stretch.fill_(2.0)
     expected = machine.decision_function((vectors - 0.5) * 2)
-    np.testing.assert_allclose(answers(head, vectors), expected, atol=1e-4)
+    np.testing.assert_allclose(answers(head, vectors), as_shares(expected, 3), atol=1e-4)
 
 
 def test_a_class_without_support_vectors_never_wins() -> None:
@@ -90,7 +97,8 @@ def test_a_class_without_support_vectors_never_wins() -> None:
     spread = np.array([1, 2, 4])[labels]  # of 6 classes, three are there
     machine = SVC(break_ties=True).fit(vectors, spread)
     logits = answers(given_svm(machine, 6, "rbf"), vectors)
-    np.testing.assert_allclose(logits[:, [1, 2, 4]], machine.decision_function(vectors), atol=1e-4)
+    expected = as_shares(machine.decision_function(vectors), 3)
+    np.testing.assert_allclose(logits[:, [1, 2, 4]], expected, atol=1e-4)
     assert (logits[:, [0, 3, 5]].max(1) < logits[:, [1, 2, 4]].min(1)).all()
     assert np.isfinite(logits).all()
 

@@ -17,7 +17,7 @@ from lamplighter.inference.predictor import predict
 from lamplighter.saving.bundle import load, save
 from lamplighter.training.trial import Trial
 from lamplighter.transfer import climbing, rungs
-from lamplighter.transfer.climbing import transfer
+from lamplighter.transfer.climbing import climb_ladder
 from lamplighter.transfer.preparing import prepared
 
 
@@ -37,7 +37,7 @@ class Noted:
 
 
 def test_every_rung_is_measured_and_the_best_is_chosen(shapes, tiny, tmp_path):
-    ladder = transfer(shapes, backbone=tiny, seed=1)
+    ladder = climb_ladder(shapes, backbone=tiny, seed=1)
     assert [rung.name for rung in ladder.rungs] == list(rungs.RUNGS)
     accuracies = [rung.report.accuracy.value for rung in ladder.rungs]
     assert ladder.chosen.report.accuracy.value == max(accuracies)
@@ -64,13 +64,13 @@ def test_the_test_images_are_read_for_the_chosen_rung_alone(shapes, tiny, monkey
     monkeypatch.setattr(
         climbing, "report_on", lambda *a, **k: read.append(a[1]) or original(*a, **k)
     )
-    transfer(shapes, backbone=tiny, rungs=["knn", "linear"])
+    climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear"])
     assert read == ["test"]
 
 
 def test_a_second_climb_knows_the_features(shapes, tiny):
-    first = transfer(shapes, backbone=tiny, rungs=["knn"])
-    second = transfer(shapes, backbone=tiny, rungs=["knn"])
+    first = climb_ladder(shapes, backbone=tiny, rungs=["knn"])
+    second = climb_ladder(shapes, backbone=tiny, rungs=["knn"])
     assert (first.cached, second.cached) == (0, 96)
     np.testing.assert_array_equal(first.chosen.logits, second.chosen.logits)
 
@@ -80,8 +80,8 @@ def test_a_folder_without_splits_is_shared_out_the_same_way_each_time(shapes, ti
     for place in (shapes / "train").iterdir():
         shutil.copytree(place, flat / place.name)
     watch = Noted()
-    first = transfer(flat, backbone=tiny, rungs=["linear"], watch=watch)
-    second = transfer(flat, backbone=tiny, rungs=["linear"])
+    first = climb_ladder(flat, backbone=tiny, rungs=["linear"], watch=watch)
+    second = climb_ladder(flat, backbone=tiny, rungs=["linear"])
     assert first.classifier.record.data == second.classifier.record.data
     assert set(first.classifier.record.data) == {"train", "val", "test"}
 
@@ -91,7 +91,7 @@ def test_classes_go_by_name(shapes, tiny):
     shutil.rmtree(shapes / "train" / "ring")
     shutil.rmtree(shapes / "valid" / "disc")
     watch = Noted()
-    ladder = transfer(shapes, backbone=tiny, rungs=["linear"], watch=watch)
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear"], watch=watch)
     assert ladder.classifier.class_names == ("disc", "square")
     report = ladder.chosen.report
     assert report.unknown_classes == ("ring",)
@@ -106,7 +106,7 @@ def test_bad_files_are_set_aside_and_named(shapes, tiny):
     (shapes / "train" / "disc" / "empty.png").touch()
     for audit in (True, False):
         watch = Noted()
-        ladder = transfer(shapes, backbone=tiny, rungs=["knn"], audit=audit, watch=watch)
+        ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn"], audit=audit, watch=watch)
         assert ladder.chosen.report.count == 24
         text = "\n".join(watch.lines)
         assert victim.name in text
@@ -114,12 +114,12 @@ def test_bad_files_are_set_aside_and_named(shapes, tiny):
 
 
 def test_a_rung_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny):
-    ladder = transfer(shapes, backbone=tiny, rungs=["linear", "full"], budget=1e-4)
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear", "full"], budget=1e-4)
     assert [rung.name for rung in ladder.rungs] == ["linear"]
     assert "epoch" in ladder.left_out["full"]
     assert "full was left out" in ladder.recommendation()
     with pytest.raises(TrainingError, match="no rung fits into the budget"):
-        transfer(shapes, backbone=tiny, rungs=["full"], budget=1e-4)
+        climb_ladder(shapes, backbone=tiny, rungs=["full"], budget=1e-4)
 
 
 def test_ctrl_c_compares_what_is_done(shapes, tiny, monkeypatch):
@@ -131,14 +131,14 @@ def test_ctrl_c_compares_what_is_done(shapes, tiny, monkeypatch):
         return original(name, ground)
 
     monkeypatch.setattr(climbing, "climb", interrupted)
-    ladder = transfer(shapes, backbone=tiny, rungs=["knn", "linear", "full"])
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear", "full"])
     assert [rung.name for rung in ladder.rungs] == ["knn"]
     assert set(ladder.left_out) == {"linear", "full"}
 
 
 def test_a_tuned_rung_changes_what_it_should(shapes, tiny):
     before = {name: value.clone() for name, value in tiny.network.state_dict().items()}
-    ladder = transfer(shapes, backbone=tiny, rungs=["blocks"])
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["blocks"])
     after = ladder.classifier.network.state_dict()
     same = {name for name in before if "backbone" in name and before[name].equal(after[name])}
     assert any("blocks.0" in name for name in same)
@@ -148,7 +148,7 @@ def test_a_tuned_rung_changes_what_it_should(shapes, tiny):
 
 
 def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatch):
-    alone = transfer(shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "alone")
+    alone = climb_ladder(shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "alone")
     original = Trial.run
 
     def stopped(trial, epochs, **options):
@@ -164,12 +164,14 @@ def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatc
 
     monkeypatch.setattr(Trial, "run", stopped)
     with pytest.raises(KeyboardInterrupt):
-        transfer(shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f")
+        climb_ladder(shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f")
     monkeypatch.setattr(Trial, "run", original)
-    resumed = transfer(shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f", resume=True)
+    resumed = climb_ladder(
+        shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f", resume=True
+    )
     np.testing.assert_allclose(resumed.chosen.logits, alone.chosen.logits, atol=1e-4)
     with pytest.raises(ResumeError, match="begun with another seed"):
-        transfer(
+        climb_ladder(
             shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f", resume=True, seed=2
         )
 
@@ -177,7 +179,7 @@ def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatc
 def test_a_bundle_can_be_evaluated_on_the_folder(shapes, tiny, tmp_path):
     from lamplighter.data.loading import load_images
 
-    ladder = transfer(shapes, backbone=tiny, rungs=["svm"])
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["svm"])
     save(ladder.classifier, tmp_path / "s.lamp")
     classifier = load(tmp_path / "s.lamp")
     report = evaluate(classifier, load_images(find_files(shapes), classifier.preprocessing))
@@ -190,7 +192,7 @@ def test_a_bundle_can_be_evaluated_on_the_folder(shapes, tiny, tmp_path):
 )
 def test_bad_wishes_are_refused(shapes, tiny, options, message):
     with pytest.raises(TrainingError, match=message):
-        transfer(shapes, backbone=tiny, **options)
+        climb_ladder(shapes, backbone=tiny, **options)
 
 
 def test_one_class_is_nothing_to_tell_apart(tmp_path, tiny):
@@ -199,7 +201,7 @@ def test_one_class_is_nothing_to_tell_apart(tmp_path, tiny):
     for number in range(4):
         Image.new("RGB", (30, 30), (number, 0, 0)).save(place / f"{number}.png")
     with pytest.raises(DatasetError, match="two classes"):
-        transfer(tmp_path / "one", backbone=tiny)
+        climb_ladder(tmp_path / "one", backbone=tiny)
 
 
 def test_near_copies_are_not_parted_where_only_validation_is_made(shapes, tiny, tmp_path):

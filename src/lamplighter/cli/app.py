@@ -8,7 +8,22 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from lamplighter.cli import evaluating, exporting, predicting, training
+from lamplighter.cli import (
+    auditing,
+    datasets,
+    embedding,
+    evaluating,
+    explaining,
+    explaining_page,
+    exporting,
+    mapping,
+    maximising,
+    predicting,
+    searching,
+    teaching,
+    training,
+    transferring,
+)
 from lamplighter.cli.text import printable
 from lamplighter.errors import LamplighterError
 
@@ -23,12 +38,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("audit")(auditing.audit)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
 app.command("predict")(predicting.predict)
+app.command("transfer")(transferring.transfer)
+app.command("embed")(embedding.embed)
+app.command("similar")(searching.similar)
+app.command("explain")(explaining_page.explain)
+app.command("layers")(explaining.layers)
+app.command("filters")(explaining.filters)
+app.command("feature-maps")(explaining.feature_maps)
+app.command("maximise")(maximising.maximise)
+app.command("map")(mapping.map_data)
 app.command("info")(exporting.info)
 app.command("export")(exporting.export)
 app.command("models")(training.models)
+app.command("data")(datasets.data)
+app.command("labs")(teaching.labs)
 
 
 def _print_version(wanted: bool) -> None:

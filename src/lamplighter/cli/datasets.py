@@ -73,7 +73,9 @@ def data(
     if "sha256" in values:
         typer.echo(f"SHA-256 of the archive: {values['sha256']}")
     typer.echo(f"licence: {_SETS[name]['licence']}")
-    _say(f"next: lamplighter train {folder}, or lamplighter transfer {folder}")
+    # A folder that is called as embedded data is named so that it is meant.
+    place = f"./{folder}" if str(folder) in ("mnist", "emoji") else str(folder)
+    _say(f"next: lamplighter train {place}, or lamplighter transfer {place}")
 
 
 def _check_use(name: str, folder: Path | None, *, downloading: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from lamplighter.cli.data import is_named, named_data, pixels_of, say, split_files
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.photos import learned_from
+from lamplighter.cli.photos import SPLITS, learned_from
 from lamplighter.cli.text import printable, wrapped
 from lamplighter.errors import OutputError
 
@@ -113,8 +113,9 @@ def _warn(
             "them say nothing of new ones."
         )
         return
-    manifest = bundle.with_suffix(".training") / "splits.csv"
-    if files is None or not manifest.is_file():
+    manifests = [bundle.with_suffix(kind) / SPLITS for kind in (".training", ".transfer")]
+    manifest = next((path for path in manifests if path.is_file()), None)
+    if files is None or manifest is None:
         return
     seen = learned_from(manifest) & {str(file.resolve()) for file in files.files}
     if seen:

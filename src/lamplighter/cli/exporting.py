@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {"onnx": ".onnx", "state-dict": ".pt", "torch-export": ".pt2"}
 _INDENT = 14
+_FEW = 6  # values that are shown one by one
 
 
 def info(
@@ -159,7 +160,9 @@ def trust_lines(trust: dict[str, Any]) -> Iterator[tuple[str, str]]:
             format(estimate_from(measured["calibration"][when]["error"]), ".1f")
             for when in ("before", "after")
         )
-        yield "calibration", f"{temperature}; error {before} before it, {after} after it"
+        note = measured["calibration"]["note"]
+        said = f"error {before} before it, {after} after it"
+        yield "calibration", f"{temperature}; " + (f"error {before}; {note}" if note else said)
     except (KeyError, TypeError, ValueError, OverflowError):
         yield "calibration", temperature
     if trust["threshold"] is None:
@@ -185,4 +188,13 @@ def _score(score: Any) -> str:
 
 
 def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    return ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+
+
+def _short(value: Any) -> str:
+    """Return a value for a line of text; of a long list how many there are."""
+    if isinstance(value, dict):
+        return f"({_listed(value)})"
+    if isinstance(value, list) and len(value) > _FEW:
+        return f"({len(value)} values)"
+    return str(value)

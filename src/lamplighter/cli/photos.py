@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SIZE = 64  # pixels, where no size is asked for
 VALIDATION = 0.15  # share of the photos, where no share is asked for
 _TEST = 0.15
-_SPLITS = "splits.csv"
+SPLITS = "splits.csv"
 
 
 @dataclass(frozen=True)
@@ -45,25 +45,33 @@ class Lesson:
         Raises:
             OutputError: it cannot be written.
         """
-        if self.files is None:
-            return
-        from lamplighter.saving.writing import written_whole
-
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(["path", "label", "split", "group"])
-        files, root = self.files, self.files.root.resolve()
-        for path, label, split, group in zip(
-            files.paths, files.labels, files.splits, files.groups, strict=True
-        ):
-            name = files.class_names[label] if label >= 0 else ""
-            writer.writerow([(root / path).as_posix(), name, split, group])
-        with written_whole(folder / _SPLITS) as file:
-            file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+        if self.files is not None:
+            write_splits(self.files, folder)
 
     def source(self, data: str, folder: Path) -> str:
         """Return where `evaluate` finds the images that were held out."""
-        return str(folder / _SPLITS) if self.made else data
+        return str(folder / SPLITS) if self.made else data
+
+
+def write_splits(files: ImageFiles, folder: Path) -> None:
+    """Write which file is in which split to `splits.csv` in `folder`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from lamplighter.saving.writing import written_whole
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["path", "label", "split", "group"])
+    root = files.root.resolve()
+    for path, label, split, group in zip(
+        files.paths, files.labels, files.splits, files.groups, strict=True
+    ):
+        name = files.class_names[label] if label >= 0 else ""
+        writer.writerow([(root / path).as_posix(), name, split, group])
+    with written_whole(folder / SPLITS) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def parsed_size(text: str | None) -> str | None:
@@ -110,8 +118,8 @@ def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Less
     from lamplighter.data.splitting import check_classes
 
     made = False
-    if resume and (folder / _SPLITS).is_file():
-        files = replace(find_files(folder / _SPLITS), name=_name(settings.data))
+    if resume and (folder / SPLITS).is_file():
+        files = replace(find_files(folder / SPLITS), name=_name(settings.data))
         made = not _has_test(settings)
     else:
         files = find_files(settings.data, group=settings.group)

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from lamplighter.cli.data import say
 from lamplighter.cli.embedding import backbone_named
 from lamplighter.cli.exporting import trust_lines
 from lamplighter.cli.outputs import check_new
+from lamplighter.cli.photos import SPLITS, write_splits
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, wrapped
 from lamplighter.errors import OutputError
@@ -65,6 +66,14 @@ def transfer(
             metavar="MINUTES", min=0.01, help="A rung that does not fit into it is left out."
         ),
     ] = 10.0,
+    fit: Annotated[
+        Literal["squash", "crop", "letterbox"] | None,
+        typer.Option(
+            metavar="FIT",
+            help="What happens to images that are not square: squash (the default), crop or "
+            "letterbox.",
+        ),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -111,13 +120,13 @@ def transfer(
     with needs_training_packages("transfer learning"):
         from lamplighter.data.folders import find_files
         from lamplighter.saving.bundle import save
-        from lamplighter.transfer.climbing import transfer as climb
+        from lamplighter.transfer.climbing import climb_ladder
 
     files = find_files(folder, group=group)
     try:
-        ladder = climb(
+        ladder = climb_ladder(
             files,
-            backbone=backbone_named(backbone, None),
+            backbone=backbone_named(backbone, fit),
             rungs=[name.strip() for name in rungs.split(",")],
             budget=budget,
             balanced=not unbalanced,
@@ -132,11 +141,16 @@ def transfer(
         raise typer.Exit(1) from None
     save(ladder.classifier, out)
     _forget(checkpoints, ladder)
+    checkpoints.mkdir(exist_ok=True)
+    write_splits(ladder.files, checkpoints)
     if as_json:
         typer.echo(json.dumps(ladder.to_dict(), indent=2))
         return
     typer.echo(_text(ladder, out))
-    say(f"next: lamplighter predict {out} PHOTO")
+    say(
+        f"next: lamplighter predict {out} PHOTO, or lamplighter evaluate {out} "
+        f"{checkpoints / SPLITS}"
+    )
 
 
 def _text(ladder: Ladder, out: Path) -> str:
@@ -178,6 +192,11 @@ def _check_unused(checkpoints: Path) -> None:
         raise OutputError(
             f"{checkpoints} holds fine-tuning that was stopped: continue it with --resume, or "
             "begin anew with --force."
+        )
+    if (checkpoints / SPLITS).exists():
+        raise OutputError(
+            f"{checkpoints} holds the splits of an earlier classifier: choose another --out, or "
+            "replace it with --force."
         )
 
 

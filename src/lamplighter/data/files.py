@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]  # told how many files are done, and of how many
 
+NO_IMAGE_NAME = "not an image by its name"  # the beginning of a reason to set a file aside
+
 
 @dataclass(frozen=True)
 class SetAside:

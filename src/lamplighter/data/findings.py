@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from lamplighter.data.files import NO_IMAGE_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -84,7 +86,10 @@ def bad_files(files: ImageFiles, faults: Mapping[str, tuple[str, str]]) -> Itera
         aside = {left_out.path: left_out.reason for left_out in files.set_aside}
         what = counted(len(aside), "file or folder was", "files or folders were")
         sentence = f"{what} set aside when the images were looked for; see the reason of each."
-        yield Finding("set-aside", "error", sentence, tuple(aside), details={"reasons": aside})
+        # A text beside the images, such as their licence, is nothing to mend.
+        texts = all(reason.startswith(NO_IMAGE_NAME) for reason in aside.values())
+        severity: Severity = "note" if texts else "error"
+        yield Finding("set-aside", severity, sentence, tuple(aside), details={"reasons": aside})
     for kind, (what, remedy) in _FAULTS.items():
         bad = {path: reason for path, (fault, reason) in faults.items() if fault == kind}
         if bad:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.files import ImageFiles, SetAside
+from lamplighter.data.files import NO_IMAGE_NAME, ImageFiles, SetAside
 from lamplighter.data.manifest import read_manifest
 from lamplighter.data.naming import clean_name, group_finder, group_notes, shown, split_name
 from lamplighter.errors import DatasetError
@@ -136,7 +136,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if entry.is_dir():
             return "folder"
         if os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122 - a name
-            return "not an image by its name; give it the suffix of its format if it is one."
+            return f"{NO_IMAGE_NAME}; give it the suffix of its format if it is one."
         if entry.is_file():
             return "image"
     except OSError as error:

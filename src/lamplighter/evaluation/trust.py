@@ -42,8 +42,10 @@ def make_trust(
 
     The temperature is fitted to the images of known classes. The calibration error after it is
     taken by cross-fitting, five-fold: each image has its probabilities from a temperature that was
-    fitted to others. The threshold is the smallest distance within which the share `coverage` of
-    the images of known classes lies. Without features there is a temperature alone.
+    fitted to others. Where that does not lower the error, the temperature stays 1.
+
+    The threshold is the smallest distance within which the share `coverage` of the images of known
+    classes lies. Without features there is a temperature alone.
 
     One neighbour was best on photos of boats, 601 to learn from and 216 to validate on, some
     classes of a single training image: leaving out each class in turn, its validation images were
@@ -77,6 +79,8 @@ def make_trust(
         ),
         "unknown": None,
     }
+    if measured["calibration"] is not None and measured["calibration"]["rejected"] is not None:
+        temperature = 1.0
     if train_features is None or val_features is None or not known.any():
         return Trust(temperature, measured=measured)
 
@@ -178,18 +182,25 @@ def _measure_calibration(
     after = np.empty(logits.shape)
     for fold in range(folds.max() + 1):
         others, own = folds != fold, folds == fold
-        fitted = calibration.fit_temperature(logits[others], labels[others])
-        after[own] = calibration.softmax(logits[own], fitted)
+        own_temperature = calibration.fit_temperature(logits[others], labels[others])
+        after[own] = calibration.softmax(logits[own], own_temperature)
     before = calibration.softmax(logits)
     note = None
     if np.all(logits.argmax(axis=1) == labels):
         note = "every answer is right, so that no temperature can be fitted: it stays 1"
     elif temperature in (calibration.LOWEST, calibration.HIGHEST):
         note = f"the temperature is at the bound of {temperature:g}: do not rely on probabilities"
+    plain, fitted = (calibration.reliability(p, labels, seed=seed) for p in (before, after))
+    rejected = None
+    if fitted.error.value > plain.error.value and temperature != 1:
+        rejected = {"temperature": temperature, "error": fitted.error.to_dict()}
+        note = f"a temperature of {temperature:.3g} would make it {fitted.error:.1f}: it stays 1"
+        fitted = plain
     return {
-        "before": calibration.reliability(before, labels, seed=seed).to_dict(),
-        "after": calibration.reliability(after, labels, seed=seed).to_dict(),
+        "before": plain.to_dict(),
+        "after": fitted.to_dict(),
         "after_by": f"cross-fitting, {folds.max() + 1} folds",
+        "rejected": rejected,
         "note": note,
     }
 

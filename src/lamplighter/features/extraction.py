@@ -17,6 +17,7 @@ from lamplighter.data.naming import shown
 from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.features.cache import FeatureCache
 from lamplighter.inference.runtime import runtime, usable_cores
+from lamplighter.models.classifier import weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,14 +155,13 @@ def fingerprint(classifier: Classifier, *, scaled: bool = True) -> str:
     """
     settings = {**classifier.preprocessing.to_dict(), "scaled": scaled}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    if classifier.graph is not None:
-        digest.update(classifier.graph)
+    graph = classifier.unchanged_graph
+    if graph is not None:
+        digest.update(graph)
         return digest.hexdigest()
     architecture = classifier.architecture
     digest.update(repr(architecture or type(classifier.network).__qualname__).encode())
-    for name, tensor in classifier.network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.detach().float().cpu().numpy()).data)
+    digest.update(weights_digest(classifier.network).encode())
     return digest.hexdigest()
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lamplighter.evaluation.calibration import fit_temperature
+from lamplighter.evaluation.calibration import fit_temperature, softmax
 from lamplighter.features.search import Search
-from lamplighter.models.heads import SVMHead
+from lamplighter.models.svm_head import SVMHead, share_of_votes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COSTS = (1.0, 10.0, 100.0, 1000.0, 0.1)  # the usual one first
 # Parts of 1 / (D x the mean variance of a feature), which scikit-learn calls "scale".
 GAMMAS = (1.0, 1 / 4, 1 / 16, 4.0)
+POWERS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _LARGEST = 6000  # vectors of which a whole kernel is kept in memory
 
 
@@ -47,8 +48,10 @@ def fit(
                 machine = _machine(cost, weight).fit(train, labels[fold.train])
                 decisions.append(_decisions(machine, test, samples.num_classes))
             search.add(choice | {"C": cost}, decisions)
-    scale = 1 / fit_temperature(*search.answers())
-    head = _head(samples, search.parameters, weight=weight, scaling=(centre, stretch), scale=scale)
+    head = _head(samples, search.parameters, weight=weight, scaling=(centre, stretch))
+    power, scale = _shape(*search.answers(), classes=len(head.present))
+    head.power.fill_(power)
+    head.scale.fill_(scale)
     arguments = {"support": head.support, "kernel": head.kernel}
     return head, arguments, search.chosen(support_vectors=sum(head.support))
 
@@ -112,13 +115,30 @@ def _decisions(machine: Any, kernel: NDArray[np.float64], num_classes: int) -> N
     return decisions
 
 
+def _shape(
+    decisions: NDArray[np.float64], labels: NDArray[np.int64], *, classes: int
+) -> tuple[float, float]:
+    """Return the power and the scale that make the most likely probabilities of decisions."""
+    if not len(labels):  # nothing to go by: as far apart as the votes
+        return 1.0, classes - 1 / 3
+    found = []
+    absent = decisions < -1 / 2
+    for power in POWERS:
+        spread = np.maximum(share_of_votes(decisions, classes), 0) ** power
+        logits = np.where(absent, -1.0, spread)
+        scale = 1 / fit_temperature(logits, labels)
+        chances = softmax(logits * scale)[np.arange(len(labels)), labels]
+        found.append((float(-np.log(np.maximum(chances, 1e-12)).mean()), power, scale))
+    _, power, scale = min(found)
+    return power, scale
+
+
 def _head(
     samples: Samples,
     parameters: dict[str, Any],
     *,
     weight: str | None,
     scaling: tuple[NDArray[np.float64], float],
-    scale: float,
 ) -> SVMHead:
     """Return a head that has learned from all `samples`."""
     vectors, cost = _prepared(samples.vectors, *scaling), parameters["C"]
@@ -144,7 +164,6 @@ def _head(
         (head.coefficients, sign * machine.dual_coef_),
         (head.intercepts, sign * machine.intercept_),
         (head.gamma, parameters["gamma"] or 1.0),
-        (head.scale, scale),
     ):
         buffer.copy_(torch.as_tensor(values))
     return head.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,7 @@ class Classifier:
         self._network: nn.Module | None = network
         self._build: Callable[[], nn.Module] | None = None
         self._graph: bytes | None = None
+        self._built: str | None = None  # the weights that a network was built with, as a digest
         self.preprocessing = preprocessing
         self.class_names = tuple(class_names)
         self.architecture = architecture
@@ -186,12 +188,21 @@ class Classifier:
             assert self._build is not None
             self._network = self._build()
             self.backbone_graph, self._graph = self._graph, None
+            self._built = weights_digest(self._network)
         return self._network
 
     @property
     def graph(self) -> bytes | None:
         """The ONNX graph that this classifier runs, or None if it runs its torch network."""
         return self._graph
+
+    @property
+    def unchanged_graph(self) -> bytes | None:
+        """The ONNX graph that this classifier was made of, while its weights are still the same."""
+        if self._graph is not None or self._built is None:
+            return self._graph
+        same = weights_digest(self.network) == self._built
+        return self.backbone_graph if same else None
 
     @property
     def num_classes(self) -> int:
@@ -201,6 +212,15 @@ class Classifier:
     def __repr__(self) -> str:
         name = self.architecture.name if self.architecture else "a network of its own"
         return f"Classifier({name}, {self.num_classes} classes, {self.preprocessing.describe()})"
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Return a SHA-256 of the names and values of all that a network has learned."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def build_network(

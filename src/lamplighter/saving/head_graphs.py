@@ -91,7 +91,10 @@ def _svm(head: heads.SVMHead, node: _Nodes) -> str:
     confidence = node("MatMul", pairs, signs)
     size = node("Mul", node("Add", node("Abs", confidence), np.float32(1)), np.float32(3))
     decisions = node("Add", votes, node("Div", confidence, size))  # (N, P)
-    placed = node("Add", node("MatMul", decisions, place), absent)  # (N, K)
+    least, most = np.float32(1 / 3), np.float32(len(counts) - 1 / 3)
+    shares = node("Relu", node("Div", node("Add", decisions, least), most))
+    spread = node("Pow", shares, _array(head.power))
+    placed = node("Add", node("MatMul", spread, place), absent)  # (N, K)
     return node("Mul", placed, _array(head.scale))
 
 

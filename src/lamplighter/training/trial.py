@@ -290,3 +290,8 @@ class Trial(TrialData):
         """Return what the engine needs to know of this trial."""
         callbacks = [callback for callback in self.callbacks if isinstance(callback, Callback)]
         return Plan(self._view, self.metrics, callbacks, self.lint, self.seed)
+
+
+def load_engine() -> None:
+    """Import Lightning, which takes seconds, now rather than in the first run."""
+    from lamplighter.training import engine  # noqa: F401

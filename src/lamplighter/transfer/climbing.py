@@ -37,7 +37,7 @@ _BATCH = 100
 _TIMED = 8  # images that the network is timed on
 
 
-def transfer(
+def climb_ladder(
     source: ImageFiles | str | Path,
     *,
     backbone: Classifier | str = "efficientnet-lite0",
@@ -115,6 +115,7 @@ def transfer(
         chosen=best,
         classifier=classifier,
         tests=tuple(tests),
+        files=features.files,
         audit=found,
         features_seconds=seconds,
         cached=features.cached,

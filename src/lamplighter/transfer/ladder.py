@@ -10,6 +10,7 @@ from lamplighter.evaluation.tables import align
 
 if TYPE_CHECKING:
     from lamplighter.data.audit import Audit
+    from lamplighter.data.files import ImageFiles
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
     from lamplighter.transfer.rungs import Rung
@@ -27,6 +28,7 @@ class Ladder:
         chosen: the one with the highest accuracy on the validation split.
         classifier: that of the chosen rung, calibrated, with its "unknown".
         tests: its reports on the test splits, each read once; none where there are none.
+        files: what it learned from and was measured on, each file in its split.
         audit: what was found in the files before; None where that was not asked for.
         features_seconds: how long all images took to be embedded.
         cached: how many of the feature vectors were known before.
@@ -37,6 +39,7 @@ class Ladder:
     chosen: Rung
     classifier: Classifier
     tests: tuple[Report, ...]
+    files: ImageFiles
     audit: Audit | None
     features_seconds: float
     cached: int

@@ -124,8 +124,9 @@ def _trained_head(ground: Ground) -> FittedHead:
     from lamplighter.training.balancing import class_weights
     from lamplighter.training.callbacks import LabelSmoothing, OneCycle
     from lamplighter.training.loaders import seed_all
-    from lamplighter.training.trial import Trial
+    from lamplighter.training.trial import Trial, load_engine
 
+    load_engine()  # not counted: it is loaded once for all trials
     start = time.perf_counter()
     seed_all(ground.seed)
     count = len(ground.class_names)
@@ -156,8 +157,10 @@ def _tuned(name: str, ground: Ground) -> Rung:
     """Return the rung whose last block, or all of it, is fine-tuned, from the linear head on."""
     from lamplighter.data.augmentation import photo_augmentation
     from lamplighter.inference.predictor import predict_pixels
+    from lamplighter.training.trial import load_engine
     from lamplighter.transfer.tuning import fine_tune
 
+    load_engine()
     start = time.perf_counter()
     classifier = with_head(ground.base, ground.fitted("linear"), ground.class_names)
     data = ground.pixels()
@@ -218,10 +221,14 @@ def _affordable(
     name: str, ground: Ground, classifier: Classifier, data: ImageData, since: str | None
 ) -> int:
     """Return how many epochs fit into the budget, at most as many as are of use."""
+    from lamplighter.data.augmentation import photo_augmentation
     from lamplighter.transfer.tuning import seconds_per_step
 
     steps = -(-len(data["train"]) // _BATCH)
-    epoch = steps * seconds_per_step(classifier, data, since=since, batch_size=_BATCH)
+    changes = photo_augmentation() if since is None else None
+    epoch = steps * seconds_per_step(
+        classifier, data, since=since, batch_size=_BATCH, augmentation=changes
+    )
     measured = len(data["val"]) * ground.backbone_seconds
     left = ground.deadline - time.monotonic()
     if since is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,17 +159,23 @@ def frozen_until(network: nn.Module, since: str | None) -> str | None:
 
 
 def seconds_per_step(
-    classifier: Classifier, data: ImageData, *, since: str | None, batch_size: int = 32
+    classifier: Classifier,
+    data: ImageData,
+    *,
+    since: str | None,
+    batch_size: int = 32,
+    augmentation: Augmentation | None = None,
 ) -> float:
     """Return how long a training step takes, measured on one batch; nothing is learned.
 
     Args:
-        classifier: its network is left as it was, without gradients.
+        classifier: its network is left as it was; a copy of it takes the steps.
         data: with a "train" split.
         since: the first stage to train; what comes before it is taken as computed.
         batch_size: images in a batch.
+        augmentation: random changes to the training images.
     """
-    network = classifier.network
+    network = copy.deepcopy(classifier.network)
     split = data["train"]
     # The same few images again where there are fewer than a batch: only their number counts.
     chosen = torch.arange(batch_size) % len(split)
@@ -180,15 +187,16 @@ def seconds_per_step(
         with torch.no_grad():
             images = cut.head_part(images)
         part = cut.tail_part
-    network.eval()  # so that no statistics change
-    times = []
+    optimizer = torch.optim.AdamW(layered_parameters(network, 1e-6))
+    part.train()
     for _ in range(2):  # the first one also sets torch up
         start = time.perf_counter()
-        part(images).sum().backward()
-        times.append(time.perf_counter() - start)
-    network.zero_grad(set_to_none=True)
-    unfreeze(network)
-    return times[-1]
+        inputs = augmentation(images) if augmentation is not None else images
+        part(inputs).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds = time.perf_counter() - start
+    return seconds
 
 
 def _sample(classifier: Classifier, data: ImageData) -> torch.Tensor:

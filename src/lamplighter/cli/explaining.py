@@ -1,0 +1,135 @@
+"""Commands that look inside a network: layers, filters, feature-maps."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lamplighter.cli.classifiers import named_classifier
+from lamplighter.cli.figures import beside, check_figure, write_figure
+from lamplighter.cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lamplighter.explain.layers import LayerInfo
+
+_NEEDS = "looking inside a network"
+
+Bundle = Annotated[
+    Path,
+    typer.Argument(
+        metavar="BUNDLE", help="The classifier, NAME.lamp; or a pretrained network's name."
+    ),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(metavar="LAYER", help="Its name, as `lamplighter layers BUNDLE` lists it."),
+]
+Channels = Annotated[
+    list[int] | None,
+    typer.Option("--channel", metavar="N", help="Draw this one alone; may be given again."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The picture: .png, .pdf or .svg; by default beside the bundle."
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", metavar="", help="Replace the picture, if it is there.")
+]
+
+
+def layers(
+    bundle: Bundle,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
+) -> None:
+    """List the layers of a network: their names, kinds, the shapes of what they give, parameters.
+
+    Layers whose output has height and width are those that feature-maps can draw.
+    """
+    from lamplighter.saving.tracing import needs_training_packages
+
+    classifier = named_classifier(bundle)
+    with needs_training_packages(_NEEDS):
+        from lamplighter.explain.layers import layers as listed
+
+        found = listed(classifier)
+    if as_json:
+        typer.echo(json.dumps({"layers": [dataclasses.asdict(layer) for layer in found]}, indent=2))
+        return
+    typer.echo("\n".join(_table(found)))
+
+
+def filters(
+    bundle: Bundle,
+    layer: Layer = None,
+    channels: Channels = None,
+    out: Out = None,
+    force: Force = False,
+) -> None:
+    """Draw the filters of a convolution; by default of the first.
+
+    Those that see the image are drawn in colour or grey, deeper ones for each input channel. Of
+    large layers the first are drawn, and the title says how many.
+    """
+    out = out or beside(bundle, f"filters-{layer}" if layer else "filters")
+    check_figure(out, "--out", force=force)
+    from lamplighter.saving.tracing import needs_training_packages
+
+    classifier = named_classifier(bundle)
+    with needs_training_packages(_NEEDS):
+        from lamplighter.explain.filters import plot_filters
+
+        figure = plot_filters(classifier, layer, channels=channels)
+    write_figure(figure, out)
+
+
+def feature_maps(
+    bundle: Bundle,
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image to look at.")],
+    layer: Layer = None,
+    channels: Channels = None,
+    out: Out = None,
+    force: Force = False,
+) -> None:
+    """Draw what a layer makes of an image, channel by channel; by default the first layer.
+
+    Of large layers the first 64 maps are drawn, and the title says so.
+    """
+    of_layer = f"-{layer}" if layer else ""
+    out = out or beside(bundle, f"maps{of_layer}-{image.stem}")
+    check_figure(out, "--out", force=force)
+    from lamplighter.saving.tracing import needs_training_packages
+
+    classifier = named_classifier(bundle)
+    with needs_training_packages(_NEEDS):
+        from lamplighter.explain.feature_maps import plot_feature_maps
+
+        figure = plot_feature_maps(classifier, image, layer, channels=channels)
+    write_figure(figure, out)
+
+
+def _table(found: Sequence[LayerInfo]) -> list[str]:
+    """Return the layers as lines of aligned columns."""
+    rows = [("layer", "kind", "output", "parameters", "maps")]
+    for layer in found:
+        shape = layer.output_shape
+        output = "-" if shape is None else " x ".join(map(str, shape)) or "1"
+        maps = "yes" if layer.spatial else ""
+        rows.append(
+            (printable(layer.name), printable(layer.kind), output, f"{layer.parameters:,}", maps)
+        )
+    wide = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        f"{name:<{wide[0]}}  {kind:<{wide[1]}}  {output:<{wide[2]}}  {count:>{wide[3]}}  {maps}"
+        for name, kind, output, count, maps in rows
+    ]
+    return [line.rstrip() for line in lines]

@@ -1,0 +1,124 @@
+"""The command that draws a data set as the network sees it: map."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lamplighter.cli.classifiers import named_classifier
+from lamplighter.cli.data import split_of
+from lamplighter.cli.figures import beside, check_figure
+from lamplighter.cli.progress import bar
+from lamplighter.cli.text import printable, wrapped
+
+if TYPE_CHECKING:
+    from lamplighter.evaluation.data_map import DataMap
+
+_MOST = 2000
+
+
+class Method(StrEnum):
+    """How features are brought into the plane."""
+
+    PCA = "pca"
+    TSNE = "tsne"
+
+
+def map_data(
+    bundle: Annotated[
+        Path,
+        typer.Argument(
+            metavar="BUNDLE",
+            help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="What to map: mnist, emoji, a folder with a folder of photos for each class, or "
+            "a CSV file with the columns path and label.",
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which part of the data: train, val, test, test-NAME; by default test, or all "
+            "of a folder without these.",
+        ),
+    ] = None,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="pca takes a second and its distances can be read; tsne takes up to a minute and "
+            "shows groups better."
+        ),
+    ] = Method.PCA,
+    thumbnails: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="At most so many images are shown where they lie."),
+    ] = 0,
+    limit: Annotated[
+        int,
+        typer.Option(metavar="N", min=2, help="Of more images than these, a sample is mapped."),
+    ] = _MOST,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="The same seed gives the same map.")
+    ] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The picture: .png, .pdf or .svg; by default beside the bundle."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace the file, if it is there.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document with each point.")
+    ] = False,
+) -> None:
+    """Draw images as points: what the network finds alike lies near one another.
+
+    Points are coloured by their true class, and mistakes have a ring.
+    """
+    out = out or beside(bundle, "map")
+    check_figure(out, "--out", force=force)
+    classifier = named_classifier(bundle)
+    from lamplighter.evaluation.data_map import map_of
+    from lamplighter.evaluation.data_map_plot import plot_data_map
+    from lamplighter.saving.writing import written_whole
+
+    images, split = split_of(data, split, classifier.preprocessing)
+    count = min(limit, len(images[split]))
+    with bar("mapping") as progress:
+        made = map_of(
+            classifier,
+            images,
+            split,
+            method=method.value,
+            limit=limit,
+            seed=seed,
+            progress=None if progress is None else lambda done: progress(done, count),
+        )
+    figure = plot_data_map(made, thumbnails=thumbnails)
+    with written_whole(out) as file:
+        figure.savefig(file, format=out.suffix[1:].lower())
+    if as_json:
+        typer.echo(json.dumps(made.to_dict() | {"picture": str(out)}, indent=2))
+        return
+    typer.echo(_text(made, out))
+
+
+def _text(made: DataMap, out: Path) -> str:
+    lines = [made.describe()]
+    if made.explained is not None:
+        first, second = (f"{100 * share:.0f} %" for share in made.explained)
+        lines.append(f"the two axes hold {first} and {second} of the variance of the features")
+    lines.append(f"wrote {out}")
+    return "\n".join(wrapped(printable(line)) for line in lines)

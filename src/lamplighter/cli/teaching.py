@@ -1,0 +1,204 @@
+"""The command of the labs: labs DIR, labs check NOTEBOOK, labs collect DIR."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lamplighter.cli.outputs import check_new
+from lamplighter.cli.progress import bar
+from lamplighter.cli.text import printable, wrapped
+from lamplighter.errors import LabError, MissingPackageError, OutputError
+
+if TYPE_CHECKING:
+    from lamplighter.teaching.gathering import Row
+    from lamplighter.teaching.grading import Grade
+
+_NEEDED = ("jupytext", "nbclient", "nbformat", "ipykernel", "torch")
+_GIGABYTE = 1024**3
+_TABLE = "points.csv"
+
+
+def labs(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR | check NOTEBOOK | collect DIR",
+            help="The folder to make; or a notebook to grade; or a folder of them to grade.",
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
+    memory: Annotated[
+        float,
+        typer.Option(min=1.0, metavar="GB", help="What a notebook that is graded may hold."),
+    ] = 4.0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"What collect writes; DIR/{_TABLE} if not said."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Replace the table, if it is there.")
+    ] = False,
+) -> None:
+    """Write the notebooks of the labs to a folder, or grade what learners made of them.
+
+    Grading runs the notebook's answers: confined to a temporary copy of its folder, without the
+    network, each cell with a time limit; still, only grade what you would run yourself where the
+    system is not Linux.
+    """
+    verb, place = _parsed(words)
+    if out is not None and verb != "collect":
+        raise typer.BadParameter("--out and --force are for collect.")
+    limit = int(memory * _GIGABYTE)
+    if verb == "copy":
+        _copy(place, as_json=as_json)
+    elif verb == "check":
+        _check(place, limit, as_json=as_json)
+    else:
+        _collect(place, limit, out or place / _TABLE, as_json=as_json, force=force)
+
+
+def _parsed(words: list[str]) -> tuple[str, Path]:
+    if len(words) == 1 and words[0] not in ("check", "collect"):
+        return "copy", Path(words[0])
+    if len(words) == 2 and words[0] in ("check", "collect"):
+        return words[0], Path(words[1])
+    raise typer.BadParameter(
+        "say lamplighter labs DIR, labs check NOTEBOOK or labs collect DIR, received "
+        f"{' '.join(words)!r}."
+    )
+
+
+def _need_packages() -> None:
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingPackageError(
+            f"grading needs {', '.join(missing)}; pip install 'lamplighter[train,labs]'."
+        )
+
+
+def _copy(folder: Path, *, as_json: bool) -> None:
+    """Write the learner's notebooks to a folder, beside whatever else is in it."""
+    from lamplighter.saving.writing import written_whole
+    from lamplighter.teaching.catalogue import read_catalogue
+
+    catalogue = read_catalogue()
+    found = [catalogue.notebook(lab) for lab in catalogue.present]
+    found = [path for path in found if path.is_file()]
+    if not found:
+        raise LabError("this installation of Lamplighter has no notebooks; run make labs first.")
+    there = [path.name for path in found if (folder / path.name).exists()]
+    if there:
+        raise OutputError(
+            f"{folder / there[0]} is there already, and may hold your work; choose another folder."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror or error}.") from error
+    for path in found:
+        with written_whole(folder / path.name) as file:
+            file.write(path.read_bytes())
+    if as_json:
+        names = [path.name for path in found]
+        typer.echo(json.dumps({"folder": str(folder), "notebooks": names}, indent=2))
+        return
+    typer.echo(printable(f"wrote {len(found)} notebooks to {folder}"))
+    if importlib.util.find_spec("jupyterlab") or importlib.util.find_spec("notebook"):
+        start = "jupyter lab" if importlib.util.find_spec("jupyterlab") else "jupyter notebook"
+        _say(f"next: {start} {folder / found[0].name}")
+    else:
+        _say(
+            f"next: pip install jupyterlab, then jupyter lab {folder / found[0].name}; "
+            "VS Code opens it as well"
+        )
+    _say(f"then: lamplighter labs check {folder / found[0].name}")
+
+
+def _check(path: Path, memory: int, *, as_json: bool) -> None:
+    from lamplighter.teaching.catalogue import read_catalogue
+
+    _need_packages()
+    from lamplighter.teaching.grading import grade
+    from lamplighter.teaching.submissions import read_submission
+
+    submission = read_submission(path, read_catalogue())
+    with bar("grading", "steps") as progress:
+        result = grade(submission, memory=memory, progress=progress)
+    if as_json:
+        typer.echo(json.dumps({"notebook": str(path), **result.to_json()}, indent=2))
+        return
+    for line in _report(result):
+        typer.echo(line)
+
+
+def _report(grade: Grade) -> list[str]:
+    lines = [f"{grade.lab} {grade.title}: {grade.points:g} of {grade.most:g} points"]
+    names = [exercise.id for exercise in grade.exercises]
+    names += [question.id for question in grade.questions]
+    width = max(map(len, names), default=0)
+    indent = " " * (width + 4)
+    for exercise in grade.exercises:
+        lines.append(
+            f"  {exercise.id:<{width}}  {exercise.points:g} of {exercise.most:g}  {exercise.result}"
+        )
+        told = [*exercise.feedback, *(f"note: {problem}" for problem in exercise.problems)]
+        lines += [wrapped(indent + printable(text), width + 6) for text in told]
+    for question in grade.questions:
+        state = "for a person to mark" if question.text else "not answered"
+        lines.append(f"  {question.id:<{width}}  - of {question.most:g}  {state}")
+    lines += [wrapped(f"note: {printable(note)}", 6) for note in grade.notes]
+    return lines
+
+
+def _collect(folder: Path, memory: int, out: Path, *, as_json: bool, force: bool) -> None:
+    _need_packages()
+    from lamplighter.saving.writing import written_whole
+    from lamplighter.teaching.catalogue import read_catalogue
+    from lamplighter.teaching.gathering import find_notebooks, gather, table
+
+    find_notebooks(folder)
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder} must be writable: what is graded is kept there.")
+    check_new(out, "--out", force=force or _is_ours(out))
+    rows = gather(folder, read_catalogue(), memory=memory, progress=_tell)
+    with written_whole(out) as file:
+        file.write(table(rows).encode("utf-8-sig"))  # the mark tells spreadsheets the encoding
+    if as_json:
+        typer.echo(json.dumps({"table": str(out), "rows": [_plain(row) for row in rows]}, indent=2))
+        return
+    bad = sum(row.result is None for row in rows)
+    typer.echo(printable(f"wrote {out}: {len(rows)} notebooks, {bad} that cannot be graded"))
+
+
+def _is_ours(out: Path) -> bool:
+    """Whether the table is one that an earlier run wrote, which this one completes."""
+    try:
+        with out.open(encoding="utf-8-sig") as file:
+            return file.readline().startswith("name,lab,file,")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {"name": row.name, "file": row.file, "problem": row.problem, "result": row.result}
+
+
+def _tell(row: Row, done: int, total: int) -> None:
+    result = row.result
+    said = row.problem if result is None else f"{result['points']:g} of {result['most']:g} points"
+    before = " (graded before)" if row.cached else ""
+    _say(f"{done}/{total} {row.file}: {said}{before}")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(printable(line) + "\n")
+    sys.stderr.flush()

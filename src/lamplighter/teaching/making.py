@@ -1,0 +1,141 @@
+"""What `make labs` runs: `python -m lamplighter.teaching.making [--check | --nbgrader DIR]`.
+
+Writes the learner's notebooks, the solved ones with their outputs, and the page that lists them.
+A solved notebook is run again only when its source has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lamplighter.errors import LabError, LamplighterError
+from lamplighter.saving.writing import written_whole
+from lamplighter.teaching.catalogue import read_catalogue
+from lamplighter.teaching.notebooks import as_text, execute, make_notebook, source_hash
+from lamplighter.teaching.page import course_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lamplighter.teaching.catalogue import Catalogue, Lab
+
+
+def stale(catalogue: Catalogue, *, solved: bool = True) -> list[Path]:
+    """Return which generated files are not what the sources would give now.
+
+    Args:
+        catalogue: the labs.
+        solved: look at the solved notebooks too, by the hash of their sources.
+    """
+    found = [path for path, text in _cheap(catalogue) if _read(path) != text]
+    if solved:
+        found += [
+            catalogue.solution(lab) for lab in catalogue.present if not _solved(catalogue, lab)
+        ]
+    return found
+
+
+def make(catalogue: Catalogue, *, again: bool = False) -> list[Path]:
+    """Write what is stale, and return what was written.
+
+    Args:
+        catalogue: the labs.
+        again: run the solved notebooks even where their sources have not changed.
+
+    Raises:
+        LabError: a source breaks a rule, or a solved notebook does not run.
+        OutputError: a file cannot be written.
+    """
+    written = []
+    for path, text in _cheap(catalogue):
+        if _read(path) != text:
+            _write(path, text)
+            written.append(path)
+    for lab in catalogue.present:
+        if again or not _solved(catalogue, lab):
+            _say(f"running the solved notebook of {lab.id}")
+            path = catalogue.solution(lab)
+            path.parent.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory() as folder:
+                notebook = execute(make_notebook(catalogue, lab, "solved"), Path(folder))
+            _write(path, as_text(notebook))
+            written.append(path)
+    return written
+
+
+def _cheap(catalogue: Catalogue) -> Iterator[tuple[Path, str]]:
+    """Give the files that follow from the sources alone, and what is to be in them."""
+    for lab in catalogue.present:
+        yield catalogue.notebook(lab), as_text(make_notebook(catalogue, lab, "learner"))
+    yield catalogue.folder / "README.md", course_page(catalogue)
+
+
+def _solved(catalogue: Catalogue, lab: Lab) -> bool:
+    text = _read(catalogue.solution(lab))
+    try:
+        about = json.loads(text or "")["metadata"]["lamplighter"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return bool(about.get("source") == source_hash(catalogue, lab))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as file:
+        file.write(text.encode())
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _write_for_nbgrader(catalogue: Catalogue, folder: Path) -> None:
+    """Write nbgrader's sources, as DIR/source/LAB/LAB.ipynb."""
+    for lab in catalogue.present:
+        path = folder / "source" / lab.file / f"{lab.file}.ipynb"
+        if path.exists():
+            raise LabError(f"{path} is there already; choose another folder.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, as_text(make_notebook(catalogue, lab, "nbgrader")))
+        _say(f"wrote {path}")
+
+
+def main() -> int:
+    """Make the labs, or with --check say what is stale; 1 where there is something."""
+    parser = argparse.ArgumentParser(prog="make labs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say what is stale")
+    parser.add_argument("--again", action="store_true", help="run all solved notebooks again")
+    parser.add_argument("--nbgrader", type=Path, metavar="DIR", help="write nbgrader's sources")
+    parser.add_argument("--labs", type=Path, metavar="DIR", help="another folder of labs")
+    options = parser.parse_args()
+    try:
+        catalogue = read_catalogue(options.labs)
+        if options.nbgrader:
+            _write_for_nbgrader(catalogue, options.nbgrader)
+        elif options.check:
+            found = stale(catalogue)
+            for path in found:
+                _say(f"{path} is stale: run make labs.")
+            return 1 if found else 0
+        else:
+            for path in make(catalogue, again=options.again):
+                _say(f"wrote {path}")
+    except LamplighterError as error:
+        _say(f"make labs: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

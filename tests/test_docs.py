@@ -1,0 +1,118 @@
+"""The pages in docs/ run as they stand, on fewer images."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lamplighter.cli.app import app
+from lamplighter.data.emoji import emoji_files
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+KEPT = {"bird", "drink", "sea"}  # of the emoji's classes: enough to run on
+# What takes minutes, on any number of images.
+SLOW = ("lamplighter train", "lamplighter transfer drawings --rungs linear,head,blocks,full")
+AFTER_SLOW = ("lamplighter evaluate small.lamp",)
+
+
+def blocks(page: Path, language: str) -> list[tuple[int, str]]:
+    """Return the fenced blocks of a page, each with the line that it begins in."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
+
+
+def commands(page: Path) -> list[str]:
+    """Return the commands in the console blocks of a page, in their order."""
+    lines = "".join(content for _, content in blocks(page, "console")).splitlines()
+    return [line.removeprefix("$ ") for line in lines if re.match(r"(\$ )?lamplighter\b", line)]
+
+
+def parsed(arguments: list[str]) -> None:
+    """Take the arguments apart as the command would, and do nothing."""
+    root = typer.main.get_command(app)
+    command = root.get_command(typer.Context(root), arguments[0])
+    assert command is not None, f"there is no command {arguments[0]}"
+    command.make_context(arguments[0], arguments[1:])
+
+
+def fewer() -> None:
+    """Leave a few classes of the folder of emoji."""
+    for folder in Path("drawings").glob("*/*"):
+        if folder.is_dir() and folder.name not in KEPT:
+            shutil.rmtree(folder)
+
+
+ALL_COMMANDS = [
+    pytest.param(line, id=f"{page.stem}: {line}") for page in PAGES for line in commands(page)
+]
+
+
+def test_the_pages_have_what_is_tested() -> None:
+    photos = ROOT / "docs" / "photos.md"
+
+    assert len(blocks(photos, "python")) > 10
+    assert {"data", "audit", "transfer", "predict", "embed", "similar"} <= {
+        line.split()[1] for line in commands(photos)
+    }
+
+
+@pytest.mark.parametrize("line", ALL_COMMANDS)
+def test_each_command_is_one(line: str) -> None:
+    parsed(shlex.split(line)[1:])
+
+
+def test_a_command_that_is_none_is_found() -> None:
+    with pytest.raises(Exception, match="--colour"):
+        parsed(["embed", "emoji", "--colour", "red"])
+    with pytest.raises(AssertionError, match="no command"):
+        parsed(["embedd", "emoji"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_python_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = blocks(page, "python")
+    if not code:
+        pytest.skip("the page has no Python")
+    emoji_files(Path("drawings"))
+    fewer()
+
+    names: dict[str, object] = {"__name__": page.stem}
+    for line, content in code:
+        # Lines above it, so that a traceback names the line of the page.
+        exec(compile("\n" * line + content, str(page), "exec"), names)
+
+    if page.stem == "photos":
+        assert Path("best.lamp").is_file()
+        assert Path("fits.png").is_file()
+        assert names["moved"] > 0.1
+        assert names["stays"] > 0.1
+        assert names["trust"].threshold is not None
+        assert "95 % interval" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_quick_commands_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = [line for line in commands(page) if not line.startswith(SLOW + AFTER_SLOW)]
+    if not run:
+        pytest.skip("the page has no command that is quick")
+    for line in run:
+        result = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert result.exit_code == 0, f"{line}: {result.output} {result.exception!r}"
+        fewer()
+
+    if page.stem == "photos":
+        assert {"drawings.lamp", "drawings.index", "features.npz", "similar.png"} <= {
+            path.name for path in tmp_path.iterdir()
+        }
