@@ -1,0 +1,1 @@
+"""Seeing inside: filters, feature maps, what a neuron wants to see, and why this answer."""

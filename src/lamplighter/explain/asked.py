@@ -1,0 +1,169 @@
+"""What a method of attribution is asked, and what it answers."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lamplighter.errors import ModelError
+from lamplighter.explain.hooks import voting_head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from lamplighter.data.preprocessing import Preprocessing
+
+BASELINES = ("black", "mean", "blur")
+_DARK = 0.25  # mean of images, 0..1, that are drawn on black
+_BLUR = 1 / 20  # standard deviation of the blur, in shorter sides of the image
+# Larger batches no longer fit the processor's caches and are slower for each image.
+_GRADIENT_PIXELS = 4 * 224 * 224
+_FORWARD_PIXELS = 8 * 224 * 224
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Why does `network` give `inputs` these scores?
+
+    Attributes:
+        network: in evaluation mode, its parameters without gradients.
+        inputs: prepared images, shape (N, C, H, W), where the network is.
+        targets: the class that is asked about for each, int64, shape (N,).
+        preprocessing: how the images were prepared.
+    """
+
+    network: nn.Module
+    inputs: Tensor
+    targets: Tensor
+    preprocessing: Preprocessing
+
+    def one_by_one(self) -> Iterator[Asked]:
+        """Give the question about each image by itself."""
+        for number in range(len(self.inputs)):
+            one = slice(number, number + 1)
+            yield Asked(self.network, self.inputs[one], self.targets[one], self.preprocessing)
+
+    def in_batches(self) -> Iterator[Asked]:
+        """Give the question in batches that are fit for a forward and a backward pass."""
+        for part in batches(len(self.inputs), self.gradient_batch):
+            yield Asked(self.network, self.inputs[part], self.targets[part], self.preprocessing)
+
+    @property
+    def gradient_batch(self) -> int:
+        """How many images a forward and backward pass takes at a time."""
+        return max(1, min(256, _GRADIENT_PIXELS // self.inputs[0, 0].numel()))
+
+    @property
+    def forward_batch(self) -> int:
+        """How many images a forward pass takes at a time."""
+        return max(1, min(512, _FORWARD_PIXELS // self.inputs[0, 0].numel()))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return the logits (M, K) of any prepared images (M, C, H, W), without gradients."""
+        with torch.no_grad():
+            parts = [
+                self.network(inputs[part]) for part in batches(len(inputs), self.forward_batch)
+            ]
+        return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The maps of a method, with how they were made.
+
+    Attributes:
+        maps: shape (N, H, W).
+        settings: how, as plain JSON types.
+        notes: what the reader of the maps should know, a sentence each.
+        measured: numbers about each map by name, each of shape (N,).
+    """
+
+    maps: Tensor
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    measured: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+
+def batches(count: int, size: int) -> list[slice]:
+    """Return slices of at most `size` that together are `count`."""
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def baseline_name(preprocessing: Preprocessing, name: str | None) -> str:
+    """Return which baseline stands for nothing being there.
+
+    Args:
+        preprocessing: of the classifier.
+        name: "black", "mean" or "blur"; None for "black" where images are dark in the mean (as
+            digits drawn on black are), else "mean".
+
+    Raises:
+        ModelError: there is no such baseline.
+    """
+    if name is None:
+        return "black" if float(np.mean(preprocessing.mean)) < _DARK else "mean"
+    if name not in BASELINES:
+        raise ModelError(f"baseline must be one of {', '.join(BASELINES)}, received {name!r}.")
+    return name
+
+
+def baseline_of(inputs: Tensor, preprocessing: Preprocessing, name: str) -> Tensor:
+    """Return what is to stand for nothing being there.
+
+    Args:
+        inputs: prepared images, shape (N, C, H, W).
+        preprocessing: of the classifier.
+        name: "black", "mean" (the mean colour that the preprocessing subtracts) or "blur" (the
+            image out of focus, by a Gaussian of a twentieth of its shorter side).
+
+    Returns:
+        Prepared images, shape (N, C, H, W).
+    """
+    if name == "blur":
+        from torchvision.transforms.v2.functional import gaussian_blur
+
+        sigma = max(0.6, _BLUR * min(inputs.shape[2:]))
+        reach = min(int(3 * sigma), min(inputs.shape[2:]) - 1)  # it reflects at the edges
+        blurred: Tensor = gaussian_blur(inputs, [2 * reach + 1] * 2, [sigma] * 2)
+        return blurred
+    if name == "mean":
+        return torch.zeros_like(inputs)
+    black = [-mean / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)]
+    colour = torch.tensor(black, dtype=inputs.dtype, device=inputs.device)
+    return colour.reshape(1, -1, 1, 1).expand_as(inputs).clone()
+
+
+@contextlib.contextmanager
+def gradients_explained(network: nn.Module) -> Iterator[None]:
+    """Say in one line what is the matter where scores do not depend on images smoothly.
+
+    Raises:
+        ModelError: torch finds no gradient.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "does not require grad" not in str(error) and "not have been used" not in str(error):
+            raise
+        raise no_gradient(network) from error
+
+
+def no_gradient(network: nn.Module) -> ModelError:
+    """Return what to raise where the gradient of the scores is missing or 0 everywhere."""
+    head = voting_head(network)
+    cause = (
+        f"its {type(head).__name__} counts votes, which a small change of the image leaves as they "
+        "are"
+        if head is not None
+        else "no path of gradients leads from them to the image"
+    )
+    return ModelError(
+        "this method needs scores that change with the image, but the gradient is 0 everywhere: "
+        f"{cause}; method='occlusion' works without gradients."
+    )

@@ -1,0 +1,252 @@
+"""Methods of attribution: what each finds in the image, and where it comes from.
+
+Each takes what is asked and gives maps (N, H, W). The score of a class is its logit, before the
+softmax. Captum computes the gradients, the noise and the occlusions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from lamplighter.errors import ModelError, UnknownLayerError
+from lamplighter.explain.asked import (
+    Answer,
+    baseline_name,
+    baseline_of,
+    gradients_explained,
+    no_gradient,
+)
+from lamplighter.explain.guided import GuidedRectifiers
+from lamplighter.explain.hooks import activations_of, check_finite, spatial_maps
+from lamplighter.explain.spatial import last_spatial_layer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lamplighter.explain.asked import Asked
+
+_POSITIONS = 100  # of the window that occludes, about
+
+
+def saliency(asked: Asked) -> Answer:
+    """Find how strongly each pixel moves the score.
+
+    The largest absolute gradient over channels (Simonyan et al., 2013, arXiv:1312.6034). It says
+    where a small change of the image changes the score most, up or down; not how much of the
+    score is there already, and it is noisy.
+    """
+    maps = _gradients(asked).abs().amax(1)  # (N, H, W)
+    _check_moves(asked, maps)
+    return Answer(maps)
+
+
+def smoothgrad(asked: Asked, *, samples: int = 16, noise: float = 0.15, seed: int = 0) -> Answer:
+    """Find how strongly each pixel moves the score, in the mean over noisy copies of the image.
+
+    The gradients of the copies are averaged, then the largest absolute value over channels is
+    taken (Smilkov et al., 2017, arXiv:1706.03825). It means what saliency means, of images nearby
+    rather than of this one alone, and has less noise.
+
+    Args:
+        asked: what is asked.
+        samples: how many copies, at least 1.
+        noise: standard deviation of the Gaussian noise, as a share of the image's range of values.
+        seed: of the noise, which is the same for each image.
+    """
+    _check_count("samples", samples)
+    if not 0 < noise < math.inf:
+        raise ModelError(f"noise must be a finite number above 0, received {noise!r}.")
+    from captum.attr import NoiseTunnel, Saliency
+
+    tunnel = NoiseTunnel(Saliency(asked.network))
+    parts = []
+    for one in asked.one_by_one():
+        spread = float(one.inputs.max() - one.inputs.min())
+        with torch.random.fork_rng(devices=[]), gradients_explained(asked.network):
+            torch.manual_seed(seed)
+            mean = tunnel.attribute(
+                one.inputs,
+                nt_samples=samples,
+                nt_samples_batch_size=min(samples, asked.gradient_batch),
+                stdevs=noise * (spread or 1.0),
+                target=one.targets,
+                abs=False,
+            )
+        parts.append(mean.detach().abs().amax(1))
+    maps = torch.cat(parts)
+    _check_moves(asked, maps)
+    return Answer(maps, {"samples": samples, "noise": noise, "seed": seed})
+
+
+def guided_backprop(asked: Asked) -> Answer:
+    """Find the pixels whose effect on the score is carried on by positive effects alone.
+
+    The gradient, where each ReLU lets only what is positive back (Springenberg et al., 2014,
+    arXiv:1412.6806); the largest absolute value over channels. It is sharp, but much of it are the
+    edges that the first layers see: it changes little with the class, and often little with the
+    weights. ReLU and ReLU6 are treated; other activation functions have their own gradient, and
+    are named in a note.
+
+    Raises:
+        ModelError: the network has no ReLU.
+    """
+    with GuidedRectifiers() as rectifiers:
+        maps = _gradients(asked).abs().amax(1)
+    others = ", ".join(sorted(rectifiers.others))
+    if not rectifiers.treated:
+        raise ModelError(
+            "guided backpropagation changes how gradients pass ReLU and ReLU6, received a network "
+            f"without{f' (it has {others})' if others else ''}; use another method."
+        )
+    _check_moves(asked, maps)
+    note = f"{others} passed gradients as it is: this method is defined for ReLUs alone."
+    return Answer(maps, notes=(note,) if others else ())
+
+
+def grad_cam(asked: Asked, *, layer: str | None = None, relu: bool = True) -> Answer:
+    """Find where the feature maps of a layer speak for the class.
+
+    Maps of the layer are added, each weighed by the mean of the score's gradient in it; what is
+    negative is dropped, and the sum is scaled up to the image (Selvaraju et al., 2017,
+    arXiv:1610.02391). It shows the place, as coarse as the layer's maps are; not which pixels,
+    and nothing of what layers after it do by place.
+
+    Args:
+        asked: what is asked.
+        layer: as `named_modules` has it, with outputs (N, C, h, w); by default the last one with
+            maps of more than one pixel.
+        relu: drop what speaks against the class.
+
+    Raises:
+        UnknownLayerError: there is no such layer, or it has no maps.
+        ModelError: the network has no such maps, or no gradient comes so far back.
+    """
+    size = (int(asked.inputs.shape[2]), int(asked.inputs.shape[3]))
+    name = layer or last_spatial_layer(asked.network, asked.inputs[:1])
+    parts, small = [], (0, 0)
+    for batch in asked.in_batches():
+        with activations_of(asked.network, [name]) as found:
+            scores = _scores(batch, batch.inputs.detach().requires_grad_())
+        output = found.get(name)
+        maps = None if output is None else spatial_maps(output, size)
+        if output is None or maps is None:
+            raise UnknownLayerError(
+                f"Grad-CAM needs a layer that gives maps of more than one pixel, received "
+                f"{name!r}; lamplighter.layers lists those that do as spatial."
+            )
+        check_finite(output, f"the activations of layer {name!r}")
+        with gradients_explained(asked.network):
+            (gradient,) = torch.autograd.grad(scores.sum(), output)
+        slopes = spatial_maps(gradient, size)
+        assert slopes is not None
+        sums = (maps * slopes.mean((2, 3), keepdim=True)).sum(1, keepdim=True).detach()
+        small = (int(sums.shape[2]), int(sums.shape[3]))
+        sums = sums.relu() if relu else sums
+        parts.append(torch.nn.functional.interpolate(sums, size, mode="bilinear")[:, 0])
+    maps = torch.cat(parts)
+    empty = int((maps.flatten(1).abs().amax(1) == 0).sum())
+    note = (
+        f"nothing in layer {name} speaks for the class in {empty} of {len(maps)} images; "
+        "relu=False shows what speaks against it."
+    )
+    settings = {"layer": name, "layer_size": list(small), "relu": relu}
+    return Answer(maps, settings, (note,) if empty and relu else ())
+
+
+def occlusion(
+    asked: Asked,
+    *,
+    window: int | tuple[int, int] | None = None,
+    stride: int | tuple[int, int] | None = None,
+    baseline: str | None = None,
+) -> Answer:
+    """Find how far the score falls when a window of the image is covered.
+
+    The mean fall over all places of the window that cover a pixel (Zeiler and Fergus, 2014,
+    arXiv:1311.2901); negative where the score rises. It needs no gradients and shows what the
+    network does without that part; not parts that can stand in for one another, and nothing
+    finer than the window. A cover may itself look like something.
+
+    Args:
+        asked: what is asked.
+        window: height and width of the cover in pixels, or one number for both; by default a
+            square of such a size that about 100 places cover the image.
+        stride: from one place to the next; by default half the window.
+        baseline: the cover, "black", "mean" or "blur" (see `baseline_name` for the default).
+    """
+    height, width = asked.inputs.shape[2:]
+    side = max(1, min(height, width, round(2 * math.sqrt(height * width / _POSITIONS))))
+    tall, wide = _pair("window", window, (side, side))
+    if tall > height or wide > width:
+        raise ModelError(
+            f"window must fit into the image of {height} x {width} pixels, received "
+            f"{tall} x {wide}; make it smaller."
+        )
+    down, across = _pair("stride", stride, (max(1, tall // 2), max(1, wide // 2)))
+    if down > tall or across > wide:
+        raise ModelError(
+            f"stride must be at most the window, so that all is covered, received {down} x "
+            f"{across} for {tall} x {wide}; make it smaller."
+        )
+    from captum.attr import Occlusion
+
+    name = baseline_name(asked.preprocessing, baseline)
+    method, channels = Occlusion(asked.network), asked.inputs.shape[1]
+    parts = []
+    for one in asked.one_by_one():
+        falls = method.attribute(
+            one.inputs,
+            sliding_window_shapes=(channels, tall, wide),
+            strides=(channels, down, across),
+            baselines=baseline_of(one.inputs, asked.preprocessing, name),
+            target=one.targets,
+            perturbations_per_eval=asked.forward_batch,
+        )
+        parts.append(falls[:, 0].detach())  # the same in each channel
+    settings = {"window": [tall, wide], "stride": [down, across], "baseline": name}
+    return Answer(torch.cat(parts), settings)
+
+
+def _gradients(asked: Asked) -> Tensor:
+    """Return the gradient of each image's score, shape (N, C, H, W)."""
+    from captum.attr import Saliency
+
+    method, parts = Saliency(asked.network), []
+    with gradients_explained(asked.network):
+        for batch in asked.in_batches():
+            inputs = batch.inputs.detach().clone().requires_grad_()
+            parts.append(method.attribute(inputs, target=batch.targets, abs=False).detach())
+    return torch.cat(parts)
+
+
+def _scores(asked: Asked, inputs: Tensor) -> Tensor:
+    logits: Tensor = asked.network(inputs)
+    return logits.gather(1, asked.targets[:, None])[:, 0]
+
+
+def _check_moves(asked: Asked, maps: Tensor) -> None:
+    """Refuse maps of which each is 0 everywhere."""
+    if not bool(maps.any()):
+        raise no_gradient(asked.network)
+
+
+def _check_count(name: str, value: object) -> None:
+    if type(value) is not int or value < 1:
+        raise ModelError(f"{name} must be a whole number of at least 1, received {value!r}.")
+
+
+def _pair(
+    name: str, value: int | tuple[int, int] | None, default: tuple[int, int]
+) -> tuple[int, int]:
+    """Return (height, width) of a setting that may be one number for both."""
+    if value is None:
+        return default
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2:
+        raise ModelError(f"{name} must be one number or (height, width), received {value!r}.")
+    for number in pair:
+        _check_count(name, number)
+    return pair[0], pair[1]

@@ -1,0 +1,223 @@
+"""A sanity check of a method of attribution: other weights must give another map."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lamplighter.errors import ModelError
+from lamplighter.explain.attribution import attribute
+from lamplighter.explain.curves import mean_of
+from lamplighter.explain.hooks import network_of
+from lamplighter.models.classifier import Classifier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lamplighter.evaluation.intervals import Estimate
+    from lamplighter.explain.attribution import Attribution
+    from lamplighter.explain.attribution_table import Method, OwnMethod
+    from lamplighter.explain.images import Images
+
+PASSES, FAILS = 0.5, 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class SanityCheck:
+    """How alike the maps of a network and of one with random weights are.
+
+    Attributes:
+        method: title of the method.
+        similarities: rank correlation of the maps before and after, -1..1, for each stage and
+            image, shape (stages, N). In the last stage all weights are random.
+        structures: structural similarity of the same, -1..1, shape (stages, N).
+        layers: how many layers with weights are random in each stage.
+    """
+
+    method: str
+    similarities: NDArray[np.float64]
+    structures: NDArray[np.float64]
+    layers: tuple[int, ...]
+
+    @property
+    def similarity(self) -> Estimate:
+        """The mean rank correlation with all weights random, with its interval over images."""
+        return mean_of(self.similarities[-1], (-1.0, 1.0))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the maps depend on what the network learned: a similarity below 0.5."""
+        return self.similarity.value < PASSES
+
+    @property
+    def verdict(self) -> str:
+        """What this means, in one sentence."""
+        value = self.similarity.value
+        found = f"with random weights the maps of {self.method} correlate {value:.2f} with its own"
+        if value < PASSES:
+            return f"passes: {found}, so they show what the network learned."
+        if value < FAILS:
+            return f"doubtful: {found}; part of them is the image, whatever the network learned."
+        return f"fails: {found}; they show the image, not what the network learned."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as plain JSON types."""
+        return {
+            "method": self.method,
+            "similarity": self.similarity.to_dict(),
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "layers": list(self.layers),
+            "similarities": self.similarities.tolist(),
+            "structures": self.structures.tolist(),
+        }
+
+
+def sanity_check(
+    classifier: Classifier,
+    images: Images,
+    method: str | Method | OwnMethod = "grad-cam",
+    *,
+    target: str | int | Sequence[str | int] | None = None,
+    stages: int = 1,
+    seed: int = 0,
+    **settings: Any,
+) -> SanityCheck:
+    """Return whether the maps of a method change when the network forgets all it learned.
+
+    A copy of the network gets random weights, from the last layer on (Adebayo et al., 2018,
+    arXiv:1810.03292), and maps of the same classes are compared by rank. A method whose maps stay
+    as they were, such as an edge detector, tells of the image, not of the network. Values of a
+    weight are shuffled, so that their distribution stays; batch normalisation takes its
+    statistics anew from the images, so that signals neither die nor explode. That a map changes
+    does not make it true: that is what deletion and insertion curves are for.
+
+    Args:
+        classifier: with a torch network, which is left as it is.
+        images: one image or a list; ten and more for an interval that says something.
+        method: as `attribute` takes it.
+        target: as `attribute` takes it.
+        stages: in how many steps the weights become random, from the last layer to the first.
+        seed: of the shuffling.
+        settings: of the method.
+
+    Raises:
+        ModelError: `stages` is less than 1, or the method cannot explain this network.
+    """
+    if type(stages) is not int or stages < 1:
+        raise ModelError(f"stages must be a whole number of at least 1, received {stages!r}.")
+    before = attribute(classifier, images, method, target=target, **settings)
+    return check_against(classifier, before, stages=stages, seed=seed, **settings)
+
+
+def check_against(
+    classifier: Classifier, before: Attribution, *, stages: int = 1, seed: int = 0, **settings: Any
+) -> SanityCheck:
+    """Return the same of an attribution that is there already, made with these settings."""
+    network = copy.deepcopy(network_of(classifier))
+    generator = torch.Generator().manual_seed(seed)
+    twin = Classifier(network, classifier.preprocessing, classifier.class_names)
+    weighted = [module for module in network.modules() if list(module.parameters(recurse=False))]
+    ends = [round(len(weighted) * stage / stages) for stage in range(1, stages + 1)]
+    ranked, structures, done = [], [], 0
+    for end in ends:
+        for module in weighted[::-1][done:end]:
+            _shuffle(module, generator)
+        done = end
+        _renew_statistics(network, before.inputs)
+        after = attribute(
+            twin,
+            before.inputs,
+            before.method,
+            target=before.targets.tolist(),
+            **settings,
+        )
+        pairs = list(zip(before.maps, after.maps, strict=True))
+        ranked.append([rank_correlation(one, other) for one, other in pairs])
+        structures.append([structural_similarity(one, other) for one, other in pairs])
+    return SanityCheck(before.method.title, np.array(ranked), np.array(structures), tuple(ends))
+
+
+def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return Spearman's rank correlation of two maps (H, W), over pixels where not both are 0.
+
+    Equal values share the mean of their ranks. Where a map is the same everywhere, there is no
+    order to compare: 0 if the other is not, 1 if neither has any.
+    """
+    some = (one != 0) | (other != 0)
+    pair = [_mean_ranks(part[some]) for part in (one, other)]
+    spreads = [float(ranks.std()) if ranks.size else 0.0 for ranks in pair]
+    if min(spreads) == 0:
+        return float(max(spreads) == 0)
+    centred = [ranks - ranks.mean() for ranks in pair]
+    return float((centred[0] * centred[1]).mean() / (spreads[0] * spreads[1]))
+
+
+def structural_similarity(one: NDArray[Any], other: NDArray[Any], *, window: int = 7) -> float:
+    """Return the mean structural similarity of two maps (H, W), each scaled to 1 at its largest.
+
+    (2 m m' + c) (2 cov + d) / ((m² + m'² + c) (v + v' + d)) over square windows, with means m,
+    variances v, c = 0.01² and d = 0.03² (Wang et al., 2004, IEEE Trans. Image Process. 13:600).
+    """
+    scaled = [
+        torch.from_numpy(part / (np.abs(part).max() or 1.0)).double() for part in (one, other)
+    ]
+    side = min(window, *one.shape)
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return nn.functional.avg_pool2d(values[None, None], side, stride=1)
+
+    a, b = scaled
+    c, d = 0.01**2, 0.03**2
+    means = mean(a), mean(b)
+    variances = mean(a * a) - means[0] ** 2, mean(b * b) - means[1] ** 2
+    covariance = mean(a * b) - means[0] * means[1]
+    above = (2 * means[0] * means[1] + c) * (2 * covariance + d)
+    below = (means[0] ** 2 + means[1] ** 2 + c) * (variances[0] + variances[1] + d)
+    return float((above / below).mean())
+
+
+def _mean_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[places]
+    return ranks
+
+
+def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
+    """Put the values of each weight of a module, not of those within it, into random order."""
+    with torch.no_grad():
+        for parameter in module.parameters(recurse=False):
+            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
+            parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
+
+
+def _renew_statistics(network: nn.Module, inputs: torch.Tensor) -> None:
+    """Let batch normalisation measure its means and variances on `inputs` (N, C, H, W)."""
+    norms = [
+        part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
+    ]
+    norms = [norm for norm in norms if norm.track_running_stats]
+    if not norms:
+        return
+    device = next(network.parameters()).device
+    momenta = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.train()
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    with torch.no_grad():
+        for batch in torch.split(inputs, 16):
+            # One value of a channel alone has no variance.
+            network((batch if len(batch) > 1 else batch.repeat(2, 1, 1, 1)).to(device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()

@@ -1,0 +1,145 @@
+"""Small random changes to an image while it is optimised, so that what is found is no fluke.
+
+A picture that holds only in one place, at one size and at one angle is mostly noise that
+suits the network; one that survives being moved shows what the network looks for (Olah et al.,
+2017, doi:10.23915/distill.00007). Every change is differentiable and keeps the size; what comes
+in at the edges repeats the edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as f
+
+from lamplighter.errors import ModelError
+
+# Pixels of the shorter side from which on an image is taken for a photo, whose things may lie
+# anywhere, and no longer for a symbol that fills it.
+_PHOTO = 64
+
+# Images (N, C, H, W) and where random numbers come from, to images of the same shape.
+Transform = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Move all images of a batch by the same random number of whole pixels.
+
+    Attributes:
+        pixels: the farthest, in each direction.
+
+    Raises:
+        ModelError: `pixels` is negative.
+    """
+
+    pixels: int
+
+    def __post_init__(self) -> None:
+        if type(self.pixels) is not int or self.pixels < 0:
+            raise ModelError(
+                f"a jitter must be a whole number of pixels, 0 or more, received {self.pixels!r}."
+            )
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return `images` (N, C, H, W) moved."""
+        down, right = torch.randint(-self.pixels, self.pixels + 1, (2,), generator=generator)
+        return moved(images, int(down), int(right))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Enlarge or shrink all images of a batch about the centre, by the same random factor.
+
+    Attributes:
+        least: the smallest factor, above 0.
+        most: the largest.
+
+    Raises:
+        ModelError: the factors are not positive and in order.
+    """
+
+    least: float
+    most: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= self.most < math.inf:
+            raise ModelError(
+                "a scale needs two factors above 0, the smaller one first, "
+                f"received {self.least!r} and {self.most!r}."
+            )
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return `images` (N, C, H, W) scaled."""
+        share = float(torch.rand((), generator=generator))
+        return scaled(images, self.least + share * (self.most - self.least))
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """Turn all images of a batch about the centre, by the same random angle.
+
+    Attributes:
+        degrees: the largest angle, either way.
+
+    Raises:
+        ModelError: `degrees` is negative or not finite.
+    """
+
+    degrees: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.degrees < math.inf:
+            raise ModelError(f"a rotation must be 0 degrees or more, received {self.degrees!r}.")
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return `images` (N, C, H, W) turned."""
+        share = 2 * float(torch.rand((), generator=generator)) - 1
+        return rotated(images, share * self.degrees)
+
+
+def moved(images: Tensor, down: int, right: int) -> Tensor:
+    """Return `images` (N, C, H, W) moved by whole pixels; the edges are repeated."""
+    height, width = images.shape[-2:]
+    rows = (torch.arange(height, device=images.device) - down).clamp(0, height - 1)
+    columns = (torch.arange(width, device=images.device) - right).clamp(0, width - 1)
+    return images.index_select(2, rows).index_select(3, columns)
+
+
+def scaled(images: Tensor, factor: float) -> Tensor:
+    """Return `images` (N, C, H, W), `factor` times as large about the centre."""
+    return _resampled(images, ((1 / factor, 0.0), (0.0, 1 / factor)))
+
+
+def rotated(images: Tensor, degrees: float) -> Tensor:
+    """Return `images` (N, C, H, W) turned about the centre, counterclockwise."""
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return _resampled(images, ((cosine, -sine), (sine, cosine)))
+
+
+def default_transforms(height: int, width: int) -> tuple[Transform, ...]:
+    """Return the changes that `maximise` makes to images of this size unless told otherwise."""
+    shorter = min(height, width)
+    if shorter >= _PHOTO:
+        jitter = Jitter(round(shorter / 20))
+        return (jitter, Scale(0.8, 1.2), Rotate(15.0), jitter)
+    return (
+        Rotate(10.0),
+        Scale(0.9, 1.1),
+        Jitter(max(1, round(shorter / 14)) if shorter > 1 else 0),
+    )
+
+
+def _resampled(images: Tensor, matrix: tuple[tuple[float, float], tuple[float, float]]) -> Tensor:
+    """Return images whose point p, in pixels from the centre, is that at `matrix` p before."""
+    height, width = images.shape[-2:]
+    (xx, xy), (yx, yy) = matrix
+    # Coordinates go from -1 to 1 along both sides, so that they are not square.
+    theta = images.new_tensor([[xx, xy * height / width, 0.0], [yx * width / height, yy, 0.0]])
+    size = [len(images), *images.shape[1:]]
+    grid = f.affine_grid(theta.expand(len(images), 2, 3), size, align_corners=False)
+    return f.grid_sample(images, grid, padding_mode="border", align_corners=False)

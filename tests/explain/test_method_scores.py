@@ -1,0 +1,217 @@
+"""Which map to believe: the sanity check, deletion and insertion, methods side by side, plots."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from tests.explain.conftest import kept_as_it_was
+from torch import nn
+
+from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.errors import DataError, ModelError, ShapeError, UnknownClassError
+from lamplighter.explain.attribution import attribute
+from lamplighter.explain.attribution_plots import plot_attribution, plot_curves
+from lamplighter.explain.curves import deletion_curve, insertion_curve, mean_of
+from lamplighter.explain.method_comparison import compare_methods
+from lamplighter.explain.sanity import rank_correlation, sanity_check, structural_similarity
+from lamplighter.models.classifier import Classifier
+
+
+def edges(network, inputs, targets):
+    """A fake: it looks at the image alone."""
+    across = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])[None, None]
+    grey = inputs.mean(1, keepdim=True)
+    slopes = [nn.functional.conv2d(grey, part, padding=1) for part in (across, across.mT)]
+    return (slopes[0] ** 2 + slopes[1] ** 2).sqrt()[:, 0]
+
+
+@pytest.fixture(scope="module")
+def digits(digit_data):
+    return digit_data["test"].images[:8]
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "grad-cam", "occlusion"])
+def test_a_real_method_passes(method, digit_classifier, digits):
+    with kept_as_it_was(digit_classifier.network):
+        check = sanity_check(digit_classifier, digits, method)
+    assert check.passed
+    assert check.verdict.startswith("passes: with random weights")
+    assert check.similarity.low <= check.similarity.value <= check.similarity.high
+
+
+def test_a_fake_fails(digit_classifier, digits):
+    check = sanity_check(digit_classifier, digits, edges)
+    assert not check.passed
+    assert check.similarity.value == pytest.approx(1)
+    assert check.structures == pytest.approx(1)
+    assert check.verdict.startswith("fails: with random weights the maps of edges correlate 1.00")
+
+
+def test_real_and_fake_on_photos(photo_classifier, photo):
+    assert sanity_check(photo_classifier, photo, "saliency").passed
+    assert not sanity_check(photo_classifier, photo, edges).passed
+
+
+def test_weights_become_random_from_the_last_layer_on(digit_classifier, digits):
+    check = sanity_check(digit_classifier, digits, "saliency", stages=3)
+    assert check.similarities.shape == check.structures.shape == (3, 8)
+    means = check.similarities.mean(1)
+    assert means[0] > means[2]
+    assert list(check.layers) == sorted(check.layers)
+    assert json.loads(json.dumps(check.to_dict()))["passed"] is True
+    with pytest.raises(ModelError, match="stages must be"):
+        sanity_check(digit_classifier, digits, stages=0)
+
+
+def test_rank_correlation_is_scipys():
+    generator = np.random.default_rng(0)
+    one = generator.integers(1, 5, (9, 7)).astype(float)
+    other = one + generator.normal(0, 2, (9, 7)).round()
+    expected = spearmanr(one.ravel(), other.ravel()).statistic
+    assert rank_correlation(one, other) == pytest.approx(expected)
+    assert rank_correlation(one, one**3) == pytest.approx(1)
+    assert rank_correlation(one, np.ones((9, 7))) == 0
+    assert rank_correlation(np.zeros((3, 3)), np.zeros((3, 3))) == 1
+
+
+def test_structural_similarity():
+    one = np.random.default_rng(1).random((20, 20))
+    assert structural_similarity(one, 3 * one) == pytest.approx(1)
+    assert structural_similarity(one, one[::-1].copy()) < 0.3
+    assert structural_similarity(one[:3, :3], one[:3, :3]) == pytest.approx(1)
+
+
+class Brightness(nn.Module):
+    """Its first logit is ten times the mean of the pixels on the left half, its second 5."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, images):
+        left = self.scale * images[:, 0, :, :2].mean((1, 2))
+        return torch.stack([left, torch.full_like(left, 5)], 1)
+
+
+BRIGHT = Classifier(
+    Brightness(),
+    Preprocessing(height=4, width=4, channels=1, mean=(0.0,), std=(1.0,)),
+    ["bright", "dark"],
+)
+
+
+def left_first(network, inputs, targets):
+    return torch.arange(4.0, 0, -1).expand(len(inputs), 4, 4)
+
+
+def test_curves_are_what_a_hand_counts():
+    white = torch.ones(1, 1, 4, 4)
+    found = attribute(BRIGHT, white, left_first, target="bright")
+    gone = deletion_curve(BRIGHT, found, steps=4)
+    come = insertion_curve(BRIGHT, found, steps=4)
+    np.testing.assert_allclose(gone.fractions, [0, 0.25, 0.5, 0.75, 1])
+    # Columns go from the left: the logit is 10, 5, then 0, beside 5.
+    expected = 1 / (1 + np.exp(5 - np.array([10, 5, 0, 0, 0.0])))
+    np.testing.assert_allclose(gone.probabilities[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(come.probabilities[0], expected[[2, 1, 0, 0, 0]], rtol=1e-5)
+    area = (expected[:-1] + expected[1:]).sum() / 8
+    assert gone.areas[0] == pytest.approx(area)
+    assert (gone.baseline, come.baseline) == ("black", "black")
+    assert (gone.area.low, gone.area.high) == (0, 1)
+    with pytest.raises(ModelError, match="steps must be"):
+        deletion_curve(BRIGHT, found, steps=0)
+    with pytest.raises(ModelError, match="baseline must be one of"):
+        insertion_curve(BRIGHT, found, baseline="grey")
+
+
+def test_equal_values_go_in_random_order():
+    found = attribute(BRIGHT, torch.ones(1, 1, 4, 4), lambda *_: np.ones((1, 4, 4)))
+    curves = [deletion_curve(BRIGHT, found, seed=seed).probabilities for seed in (0, 0, 1)]
+    assert np.array_equal(curves[0], curves[1])
+    assert not np.array_equal(curves[0], curves[2])
+
+
+def test_a_photo_comes_out_of_a_blur(photo_classifier, photo):
+    found = attribute(photo_classifier, photo, "grad-cam")
+    come = insertion_curve(photo_classifier, found, steps=6)
+    assert come.baseline == "blur"
+    assert deletion_curve(photo_classifier, found, steps=6).baseline == "mean"
+    assert come.probabilities[0, -1] == pytest.approx(found.target_probabilities[0], rel=1e-4)
+    assert come.probabilities[0, 0] < come.probabilities[0, -1]
+
+
+def test_mean_of_holds_the_mean():
+    values = np.random.default_rng(0).normal(-0.5, 0.1, 50)
+    found = mean_of(values, (-2, 2))
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.1 / 50**0.5, rel=0.3)
+
+
+def test_methods_side_by_side(digit_classifier, digits):
+    named = []
+    methods = ["integrated-gradients", edges, "guided-backprop", "saliency"]
+    found = compare_methods(digit_classifier, digits, methods, steps=12, progress=named.append)
+    assert named == ["integrated-gradients", "edges", "guided-backprop", "saliency"]
+    scores = {score.name: score for score in found.scores}
+    assert scores["integrated-gradients"].verdict.startswith("believe it")
+    assert scores["edges"].verdict.startswith("do not believe it")
+    assert found.scores[-1].name == "chance"
+    order = [score.name for score in found.scores]
+    assert order.index("saliency") < order.index("edges")  # whatever its curves
+    assert scores["integrated-gradients"].deletion.area.value < scores["chance"].deletion.area.value
+    text = str(found)
+    assert "8 images; in brackets" in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert json.loads(json.dumps(found.to_dict()))["scores"][0]["verdict"]
+    with pytest.raises(UnknownClassError):
+        compare_methods(digit_classifier, digits, target="ten")
+
+
+def test_a_method_that_cannot_explain_a_network_is_left_out():
+    found = compare_methods(BRIGHT, torch.rand(2, 1, 4, 4), ["guided-backprop", "saliency"])
+    assert list(found.attributions) == ["saliency"]
+    assert "ReLU" in found.skipped["guided-backprop"]
+    assert "guided-backprop: left out." in str(found)
+    with pytest.raises(ModelError, match="none of the methods"):
+        compare_methods(BRIGHT, torch.rand(2, 1, 4, 4), ["guided-backprop"])
+
+
+def test_the_plot_has_each_image_with_its_maps(digit_classifier, digits):
+    several = [
+        attribute(digit_classifier, digits[:2], method)
+        for method in ("saliency", "occlusion", "integrated-gradients", "grad-cam")
+    ]
+    figure = plot_attribution(several)
+    shown = [axes for axes in figure.axes if axes.get_visible() and axes.images]
+    titles = [axes.get_title().split("\n")[0] for axes in shown]
+    assert titles[:5] == ["seen: 7", "Saliency", "Occlusion", "Integrated gradients", "Grad-CAM"]
+    assert len(titles) == 10
+    bars = [axes for axes in figure.axes if axes.get_ylabel()]
+    assert [axes.get_ylim() for axes in bars] == [(0, 1), (-1, 1)]
+    figure.canvas.draw()
+    alone = plot_attribution(several[0])
+    assert alone.get_suptitle() == "Saliency (Simonyan et al., 2013, arXiv:1312.6034)"
+    assert "why 7" in alone.axes[1].get_title()
+
+
+def test_what_cannot_be_plotted(digit_classifier, digits):
+    pair = [attribute(digit_classifier, digits[:count], "saliency") for count in (1, 2)]
+    with pytest.raises(ShapeError, match="of the same images"):
+        plot_attribution(pair)
+    with pytest.raises(DataError, match="received none"):
+        plot_attribution([])
+    with pytest.raises(DataError, match="received none"):
+        plot_curves([])
+
+
+def test_curves_are_drawn_with_their_areas(digit_classifier, digits):
+    found = attribute(digit_classifier, digits, "saliency")
+    curves = [make(digit_classifier, found, steps=4) for make in (deletion_curve, insertion_curve)]
+    figure = plot_curves(curves)
+    labels = [text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts()]
+    assert labels == [f"Saliency, {curve.area.value:.2f}" for curve in curves]
+    figure.canvas.draw()
