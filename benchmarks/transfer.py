@@ -47,15 +47,8 @@ def climb(folder: Path, home: str, *options: str) -> tuple[dict, float]:
 def from_nothing(folder: Path, home: str) -> tuple[dict, float]:
     """Return the test scores of BetterCNN trained from nothing, and the seconds it took."""
     bundle = str(Path(home) / "better.lamp")
-    _, seconds = run(
-        [
-            "train",
-            str(folder),
-            *"--model better-cnn --balance weights --force --out".split(),
-            bundle,
-        ],
-        home,
-    )
+    options = ["--model", "better-cnn", "--balance", "weights", "--force", "--out", bundle]
+    _, seconds = run(["train", str(folder), *options], home)
     printed, _ = run(["evaluate", bundle, str(folder), "--json"], home)
     return json.loads(printed), seconds
 

@@ -17,7 +17,11 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 KEPT = {"bird", "drink", "sea"}  # of the emoji's classes: enough to run on
 # What takes minutes, on any number of images.
 SLOW = ("lamplighter train", "lamplighter transfer drawings --rungs linear,head,blocks,full")
-AFTER_SLOW = ("lamplighter evaluate small.lamp",)
+AFTER_SLOW = (
+    "lamplighter evaluate small.lamp",
+    "lamplighter maximise digits.lamp",
+    "lamplighter explain digits.lamp",
+)
 
 
 def blocks(page: Path, language: str) -> list[tuple[int, str]]:
@@ -97,6 +101,11 @@ def test_the_python_runs(
         assert names["stays"] > 0.1
         assert names["trust"].threshold is not None
         assert "95 % interval" in capsys.readouterr().out
+    if page.stem == "explain":
+        assert {"why.png", "why-1.png", "maps.png", "seven.png", "map.png"} <= {
+            path.name for path in tmp_path.iterdir()
+        }
+        assert len(list(Path("watched").iterdir())) == 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -82,6 +82,10 @@ class UnknownLayerError(ModelError):
     """The network has no layer of that name, or it is not of the kind that is needed."""
 
 
+class NoGradientError(ModelError):
+    """The gradient of the scores is missing, or 0 everywhere."""
+
+
 class NetworkMissingError(ModelError):
     """The torch network of a bundle cannot be built here."""
 

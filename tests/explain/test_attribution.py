@@ -354,6 +354,9 @@ def test_a_support_vector_machine_is_explained_by_its_confidences():
     network.fc.coefficients[:] = torch.randn(2, 6)
     assert attribute(classifier_of(network), images(), "saliency").maps.any()
     assert attribute(classifier_of(network), images(), "occlusion").maps.shape == (2, 12, 10)
+    added = attribute(classifier_of(network), 9 * images(), "integrated-gradients")
+    assert added.measured["steps"].tolist() == [32, 32]  # more steps see no more of the votes
+    assert (added.measured["gap"] > 0.05).any() == any("SVMHead" in note for note in added.notes)
 
 
 def test_what_is_not_finite_or_does_not_fit_is_refused():

@@ -156,6 +156,6 @@ def test_the_figure_has_a_row_for_each(
     assert len(figure.axes) == 15 + 1  # and the colour bar
     assert sum(cell.get_visible() for cell in figure.axes[:15]) == 12
     mistake = entries[0].mistake
-    assert f"is {mistake.true}\nsaid {mistake.predicted}, " in figure.axes[0].get_title()
-    assert f"train: {entries[0].neighbours[0].label}" in figure.axes[2].get_title()
+    assert f"is {mistake.true}\nsaid {mistake.predicted}\n" in figure.axes[0].get_title()
+    assert f"train\n{entries[0].neighbours[0].label}" in figure.axes[2].get_title()
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array()[..., 0], mistake.image[0])

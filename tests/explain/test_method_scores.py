@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import spearmanr
 from tests.explain.conftest import kept_as_it_was
 from torch import nn
@@ -18,7 +19,9 @@ from lamplighter.explain.attribution_plots import plot_attribution, plot_curves
 from lamplighter.explain.curves import deletion_curve, insertion_curve, mean_of
 from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.sanity import rank_correlation, sanity_check, structural_similarity
+from lamplighter.inference.predictor import predict
 from lamplighter.models.classifier import Classifier
+from lamplighter.models.trust import Trust
 
 
 def edges(network, inputs, targets):
@@ -65,6 +68,84 @@ def test_weights_become_random_from_the_last_layer_on(digit_classifier, digits):
     assert json.loads(json.dumps(check.to_dict()))["passed"] is True
     with pytest.raises(ModelError, match="stages must be"):
         sanity_check(digit_classifier, digits, stages=0)
+
+
+class Frail(nn.Module):
+    """Passes the image on where its one bias is above 0, and nothing where it is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Parameter(torch.tensor([1.0, -1.0, -1.0, -1.0]))
+        self.look = nn.Parameter(torch.arange(32.0).reshape(2, 16))
+
+    def forward(self, inputs):
+        return self.gate[0].relu() * inputs.flatten(1) @ self.look.T
+
+
+class Gone(Frail):
+    """The same with a weight that is 1 only in its own place: no draw keeps it alive."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("own", self.look.detach().clone())
+
+    def forward(self, inputs):
+        return super().forward(inputs) * torch.equal(self.look, self.own)
+
+
+def tiny(network):
+    sizes = {"height": 4, "width": 4, "channels": 1, "mean": (0.0,), "std": (1.0,)}
+    return Classifier(network, Preprocessing(**sizes), ("a", "b"))
+
+
+@pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "occlusion"])
+def test_weights_that_kill_the_network_are_drawn_again(method):
+    """Three of four draws leave no signal: maps of 0 are no maps that have changed."""
+    images = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    checks = [sanity_check(tiny(Frail()), images, method, seed=seed) for seed in range(3)]
+    assert all(check.decided for check in checks)
+    assert all(0 < abs(check.similarity.value) < 1 for check in checks)
+
+
+def test_where_no_draw_lives_nothing_is_said():
+    images = torch.rand(3, 1, 4, 4)
+    check = sanity_check(tiny(Gone()), images, "saliency")
+    assert not check.decided
+    assert not check.passed
+    assert check.verdict.startswith("undecided: ")
+    written = json.loads(json.dumps(check.to_dict(), allow_nan=False))
+    assert (written["similarity"], written["similarities"]) == (None, [[None] * 3])
+    (score, _) = compare_methods(tiny(Gone()), images, ["saliency"], steps=4).scores
+    assert score.verdict.startswith("cannot be told")
+
+
+def test_an_empty_map_does_not_count(digit_classifier, digits):
+    """Some maps show nothing, and the others are the edges: it is a fake all the same."""
+
+    def of_odd_digits(network, inputs, targets):
+        return edges(network, inputs, targets) * (targets % 2)[:, None, None]
+
+    targets = [0, 1] * 4
+    check = sanity_check(digit_classifier, digits, of_odd_digits, target=targets)
+    assert np.isnan(check.similarities[0]).tolist() == [True, False] * 4
+    assert check.similarity.value == pytest.approx(1)
+    assert not check.passed
+
+
+def test_probabilities_are_those_of_predict(digit_classifier, digits):
+    """With the temperature that makes them honest."""
+    trusted = Classifier(
+        digit_classifier.network,
+        digit_classifier.preprocessing,
+        digit_classifier.class_names,
+    )
+    trusted.trust = Trust(temperature=2.5)
+    pictures = Image.fromarray(digits[0, 0]), Image.fromarray(digits[1, 0])
+    found = attribute(trusted, pictures, "saliency")
+    expected = predict(trusted, list(pictures))
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+    curve = deletion_curve(trusted, found, steps=4)
+    assert curve.probabilities[:, 0] == pytest.approx(expected.probabilities.max(1), abs=1e-4)
 
 
 def test_rank_correlation_is_scipys():
@@ -172,7 +253,8 @@ def test_methods_side_by_side(digit_classifier, digits):
 
 
 def test_a_method_that_cannot_explain_a_network_is_left_out():
-    found = compare_methods(BRIGHT, torch.rand(2, 1, 4, 4), ["guided-backprop", "saliency"])
+    images = torch.rand(2, 1, 4, 4)
+    found = compare_methods(BRIGHT, images, ["guided-backprop", "saliency"], target="bright")
     assert list(found.attributions) == ["saliency"]
     assert "ReLU" in found.skipped["guided-backprop"]
     assert "guided-backprop: left out." in str(found)
@@ -196,6 +278,18 @@ def test_the_plot_has_each_image_with_its_maps(digit_classifier, digits):
     alone = plot_attribution(several[0])
     assert alone.get_suptitle() == "Saliency (Simonyan et al., 2013, arXiv:1312.6034)"
     assert "why 7" in alone.axes[1].get_title()
+
+
+def test_a_wide_photo_lies_above_its_map_and_the_bar_says_all():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12 * 40, 2))
+    sizes = {"height": 12, "width": 40, "channels": 1, "mean": (0.0,), "std": (1.0,)}
+    wide = Classifier(network, Preprocessing(**sizes), ("Lanciamaggioredi10mMarrone", "b"))
+    figure = plot_attribution(attribute(wide, torch.rand(1, 1, 12, 40), "saliency", target=0))
+    seen, why, bar = figure.axes
+    assert seen.get_position().y0 > why.get_position().y1
+    assert why.get_title().startswith("why Lanciamaggioredi10mMarrone\n")
+    written = (bar.get_xlabel() or bar.get_ylabel()).replace("\n", " ")
+    assert written == "change of score per change of pixel, share of 99th percentile"
 
 
 def test_what_cannot_be_plotted(digit_classifier, digits):

@@ -26,7 +26,7 @@ def test_the_spectrum_is_numpys(height: int, width: int) -> None:
 
 def test_colours_are_mixed_from_their_axes() -> None:
     free = Parameterisation(2, (3, 6, 7), bounds="clamp", mean=[0.1, 0.2, 0.3], noise=1.0)
-    scale = frequency_scale(6, 7).numpy()
+    scale = frequency_scale(6, 7, lowest=3).numpy()  # flatter than for grey images
     plain = np.fft.irfft2(spectrum_of(free) * scale, s=(6, 7), norm="ortho")  # (N, 3, H, W)
     expected = np.zeros_like(plain)
     for axis, colour in enumerate(colour_axes().numpy()):
@@ -42,6 +42,13 @@ def test_frequencies_weigh_one_over_f() -> None:
     assert float(scale[0, 0]) == float(scale[1, 0]) == float(scale[0, 1])
     assert float(scale[-1, 0]) == float(scale[1, 0])  # the negative frequency
     assert float(scale[3, 3] / scale[3, 0]) == pytest.approx(2**-0.5)
+    assert float(scale.square().mean()) == pytest.approx(1)
+
+
+def test_the_lowest_frequencies_may_weigh_alike() -> None:
+    scale = frequency_scale(16, 16, lowest=3)
+    assert scale[:3, 0].unique().numel() == scale[:4, 0].unique().numel() == 1
+    assert float(scale[3, 0] / scale[6, 0]) == pytest.approx(2)
     assert float(scale.square().mean()) == pytest.approx(1)
 
 

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from lamplighter.errors import MissingPackageError
+from lamplighter.explain.scales import scale_of
 from lamplighter.explain.style import (
     DIVERGING,
     SEQUENTIAL,
     axes_grid,
     image_grid,
     new_page,
-    scale_of,
 )
 
 
@@ -25,16 +25,16 @@ def texts(figure):
     if figure._suptitle is not None:
         found.append(figure._suptitle)
     for axes in figure.axes:
-        low, high = axes.get_ylim()
-        ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
-        found += [axes.yaxis.label, *axes.texts]
-        found += [label for place, label in ticks if low <= place <= high]
+        found += [axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+            found += [label for place, label in ticks if low <= place <= high]
     return [text for text in found if text.get_text()]
 
 
 def check_layout(figure) -> None:
     """Nothing leaves the figure, no words overlap one another or a picture."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     boxes = [text.get_window_extent(renderer) for text in texts(figure)]
     page = figure.bbox
@@ -66,6 +66,20 @@ def test_words_and_pictures_keep_apart_on_a_page(count, size):
     width, height = figure.get_size_inches()
     assert width <= 7.3
     assert height <= 40
+    check_layout(figure)
+
+
+@pytest.mark.parametrize("shape", [(240, 800), (28, 28)])
+@pytest.mark.parametrize("cmap", [SEQUENTIAL, DIVERGING])
+def test_what_the_colours_are_is_written_in_full_however_flat_the_figure_is(shape, cmap):
+    label = "change of score per change of pixel, share of 99th percentile"
+    values = np.linspace(-1, 1, shape[0] * shape[1]).reshape(shape)
+    figure = image_grid([values], titles=["one"], label=label, cmap=cmap)
+    bar = figure.axes[-1]
+    assert (bar.get_xlabel() or bar.get_ylabel()).replace("\n", " ") == label
+    ticks = bar.get_xticks() if bar.get_xlabel() else bar.get_yticks()
+    if cmap == DIVERGING:
+        assert list(ticks) == [-1, -0.5, 0, 0.5, 1]
     check_layout(figure)
 
 

@@ -8,9 +8,11 @@ import torch
 
 from lamplighter.errors import ModelError
 from lamplighter.explain.transforms import (
+    Crop,
     Jitter,
     Rotate,
     Scale,
+    cropped,
     default_transforms,
     moved,
     rotated,
@@ -56,7 +58,31 @@ def test_a_scaling_about_the_centre() -> None:
     torch.testing.assert_close(small, expected)
 
 
-@pytest.mark.parametrize("transform", [Jitter(2), Scale(0.8, 1.2), Rotate(15.0)])
+def test_a_crop_is_a_window_enlarged() -> None:
+    """Half of a ramp, at its lower right: rises half as fast and ends where the ramp does."""
+    rows = torch.arange(8.0).reshape(1, 1, 8, 1).expand(1, 1, 8, 12)
+    columns = torch.arange(12.0).reshape(1, 1, 1, 12).expand(1, 1, 8, 12)
+    expected = (3.75 + torch.arange(8.0) / 2).clamp(max=7)
+    torch.testing.assert_close(cropped(rows, 0.5, (0.5, 0.5))[0, 0, :, 4], expected)
+    expected = (5.75 + torch.arange(12.0) / 2).clamp(max=11)
+    torch.testing.assert_close(cropped(columns, 0.5, (0.5, 0.5))[0, 0, 3], expected)
+    torch.testing.assert_close(cropped(rows, 1.0, (0.0, 0.0)), rows)
+
+
+def test_crops_lie_everywhere_within_the_image() -> None:
+    columns = torch.arange(40.0).reshape(1, 1, 1, 40).expand(1, 1, 30, 40)
+    generator = torch.Generator().manual_seed(0)
+    windows = [Crop(0.25, 0.5)(columns, generator)[0, 0, 0] for _ in range(300)]
+    shares = [float(window[20] - window[19]) for window in windows]
+    assert 0.25 <= min(shares) + 1e-5 < 0.26
+    assert 0.49 < max(shares) <= 0.5 + 1e-5
+    assert min(float(window[0]) for window in windows) == 0
+    assert max(float(window[-1]) for window in windows) == 39
+    # Never beyond an edge: where a window repeated it, more than one end would be the same.
+    assert all(window[1] > window[0] or window[2] > window[1] for window in windows)
+
+
+@pytest.mark.parametrize("transform", [Jitter(2), Scale(0.8, 1.2), Rotate(15.0), Crop(0.4, 1.0)])
 @pytest.mark.parametrize("shape", [(2, 1, 28, 28), (1, 3, 9, 14), (1, 2, 1, 1)])
 def test_random_ones_keep_the_shape_are_seeded_and_differentiable(transform, shape) -> None:
     images = random_images(*shape).requires_grad_()
@@ -96,6 +122,10 @@ def test_the_default_suits_tiny_images() -> None:
         lambda: Scale(0, 1),
         lambda: Scale(1.2, 0.8),
         lambda: Scale(1, float("inf")),
+        lambda: Crop(0, 1),
+        lambda: Crop(0.9, 0.4),
+        lambda: Crop(0.4, 1.1),
+        lambda: Crop(float("nan"), 1),
         lambda: Rotate(-1),
         lambda: Rotate(float("nan")),
     ],

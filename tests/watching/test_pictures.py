@@ -80,17 +80,19 @@ def test_training_is_the_same_with_and_without(
     data: ImageData, tmp_path: Path, seed: int | None
 ) -> None:
     plain = _trial(data, seed=seed)
-    plain.run(3)
-    watched = _trial(data, *_all(tmp_path, data, 2), seed=seed)
-    watched.run(3)
-    assert len(list(tmp_path.iterdir())) == 3
+    plain.run(2)
+    # Of the three, a maximised class alone draws random numbers of its own.
+    callbacks = _all(tmp_path, data, 1)[-1:] if seed is None else _all(tmp_path, data, 2)
+    watched = _trial(data, *callbacks, seed=seed)
+    watched.run(2)
+    assert len(list(tmp_path.iterdir())) == (2 if seed is None else 3)
     ours, theirs = plain.network.state_dict(), watched.network.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     values = [
         {name: value for name, value in row.items() if "time" not in name}
         for row in plain.history + watched.history
     ]
-    assert values[:3] == values[3:]
+    assert values[:2] == values[2:]
     assert _hooks_on(watched.network) == _hooks_on(plain.network)
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lamplighter.models.classifier import Classifier
 
 # Weights of total variation and L2 for grey images, and for colours.
-_PRIORS = {1: (0.1, 0.1), 3: (0.05, 0.0)}
+_PRIORS = {1: (0.1, 0.1), 3: (0.02, 0.0)}
 # The settings of plain gradient ascent on pixels: maximise(classifier, objective, **PLAIN).
 PLAIN: dict[str, Any] = {
     "learning_rate": 0.01,
@@ -119,9 +119,10 @@ def maximise(
         parameterisation: "fourier", a spectrum scaled by 1/f in decorrelated colours; or "pixel".
         bounds: how pixels are kept valid: "sigmoid" or "clamp".
         transforms: random changes before each look, in their order; by default small turns,
-            scalings and movements that suit the size.
+            scalings and movements, for photos (64 pixels and more) small turns and windows of
+            half to all of the image.
         total_variation: weight of the prior that neighbouring pixels are alike; by default 0.1
-            for grey images, 0.05 for colours.
+            for grey images, 0.02 for colours.
         l2: weight of the prior that pixels are near the preprocessing's mean; by default 0.1 for
             grey images, whose ground is plain, and 0 for colours, which it would fade.
         noise: standard deviation of the start.

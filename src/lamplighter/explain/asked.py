@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lamplighter.errors import ModelError
+from lamplighter.errors import ModelError, NoGradientError
 from lamplighter.explain.hooks import voting_head
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.models.classifier import Classifier
 
 BASELINES = ("black", "mean", "blur")
 _DARK = 0.25  # mean of images, 0..1, that are drawn on black
@@ -139,12 +140,18 @@ def baseline_of(inputs: Tensor, preprocessing: Preprocessing, name: str) -> Tens
     return colour.reshape(1, -1, 1, 1).expand_as(inputs).clone()
 
 
+def shares_of(logits: Tensor, classifier: Classifier) -> Tensor:
+    """Return logits (N, K) as the probabilities that `predict` gives, with their temperature."""
+    trust = classifier.trust
+    return (logits / (1.0 if trust is None else trust.temperature)).softmax(1)
+
+
 @contextlib.contextmanager
 def gradients_explained(network: nn.Module) -> Iterator[None]:
     """Say in one line what is the matter where scores do not depend on images smoothly.
 
     Raises:
-        ModelError: torch finds no gradient.
+        NoGradientError: torch finds no gradient.
     """
     try:
         yield
@@ -154,7 +161,7 @@ def gradients_explained(network: nn.Module) -> Iterator[None]:
         raise no_gradient(network) from error
 
 
-def no_gradient(network: nn.Module) -> ModelError:
+def no_gradient(network: nn.Module) -> NoGradientError:
     """Return what to raise where the gradient of the scores is missing or 0 everywhere."""
     head = voting_head(network)
     cause = (
@@ -163,7 +170,7 @@ def no_gradient(network: nn.Module) -> ModelError:
         if head is not None
         else "no path of gradients leads from them to the image"
     )
-    return ModelError(
+    return NoGradientError(
         "this method needs scores that change with the image, but the gradient is 0 everywhere: "
         f"{cause}; method='occlusion' works without gradients."
     )

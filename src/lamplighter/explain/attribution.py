@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lamplighter.errors import ClassCountError, ModelError
-from lamplighter.explain.asked import Asked
+from lamplighter.explain.asked import Asked, shares_of
 from lamplighter.explain.attribution_table import METHODS, Method, as_method
 from lamplighter.explain.hooks import check_finite, forward_pass, network_of, untouched
 from lamplighter.explain.images import prepare, shown
@@ -37,7 +37,7 @@ class Attribution:
         inputs: the prepared images, shape (N, C, H, W).
         pictures: the same to be drawn, uint8, shape (N, H, W, 3).
         targets: the class of each that the map is about, int64, shape (N,).
-        probabilities: of all classes, after the softmax, float32, shape (N, K).
+        probabilities: of all classes, as `predict` gives them, float32, shape (N, K).
         class_names: K names.
         method: how the maps were made.
         settings: of the method, plain JSON types.
@@ -139,7 +139,7 @@ def attribute(
         inputs.cpu(),
         shown(inputs, classifier),
         targets.cpu().numpy(),
-        logits.softmax(1).cpu().numpy(),
+        shares_of(logits, classifier).cpu().numpy(),
         classifier.class_names,
         chosen,
         answer.settings,

@@ -16,6 +16,7 @@ from lamplighter.explain.asked import (
     gradients_explained,
     no_gradient,
 )
+from lamplighter.explain.hooks import voting_head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,8 @@ def integrated_gradients(
     weighed anew by the least change of weights that gets there: weights 1 + e (s - mean of s) for
     pairs whose contributions add up to s (J.-C. Deville and C.-E. Särndal, 1992, J. Am. Stat.
     Assoc. 87:376-382). Where a weight would become negative, twice and then four times as many
-    steps are taken; where that does not help, the weights stay 1 and a note says so.
+    steps are taken (not where a head counts votes, in jumps that no step sees); where that does
+    not help, the weights stay 1 and a note says so.
 
     Args:
         asked: what is asked.
@@ -60,11 +62,13 @@ def integrated_gradients(
         raise ModelError(f"steps must be an even number of at least 2, received {steps!r}.")
     name = baseline_name(asked.preprocessing, baseline)
     maps, gaps, plain, taken = [], [], [], []
+    votes = voting_head(asked.network)  # where more steps see no more
+    counts = (steps, 2 * steps, 4 * steps) if calibrated and votes is None else (steps,)
     for one in asked.one_by_one():
         base = baseline_of(one.inputs, asked.preprocessing, name)
         logits = asked.logits(torch.cat([one.inputs, base]))[:, int(one.targets)].double()
         whole = float(logits[0] - logits[1])
-        for count in (steps, 2 * steps, 4 * steps) if calibrated else (steps,):
+        for count in counts:
             parts = _parts(one, base, count)  # (pairs, H, W)
             sums = parts.sum((1, 2))
             if not bool(parts.any()) and abs(whole) > _TINY:
@@ -77,10 +81,16 @@ def integrated_gradients(
         gaps.append(_gap(float((weights * sums).sum()), whole))
         maps.append((weights[:, None, None] * parts).sum(0).float())
     missing = sum(gap > GAP for gap in gaps)
+    cause = (
+        "the score jumps on the way from the baseline; take more steps."
+        if votes is None
+        else f"its {type(votes).__name__} counts votes, in jumps that gradients do not see; "
+        "occlusion needs no gradients."
+    )
+    where = f"in {missing} of {len(gaps)} images " if len(gaps) > 1 else ""
     note = (
-        f"in {missing} of {len(gaps)} images the contributions miss the score's difference by more "
-        f"than {100 * GAP:g} % (by {100 * max(gaps):.0f} %): the score jumps on the way from the "
-        "baseline; take more steps."
+        f"{where}the contributions miss the score's difference by more than {100 * GAP:g} % (by "
+        f"{100 * max(gaps):.0f} %): {cause}"
     )
     return Answer(
         torch.stack(maps),

@@ -86,10 +86,10 @@ def plot_attribution(
         write_title(cell, [f"seen: {first.class_names[top]}", _share(first, number, top)])
         for one, has_sign in zip(many, signed, strict=True):
             cell = next(cells)
-            share = _shares(one.maps[number])
+            share = strength_of(one.maps[number])
             target = int(one.targets[number])
             name = one.method.title if len(many) > 1 else f"why {one.class_names[target]}"
-            draw_image(cell, _over(first.pictures[number], share, has_sign))
+            draw_image(cell, over_picture(first.pictures[number], share, has_sign))
             lines = [name, f"{_share(one, number, target)}"]
             if len(many) > 1:
                 lines = [name, f"{one.class_names[target]}, {lines[1]}"]
@@ -151,15 +151,15 @@ def plot_curves(curves: Sequence[Curve]) -> Figure:
     return figure
 
 
-def _shares(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return a map (H, W) as shares of its strong values, -1..1."""
+def strength_of(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return a map (H, W) as shares of its 99th percentile of absolute values, cut to -1..1."""
     strong = float(np.percentile(np.abs(values), _PERCENTILE))
     strong = strong or float(np.abs(values).max()) or 1.0
     shares: NDArray[np.float64] = np.clip(values.astype(np.float64) / strong, -1, 1)
     return shares
 
 
-def _over(
+def over_picture(
     picture: NDArray[np.uint8], shares: NDArray[np.float64], signed: bool
 ) -> NDArray[np.float64]:
     """Return a map in colour over a pale grey picture (H, W, 3), 0..1."""
@@ -179,12 +179,11 @@ def _over(
 def _bars(many: Sequence[Attribution], signed: Sequence[bool]) -> list[tuple[str, float, str]]:
     """Return colour map, least value and words of each colour bar that is needed."""
     bars = []
+    of_one = f"{many[0].method.unit}, share of 99th percentile"
     if not all(signed):
-        words = "strength" if len(many) > 1 else many[0].method.unit
-        bars.append((SEQUENTIAL, 0.0, f"{words}, share of its 99th percentile"))
+        bars.append((SEQUENTIAL, 0.0, of_one if len(many) == 1 else "strength"))
     if any(signed):
-        words = "against or for" if len(many) > 1 else many[0].method.unit
-        bars.append((DIVERGING, -1.0, f"{words}, share of its 99th percentile"))
+        bars.append((DIVERGING, -1.0, of_one if len(many) == 1 else "against or for"))
     return bars
 
 
@@ -194,9 +193,12 @@ def _draw_bars(grid: Grid, bars: Sequence[tuple[str, float, str]]) -> None:
     from matplotlib.colors import Normalize
 
     assert grid.bar is not None
-    box = grid.bar.get_position()
-    places = [grid.bar]
-    if len(bars) == 2:
+    box, places = grid.bar.get_position(), [grid.bar]
+    if len(bars) == 2 and box.width > box.height:
+        width = 0.44 * box.width
+        grid.bar.set_position((box.x0, box.y0, width, box.height))
+        places.append(grid.figure.add_axes((box.x1 - width, box.y0, width, box.height)))
+    elif len(bars) == 2:
         height = 0.44 * box.height
         grid.bar.set_position((box.x0, box.y1 - height, box.width, height))
         places.append(grid.figure.add_axes((box.x0, box.y0, box.width, height)))
@@ -208,12 +210,14 @@ def _draw_bars(grid: Grid, bars: Sequence[tuple[str, float, str]]) -> None:
 def _title(many: Sequence[Attribution]) -> str:
     if len(many) == 1:
         return f"{many[0].method.title} ({many[0].method.paper})"
-    return "What the answer rests on, by method"
+    return "What the answer rests on, by method; each map as a share of its 99th percentile"
 
 
 def _columns(methods: int, aspect: float) -> int:
     cells = methods + 1
-    if cells <= 4:
+    if methods == 1 and aspect > 2:
+        return 1
+    if cells <= 4 and aspect <= 2:
         return cells
     return 2 if aspect > 2 else (cells + 1) // 2
 

@@ -60,7 +60,7 @@ METHODS: dict[str, Method] = {
             saliency,
             "Simonyan et al., 2013, arXiv:1312.6034",
             "A small change of this pixel would change the score much, up or down.",
-            "change of the score for a change of the pixel",
+            "change of score per change of pixel",
         ),
         Method(
             "smoothgrad",
@@ -68,7 +68,7 @@ METHODS: dict[str, Method] = {
             smoothgrad,
             "Smilkov et al., 2017, arXiv:1706.03825",
             "A small change of this pixel would change the scores of images like this one much.",
-            "change of the score for a change of the pixel",
+            "change of score per change of pixel",
         ),
         Method(
             "integrated-gradients",

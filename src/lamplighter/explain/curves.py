@@ -11,7 +11,7 @@ import torch
 from lamplighter.errors import ModelError
 from lamplighter.evaluation.intervals import Estimate
 from lamplighter.evaluation.resampling import bootstrap
-from lamplighter.explain.asked import Asked, baseline_name, baseline_of, batches
+from lamplighter.explain.asked import Asked, baseline_name, baseline_of, batches, shares_of
 from lamplighter.explain.hooks import network_of, untouched
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _curve(
             base = baseline_of(one.inputs, classifier.preprocessing, baseline)
             first, then = (one.inputs, base) if kind == "deletion" else (base, one.inputs)
             ranks = torch.from_numpy(_ranks(attribution.maps[number], generator)).to(device)
-            rows.append(_probabilities(one, first, then, ranks=ranks, counts=counts))
+            rows.append(_probabilities(classifier, one, (first, then), ranks=ranks, counts=counts))
     return Curve(kind, attribution.method.title, counts / pixels, np.stack(rows), baseline)
 
 
@@ -180,12 +180,17 @@ def _ranks(values: NDArray[np.float32], generator: np.random.Generator) -> NDArr
 
 
 def _probabilities(
-    one: Asked, first: Tensor, then: Tensor, *, ranks: Tensor, counts: NDArray[np.int64]
+    classifier: Classifier,
+    one: Asked,
+    pair: tuple[Tensor, Tensor],
+    *,
+    ranks: Tensor,
+    counts: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return how probable the class is when so many pixels of `first` are those of `then`."""
-    found = []
+    """Return how probable the class is when so many pixels of the first are those of the other."""
+    (first, then), found = pair, []
     for part in batches(len(counts), one.forward_batch):
         many = torch.from_numpy(counts[part]).to(ranks.device).reshape(-1, 1, 1, 1)
         logits = one.logits(torch.where(ranks < many, then, first))
-        found.append(logits.double().softmax(1)[:, int(one.targets)].cpu().numpy())
+        found.append(shares_of(logits.double(), classifier)[:, int(one.targets)].cpu().numpy())
     return np.concatenate(found)

@@ -18,7 +18,8 @@ from lamplighter.explain.hooks import (
     untouched,
 )
 from lamplighter.explain.images import prepare, shown
-from lamplighter.explain.style import DIVERGING, SEQUENTIAL, image_grid, scale_of
+from lamplighter.explain.scales import scale_of
+from lamplighter.explain.style import DIVERGING, SEQUENTIAL, image_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ from torch import nn
 from lamplighter.errors import UnknownLayerError
 from lamplighter.explain.channels import chosen_channels, selection_text
 from lamplighter.explain.hooks import check_finite, find_layer, network_of
+from lamplighter.explain.scales import scale_of
 from lamplighter.explain.style import (
     DIVERGING,
     FRAME,
@@ -20,7 +21,6 @@ from lamplighter.explain.style import (
     TITLE,
     image_grid,
     new_page,
-    scale_of,
 )
 
 if TYPE_CHECKING:

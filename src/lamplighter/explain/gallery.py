@@ -12,7 +12,7 @@ from lamplighter.evaluation.data_map import logits_and_features
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.report import check_size
 from lamplighter.explain.attribution import as_method, attribute
-from lamplighter.explain.attribution_plots import _over, _shares
+from lamplighter.explain.attribution_plots import over_picture, strength_of
 from lamplighter.explain.images import to_rgb
 from lamplighter.explain.style import (
     DIVERGING,
@@ -181,7 +181,7 @@ def plot_gallery(entries: Sequence[Entry]) -> Figure:
     """Return a gallery as a figure: a row for each mistake.
 
     From the left: the image, what the wrong answer rests on, and the nearest training images.
-    Each map is drawn as `plot_attribution` does, scaled to its own strongest values.
+    Each map is drawn as `plot_attribution` does, scaled to its own 99th percentile.
 
     Args:
         entries: what `gallery` returned, one or more.
@@ -201,7 +201,7 @@ def plot_gallery(entries: Sequence[Entry]) -> Figure:
     grid = axes_grid(
         columns * len(entries),
         aspect=width / height,
-        lines=2,
+        lines=3,
         title=f"The worst mistakes, {title} for the wrong answer, nearest training images",
         bar=True,
         columns=columns,
@@ -214,16 +214,16 @@ def plot_gallery(entries: Sequence[Entry]) -> Figure:
         shown = to_rgb(np.stack(pictures))  # (1 + neighbours, H, W, 3)
         draw_image(cells[0], shown[0])
         sure = min(99.9, 100 * mistake.probability)
-        write_title(cells[0], [f"is {mistake.true}", f"said {mistake.predicted}, {sure:.3g} %"])
-        draw_image(cells[1], _over(shown[0], _shares(entry.map), signed))
-        write_title(cells[1], [f"{title}", f"for {mistake.predicted}"])
+        write_title(cells[0], [f"is {mistake.true}", f"said {mistake.predicted}", f"{sure:.3g} %"])
+        draw_image(cells[1], over_picture(shown[0], strength_of(entry.map), signed))
+        write_title(cells[1], ["why", mistake.predicted])
         for cell, picture, neighbour in zip(cells[2:], shown[1:], entry.neighbours, strict=False):
             draw_image(cell, picture)
-            write_title(cell, [f"train: {neighbour.label}", f"cosine {neighbour.similarity:.3f}"])
+            write_title(cell, ["train", neighbour.label, f"cosine {neighbour.similarity:.3f}"])
         for cell in cells[2 + len(entry.neighbours) :]:
             cell.set_visible(False)
     drawn = ScalarMappable(Normalize(-1 if signed else 0, 1), DIVERGING if signed else SEQUENTIAL)
-    draw_bar(grid, drawn, f"{entries[0].method.unit}, share of its largest")
+    draw_bar(grid, drawn, f"{entries[0].method.unit}, share of 99th percentile")
     return grid.figure
 
 

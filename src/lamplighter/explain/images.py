@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lamplighter.data.images import open_image
 from lamplighter.errors import DataError, ImageError, ShapeError
 from lamplighter.explain.hooks import network_of
 from lamplighter.inference.torch_runtime import device_of, shape_text
@@ -101,7 +100,7 @@ def _prepared(image: OneImage, wanted: Preprocessing) -> Tensor:
             "an image must be a path, a PIL image, an array of uint8 or a tensor, received "
             f"{type(image).__name__}."
         )
-    opened = open_image(image)
+    opened = wanted.open(image)  # as `predict` does, so that the pixels are the same
     try:
         return torch.from_numpy(wanted(opened)).unsqueeze(0)
     except ImageError as error:

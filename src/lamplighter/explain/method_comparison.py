@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ class MethodScore:
         """Whether to believe it here, in a few words."""
         if self.sanity is None or self.gain is None:
             return "for comparison: pixels in random order"
+        if not self.sanity.decided:
+            return "cannot be told: its maps, or those of random weights, are empty"
         if not self.sanity.passed:
             return "do not believe it: the maps change too little with random weights"
         if self.gain.low > 0:
@@ -215,6 +218,8 @@ def _gain(score: MethodScore) -> float:
 
 
 def _written(estimate: Estimate, images: int) -> str:
+    if math.isnan(estimate.value):
+        return "-"
     if images < 2:
         return f"{estimate.value:.2f}"
     return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"

@@ -61,7 +61,8 @@ figure { margin: 0; padding: .7rem; background: var(--card); border: 1px solid v
   border-radius: .5rem; }
 figure img { display: block; width: 100%; height: auto; background: #fff; border-radius: .25rem; }
 figcaption { margin-top: .5rem; }
-details { margin-top: 1rem; } .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
+details { margin-top: 1rem; } .wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 dt { font-weight: 600; margin-top: .7rem; } dd { margin: 0; }

@@ -27,9 +27,13 @@ BOUNDS: tuple[Bounds, ...] = ("sigmoid", "clamp")
 # Brightness, red against blue, green against both: nearly the principal axes of the colours of
 # photos (Ohta, Kanade and Sakai, 1980, doi:10.1016/0146-664X(80)90047-7).
 _AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (-0.5, 1.0, -0.5))
-# How far colours spread along them, beside brightness: the square roots of the eigenvalues in
-# Krizhevsky et al. (2012), measured on ImageNet.
-_SPREADS = (1.0, 0.29, 0.14)
+# How far a step goes along them, beside brightness. In photos colours spread 0.29 and 0.14 times
+# as far (the square roots of the eigenvalues in Krizhevsky et al., 2012, measured on ImageNet),
+# but at that rate an ascent draws nearly in grey.
+_SPREADS = (1.0, 0.5, 0.3)
+# Cycles along the longer side up to which all frequencies are scaled alike. In photos, patches of
+# light and dark as large as the image would otherwise swallow what is drawn.
+_LOWEST = {1: 1.0, 3: 3.0}
 _DARKEST = 0.05  # a sigmoid is 0 or 1 nowhere, and hardly moves near them
 
 
@@ -88,7 +92,7 @@ class Parameterisation:
         self.kind = kind
         self.bounds = bounds
         channels, height, width = shape
-        self._scale = frequency_scale(height, width)
+        self._scale = frequency_scale(height, width, lowest=_LOWEST[channels])
         self._colours = colour_axes() if channels == 3 else None
         self._start = _start(mean, bounds).reshape(channels, 1, 1)
         random = torch.randn(
@@ -142,22 +146,26 @@ class Parameterisation:
         return (channels, height, width // 2 + 1, 2)  # real and imaginary parts
 
 
-def frequency_scale(height: int, width: int) -> Tensor:
+def frequency_scale(height: int, width: int, *, lowest: float = 1.0) -> Tensor:
     """Return 1/f for each frequency of a real image, shape (H, W // 2 + 1).
 
-    In cycles per pixel, the lowest frequency taken for that of one cycle along the longer side;
-    scaled so that parameters of variance 1 give pixels of variance 1.
+    In cycles per pixel, scaled so that parameters of variance 1 give pixels of variance 1.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        lowest: cycles along the longer side; lower frequencies are taken for this one.
     """
     rows = torch.fft.fftfreq(height).reshape(-1, 1)
     columns = torch.fft.rfftfreq(width).reshape(1, -1)
-    frequency = (rows.square() + columns.square()).sqrt().clamp(min=1 / max(height, width))
+    frequency = (rows.square() + columns.square()).sqrt().clamp(min=lowest / max(height, width))
     scale: Tensor = 1 / frequency
     normalised: Tensor = scale / scale.square().mean().sqrt()
     return normalised
 
 
 def colour_axes() -> Tensor:
-    """Return RGB of each decorrelated colour, a row each, as long as colours spread; (3, 3)."""
+    """Return RGB of each decorrelated colour, a row each, as long as a step goes; (3, 3)."""
     axes = torch.tensor(_AXES)
     lengths = torch.tensor(_SPREADS).reshape(3, 1)
     scaled: Tensor = lengths * axes / torch.linalg.vector_norm(axes, dim=1, keepdim=True)

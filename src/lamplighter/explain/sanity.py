@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from lamplighter.errors import ModelError
+from lamplighter.errors import ModelError, NoGradientError
+from lamplighter.evaluation.intervals import Estimate
 from lamplighter.explain.attribution import attribute
 from lamplighter.explain.curves import mean_of
 from lamplighter.explain.hooks import network_of
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.evaluation.intervals import Estimate
     from lamplighter.explain.attribution import Attribution
     from lamplighter.explain.attribution_table import Method, OwnMethod
     from lamplighter.explain.images import Images
 
 PASSES, FAILS = 0.5, 0.8
+_DRAWS = 5  # of random weights, until the maps are not empty
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +38,9 @@ class SanityCheck:
     Attributes:
         method: title of the method.
         similarities: rank correlation of the maps before and after, -1..1, for each stage and
-            image, shape (stages, N). In the last stage all weights are random.
-        structures: structural similarity of the same, -1..1, shape (stages, N).
+            image, shape (stages, N). In the last stage all weights are random. NaN where a map is
+            empty, before or with every draw of random weights: such maps tell nothing.
+        structures: structural similarity of the same, -1..1 or NaN, shape (stages, N).
         layers: how many layers with weights are random in each stage.
     """
 
@@ -48,18 +51,32 @@ class SanityCheck:
 
     @property
     def similarity(self) -> Estimate:
-        """The mean rank correlation with all weights random, with its interval over images."""
-        return mean_of(self.similarities[-1], (-1.0, 1.0))
+        """The mean rank correlation with all weights random, with its interval over images.
+
+        Of images whose maps are not empty; NaN, with the widest interval, where all are.
+        """
+        last = self.similarities[-1]
+        told = last[~np.isnan(last)]
+        return mean_of(told, (-1.0, 1.0)) if len(told) else Estimate(math.nan, -1.0, 1.0)
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is any image whose maps can be compared."""
+        return not math.isnan(self.similarity.value)
 
     @property
     def passed(self) -> bool:
         """Whether the maps depend on what the network learned: a similarity below 0.5."""
-        return self.similarity.value < PASSES
+        return self.decided and self.similarity.value < PASSES
 
     @property
     def verdict(self) -> str:
         """What this means, in one sentence."""
         value = self.similarity.value
+        if not self.decided:
+            return (
+                f"undecided: with random weights, or without, all maps of {self.method} are empty."
+            )
         found = f"with random weights the maps of {self.method} correlate {value:.2f} with its own"
         if value < PASSES:
             return f"passes: {found}, so they show what the network learned."
@@ -71,12 +88,12 @@ class SanityCheck:
         """Return the values as plain JSON types."""
         return {
             "method": self.method,
-            "similarity": self.similarity.to_dict(),
+            "similarity": self.similarity.to_dict() if self.decided else None,
             "passed": self.passed,
             "verdict": self.verdict,
             "layers": list(self.layers),
-            "similarities": self.similarities.tolist(),
-            "structures": self.structures.tolist(),
+            "similarities": _plain(self.similarities),
+            "structures": _plain(self.structures),
         }
 
 
@@ -96,7 +113,9 @@ def sanity_check(
     arXiv:1810.03292), and maps of the same classes are compared by rank. A method whose maps stay
     as they were, such as an edge detector, tells of the image, not of the network. Values of a
     weight are shuffled, so that their distribution stays; batch normalisation takes its
-    statistics anew from the images, so that signals neither die nor explode. That a map changes
+    statistics anew from the images, so that signals neither die nor explode. Where they die all
+    the same and a map is empty, weights are drawn again, up to five times; an empty map is no map
+    that has changed, and does not count. That a map changes
     does not make it true: that is what deletion and insertion curves are for.
 
     Args:
@@ -121,28 +140,68 @@ def check_against(
     classifier: Classifier, before: Attribution, *, stages: int = 1, seed: int = 0, **settings: Any
 ) -> SanityCheck:
     """Return the same of an attribution that is there already, made with these settings."""
+    shape = stages, len(before)
+    ranked, structures = np.full(shape, np.nan), np.full(shape, np.nan)
+    lively = _lively(before.maps)
+    ends: list[int] = []
+    for draw in range(_DRAWS):
+        missing = np.flatnonzero(np.isnan(ranked).any(0) & lively)
+        if draw and not len(missing):
+            break
+        generator = torch.Generator().manual_seed(seed + draw * 1_000_003)
+        asked = missing if len(missing) else np.arange(len(before))
+        drawn = _random_maps(classifier, before, asked, stages, generator, settings)
+        ends = [end for end, _ in drawn]
+        for stage, (_, maps) in enumerate(drawn):
+            for image, after in zip(asked, maps, strict=True):
+                if lively[image] and _lively(after[None])[0] and np.isnan(ranked[stage, image]):
+                    own = before.maps[image]
+                    ranked[stage, image] = rank_correlation(own, after)
+                    structures[stage, image] = structural_similarity(own, after)
+    return SanityCheck(before.method.title, ranked, structures, tuple(ends))
+
+
+def _random_maps(
+    classifier: Classifier,
+    before: Attribution,
+    images: NDArray[np.int64],
+    stages: int,
+    generator: torch.Generator,
+    settings: dict[str, Any],
+) -> list[tuple[int, NDArray[np.float32]]]:
+    """Return how many layers are random in each stage, and the maps (M, H, W) of `images`.
+
+    Where no gradient gets through the random weights, all maps are 0.
+    """
     network = copy.deepcopy(network_of(classifier))
-    generator = torch.Generator().manual_seed(seed)
     twin = Classifier(network, classifier.preprocessing, classifier.class_names)
     weighted = [module for module in network.modules() if list(module.parameters(recurse=False))]
-    ends = [round(len(weighted) * stage / stages) for stage in range(1, stages + 1)]
-    ranked, structures, done = [], [], 0
-    for end in ends:
+    targets = before.targets[images].tolist()
+    drawn, done = [], 0
+    for stage in range(1, stages + 1):
+        end = round(len(weighted) * stage / stages)
         for module in weighted[::-1][done:end]:
             _shuffle(module, generator)
         done = end
         _renew_statistics(network, before.inputs)
-        after = attribute(
-            twin,
-            before.inputs,
-            before.method,
-            target=before.targets.tolist(),
-            **settings,
-        )
-        pairs = list(zip(before.maps, after.maps, strict=True))
-        ranked.append([rank_correlation(one, other) for one, other in pairs])
-        structures.append([structural_similarity(one, other) for one, other in pairs])
-    return SanityCheck(before.method.title, np.array(ranked), np.array(structures), tuple(ends))
+        inputs = before.inputs[torch.from_numpy(images)]
+        try:
+            maps = attribute(twin, inputs, before.method, target=targets, **settings).maps
+        except NoGradientError:
+            maps = np.zeros_like(before.maps[images])
+        drawn.append((end, maps))
+    return drawn
+
+
+def _lively(maps: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which of the maps (N, H, W) are not the same everywhere."""
+    flat = maps.reshape(len(maps), -1)
+    different: NDArray[np.bool_] = flat.min(1) < flat.max(1)
+    return different
+
+
+def _plain(values: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[None if math.isnan(value) else value for value in row] for row in values.tolist()]
 
 
 def rank_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -11,9 +11,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lamplighter.evaluation.plots import new_figure
+from lamplighter.explain.scales import scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +33,14 @@ DPI = 144  # of a figure as it is shown
 
 # In inches.
 _WIDEST = 7.2  # what a page has
-_LARGEST, _SMALLEST = 2.4, 0.62  # the longer side of a cell
+_LARGEST, _SMALLEST = 2.4, 0.62  # the side of a square cell
+_WIDE = 4.5  # the longer side of one that is not square
 _NARROWEST = 3.6  # a figure, so that its title has room
 _MARGIN, _GAP = 0.14, 0.1
 _PAD = 4.0  # points between a cell and the words above it
 _BAR = 0.95  # colour bar with its numbers and words
+_SHORT = 1.8  # height of all cells up to which the colour bar lies below them
+_BELOW = 0.72  # that one with its numbers and words
 _LINE = 1.35 / 72  # height of a line, for each point of its letters
 _LETTER = 0.56 / 72  # width of a letter, for each point of its height
 _SQUARES = 64  # pixels up to which those of an image are shown as squares
@@ -141,7 +143,7 @@ def axes_grid(
         aspect: width of a cell over its height.
         lines: lines of text above each cell.
         title: stands above all, in as many lines as it needs.
-        bar: leave room for a colour bar on the right.
+        bar: leave room for a colour bar: on the right, or below where that would be short.
         columns: cells in a row.
 
     Raises:
@@ -151,16 +153,18 @@ def axes_grid(
     rows = math.ceil(count / columns)
     right = _BAR if bar else 0.0
     room = (_WIDEST - 2 * _MARGIN - right - (columns - 1) * _GAP) / columns
-    longest = min(_LARGEST, room if aspect >= 1 else room / aspect)
-    longest = max(longest, _SMALLEST)
+    most = min(_WIDE, _LARGEST * math.sqrt(max(aspect, 1 / aspect)))  # cells of one area
+    longest = max(min(most, room if aspect >= 1 else room / aspect), _SMALLEST)
     wide, tall = (longest, longest / aspect) if aspect >= 1 else (longest * aspect, longest)
     above = lines * SMALL * _LINE + (_PAD / 72 + 0.02 if lines else 0.0)
     inner = columns * wide + (columns - 1) * _GAP
+    body = rows * (tall + above) + (rows - 1) * _GAP
+    below = _BELOW if bar and body - above < _SHORT else 0.0
+    right = 0.0 if below else right
     width = max(_NARROWEST, inner + 2 * _MARGIN + right)
     words = textwrap.wrap(title, max(12, int((width - 2 * _MARGIN) / (TITLE * _LETTER))))
     top = _MARGIN + (len(words) * TITLE * _LINE + 0.1 if words else 0.0)
-    body = rows * (tall + above) + (rows - 1) * _GAP
-    height = top + body + _MARGIN
+    height = top + body + below + _MARGIN
     figure = new_page(width, height)
     figure.set_layout_engine("none")  # all is placed below, and a hundred cells take it seconds
     left = (width - inner - right) / 2
@@ -176,8 +180,10 @@ def axes_grid(
         cells.append(_cell(figure, (x / width, y / height, wide / width, tall / height)))
     if not bar:
         return Grid(figure, cells, None)
-    length = min(body - above, 3.2)
+    length = min(inner if below else body - above, 3.2)
     place = (left + inner + 0.16, height - top - above - (body - above + length) / 2, 0.13, length)
+    if below:
+        place = ((width - length) / 2, _MARGIN + _BELOW - 0.13 - 0.1, length, 0.13)
     box = (place[0] / width, place[1] / height, place[2] / width, place[3] / height)
     return Grid(figure, cells, figure.add_axes(box))
 
@@ -215,19 +221,33 @@ def draw_bar(grid: Grid, drawn: Any, label: str, *, values: Sequence[NDArray[Any
         label: what the values are.
         values: all that are drawn; where some are beyond the scale, the bar ends in a point.
     """
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     assert grid.bar is not None
-    length = grid.bar.get_position().height * grid.figure.get_figheight()
+    place = grid.bar.get_position()
+    tall = place.height * grid.figure.get_figheight()
+    length = max(tall, place.width * grid.figure.get_figwidth())
+    flat = length > tall
     low, high = drawn.get_clim()
     least, most = scale_of(values) if values else (low, high)
     ends = {(True, True): "both", (True, False): "min", (False, True): "max"}
     beyond = ends.get((least < low, most > high), "neither")
-    bar = grid.figure.colorbar(drawn, cax=grid.bar, extend=beyond, extendfrac=0.04)
-    bar.locator = MaxNLocator(nbins=max(2, min(6, int(length / 0.4))), min_n_ticks=2)
+    bar = grid.figure.colorbar(
+        drawn,
+        cax=grid.bar,
+        extend=beyond,
+        extendfrac=0.04,
+        orientation="horizontal" if flat else "vertical",
+    )
+    steps = max(2, min(6, int(length / (0.55 if flat else 0.4))))
+    bar.locator = MaxNLocator(nbins=steps, steps=[1, 2, 2.5, 5, 10], min_n_ticks=2)
+    if (low, high) == (-1.0, 1.0):
+        bar.locator = FixedLocator([-1, -0.5, 0, 0.5, 1])
     bar.update_ticks()
     bar.ax.tick_params(labelsize=SMALL, colors=INK, length=2.5)
-    letters = max(14, int(length / (SMALL * _LETTER)))
+    middle = (place.x0 + place.x1) / 2
+    room = 1.9 * min(middle, 1 - middle) * grid.figure.get_figwidth() if flat else max(length, 1.0)
+    letters = int(room / (SMALL * _LETTER))
     words = textwrap.wrap(label, letters)
     if len(words) > 2:  # there is room for two lines
         words = [words[0], _shortened(" ".join(words[1:]), letters)]
@@ -242,32 +262,6 @@ def write_title(cell: Axes, lines: Sequence[str]) -> None:
     letters = max(3, int(width / (SMALL * _LETTER)))
     text = "\n".join(_shortened(line, letters) for line in lines)
     cell.set_title(text, fontsize=SMALL, color=INK, pad=_PAD, linespacing=1.1)
-
-
-def scale_of(
-    values: Sequence[NDArray[Any]], *, centred: bool = False, share: float = 1.0
-) -> tuple[float, float]:
-    """Return the least and the largest of all `values`, NaN aside; `centred` about 0.
-
-    Args:
-        values: arrays of any shape.
-        centred: as far below 0 as above it.
-        share: of the values that are within the scale; less than 1 leaves out the few that would
-            make all others look alike.
-    """
-    parts = [part[np.isfinite(part)].ravel() for part in values]
-    finite = np.concatenate([*parts, np.empty(0)])
-    if not finite.size:
-        finite = np.array([0.0, 1.0])
-    if share < 1:
-        ends = np.quantile(np.abs(finite), share) * np.array([-1, 1])
-        inner = ends if centred else np.quantile(finite, [1 - share, share])
-        finite = inner if inner[1] > inner[0] else finite
-    low, high = float(finite.min()), float(finite.max())
-    if centred:
-        reach = max(abs(low), abs(high)) or 1.0
-        return -reach, reach
-    return (low, high) if high > low else (low, low + 1.0)
 
 
 def _columns(count: int, aspect: float) -> int:

@@ -102,6 +102,39 @@ class Rotate:
         return rotated(images, share * self.degrees)
 
 
+@dataclass(frozen=True)
+class Crop:
+    """Enlarge a window at a random place, of a random size, the same for all images of a batch.
+
+    What must be found again in windows of many sizes is drawn as a thing with parts, not as a
+    texture of one size or a patch of light that fills the image.
+
+    Attributes:
+        least: the smallest share of each side that a window has, above 0.
+        most: the largest, at most 1.
+
+    Raises:
+        ModelError: the shares are not in order, or not in this range.
+    """
+
+    least: float
+    most: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= self.most <= 1:
+            raise ModelError(
+                "a crop needs two shares above 0 and up to 1, the smaller one first, "
+                f"received {self.least!r} and {self.most!r}."
+            )
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a window of `images` (N, C, H, W), as large as they were."""
+        share, down, right = torch.rand(3, generator=generator).tolist()
+        share = self.least + share * (self.most - self.least)
+        room = 1 - share
+        return cropped(images, share, (room * (2 * down - 1), room * (2 * right - 1)))
+
+
 def moved(images: Tensor, down: int, right: int) -> Tensor:
     """Return `images` (N, C, H, W) moved by whole pixels; the edges are repeated."""
     height, width = images.shape[-2:]
@@ -121,12 +154,22 @@ def rotated(images: Tensor, degrees: float) -> Tensor:
     return _resampled(images, ((cosine, -sine), (sine, cosine)))
 
 
+def cropped(images: Tensor, share: float, centre: tuple[float, float]) -> Tensor:
+    """Return a window of `images` (N, C, H, W), enlarged to their size.
+
+    Args:
+        images: to be cut.
+        share: of each side that the window has.
+        centre: of the window, down and right, where the edges of the image are at -1 and 1.
+    """
+    return _resampled(images, ((share, 0.0), (0.0, share)), centre)
+
+
 def default_transforms(height: int, width: int) -> tuple[Transform, ...]:
     """Return the changes that `maximise` makes to images of this size unless told otherwise."""
     shorter = min(height, width)
     if shorter >= _PHOTO:
-        jitter = Jitter(round(shorter / 20))
-        return (jitter, Scale(0.8, 1.2), Rotate(15.0), jitter)
+        return (Rotate(8.0), Crop(0.5, 1.0))
     return (
         Rotate(10.0),
         Scale(0.9, 1.1),
@@ -134,12 +177,21 @@ def default_transforms(height: int, width: int) -> tuple[Transform, ...]:
     )
 
 
-def _resampled(images: Tensor, matrix: tuple[tuple[float, float], tuple[float, float]]) -> Tensor:
-    """Return images whose point p, in pixels from the centre, is that at `matrix` p before."""
+def _resampled(
+    images: Tensor,
+    matrix: tuple[tuple[float, float], tuple[float, float]],
+    centre: tuple[float, float] = (0.0, 0.0),
+) -> Tensor:
+    """Return images whose point p, in pixels from the centre, is that at `matrix` p before.
+
+    From `centre` instead, which is given down and right in halves of the sides.
+    """
     height, width = images.shape[-2:]
     (xx, xy), (yx, yy) = matrix
     # Coordinates go from -1 to 1 along both sides, so that they are not square.
-    theta = images.new_tensor([[xx, xy * height / width, 0.0], [yx * width / height, yy, 0.0]])
+    theta = images.new_tensor(
+        [[xx, xy * height / width, centre[1]], [yx * width / height, yy, centre[0]]]
+    )
     size = [len(images), *images.shape[1:]]
     grid = f.affine_grid(theta.expand(len(images), 2, 3), size, align_corners=False)
     return f.grid_sample(images, grid, padding_mode="border", align_corners=False)
