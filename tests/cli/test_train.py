@@ -288,6 +288,7 @@ def test_a_loss_that_is_nan_is_one_line(run, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_stopped_and_resumed_gives_the_same_weights(start, run, uninterrupted, tmp_path, how):
     out, folder = tmp_path / "a.lamp", tmp_path / "a.training"
     with start("train", "mnist", "--epochs", EPOCHS, "--out", out) as running:
@@ -314,6 +315,7 @@ def full_disk(size: int):
 
 
 # The checkpoint is larger than the bundle: one limit stops the first, the other the second.
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_the_checkpoint(process, bundle):
     before = bundle.read_bytes()
     arguments = ("train", "mnist", "--epochs", 2, "--out", bundle, "--force")

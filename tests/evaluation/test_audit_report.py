@@ -119,7 +119,7 @@ def test_an_undecodable_name_is_shown(found: Audit, tmp_path: Path) -> None:
 def test_the_table_names_bad_files_copies_and_classes(found: Audit) -> None:
     text = audit_table(found)
     assert str(found).split("\n")[0] == text.split("\n")[0]
-    assert "void.png is empty (0 bytes)" in text
+    assert "void.png: is empty (0 bytes)" in text
     assert "test/b/leak.png = train/a/one.png" in text or "one.png = test/b/leak.png" in text
     classes = [line.split() for line in text.split("\n")[-3:]]
     assert classes == [["<i>a</i>", "2", "1"], ["b", "3", "1"], ["all", "5", "2"]]

@@ -255,6 +255,7 @@ def test_settings_out_of_range(wrong):
         maximise(classifier_of(small_network()), "cat", steps=2, **wrong)
 
 
+@pytest.mark.slow
 def test_nothing_of_an_ascent_stays_in_memory():
     classifier = classifier_of(small_network())
 

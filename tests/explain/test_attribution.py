@@ -245,6 +245,7 @@ def test_a_network_is_left_as_it_was_when_it_fails(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
 def test_no_memory_grows(method):
     classifier, inputs = classifier_of(Tiny(3, nn.ReLU()), COLOUR), images(COLOUR, 1)
 

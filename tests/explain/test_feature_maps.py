@@ -186,6 +186,7 @@ def test_hooks_are_gone_when_the_forward_pass_raises(digit):
     assert hooks_on(network) == 0
 
 
+@pytest.mark.slow
 def test_no_memory_grows_over_200_explanations(tmp_path):
     Image.new("L", (90, 60), 200).save(tmp_path / "blank.png")
     photos = Preprocessing(height=60, width=200, channels=3)

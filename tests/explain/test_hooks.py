@@ -146,6 +146,7 @@ def test_of_a_layer_called_twice_the_last_output_is_kept():
     assert torch.equal(outputs["0"], logits)
 
 
+@pytest.mark.slow
 def test_no_memory_grows_over_200_looks(network):
     def look():
         with untouched(network), activations_of(network, ["conv", "act"]) as outputs:

@@ -192,6 +192,7 @@ class Together(nn.Module):
         return tuple(head(features) for head in self.heads)
 
 
+@pytest.mark.slow
 def test_the_graphs_of_heads_answer_as_they_do() -> None:
     every = heads()
     logging.disable(logging.CRITICAL)

@@ -101,6 +101,7 @@ def test_missing_doubled_and_own_cells_are_said(sample, hand_in):
     assert "0.1-a has 2 cells" in " ".join(grade.notes)
 
 
+@pytest.mark.slow
 def test_loops_and_exits_cost_their_own_points_alone(attack):
     grade = attack(a="while True:\n    pass", b="import os\nos._exit(0)")
     assert _points(grade) == {"0.1-a": 0, "0.1-b": 0, "0.1-c": 1}
@@ -156,6 +157,7 @@ def test_patching_and_reaching_out_give_nothing(attack, tmp_path):
     assert target.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_gigabyte_printed_is_not_collected(attack):
     before = psutil.Process().memory_info().rss
     grade = attack(

@@ -12,6 +12,7 @@ import torch
 from . import two_processes
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     script, alone, shared = two_processes.__file__, tmp_path / "1.json", tmp_path / "2.json"
     two_processes.main(str(alone), 1)

@@ -176,6 +176,7 @@ def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatc
         )
 
 
+@pytest.mark.slow
 def test_a_bundle_can_be_evaluated_on_the_folder(shapes, tiny, tmp_path):
     from lamplighter.data.loading import load_images
 
