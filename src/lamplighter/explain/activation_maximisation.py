@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from lamplighter.models.classifier import Classifier
 
 # Weights of total variation and L2 for grey images, and for colours.
-_PRIORS = {1: (0.1, 0.1), 3: (0.02, 0.0)}
+_PRIORS = {1: (0.2, 0.1), 3: (0.02, 0.0)}
+_VIEWS = {1: 4, 3: 1}  # small grey images are quick, and more looks make them hold elsewhere
 # The settings of plain gradient ascent on pixels: maximise(classifier, objective, **PLAIN).
 PLAIN: dict[str, Any] = {
     "learning_rate": 0.01,
@@ -53,6 +54,7 @@ PLAIN: dict[str, Any] = {
     "transforms": (),
     "total_variation": 0.0,
     "l2": 0.0,
+    "views": 1,
 }
 
 
@@ -93,7 +95,7 @@ def maximise(
     total_variation: float | None = None,
     l2: float | None = None,
     noise: float = 0.01,
-    views: int = 1,
+    views: int | None = None,
     copies: int = 1,
     batch_size: int = 16,
     seed: int = 0,
@@ -121,12 +123,13 @@ def maximise(
         transforms: random changes before each look, in their order; by default small turns,
             scalings and movements, for photos (64 pixels and more) small turns and windows of
             half to all of the image.
-        total_variation: weight of the prior that neighbouring pixels are alike; by default 0.1
+        total_variation: weight of the prior that neighbouring pixels are alike; by default 0.2
             for grey images, 0.02 for colours.
         l2: weight of the prior that pixels are near the preprocessing's mean; by default 0.1 for
             grey images, whose ground is plain, and 0 for colours, which it would fade.
         noise: standard deviation of the start.
-        views: looks in each step, each with random changes of its own; their mean counts.
+        views: looks in each step, each with random changes of its own, whose mean counts; by
+            default 4 for grey images and 1 for colour.
         copies: images for each objective, from different noise.
         batch_size: images that are optimised at a time, which memory limits.
         seed: of all that is random; the same seed gives the same images.
@@ -149,7 +152,7 @@ def maximise(
         transforms=_transforms(transforms, classifier),
         total_variation=total_variation if total_variation is not None else usual[0],
         l2=l2 if l2 is not None else usual[1],
-        views=views,
+        views=views if views is not None else _VIEWS[wanted.channels],
     )
     check_count("copies", copies)
     check_count("batch_size", batch_size)
