@@ -19,7 +19,7 @@ import numpy as np
 
 from measuring import median, record, table
 
-ROUNDS = 3
+ROUNDS = 2
 BARS = {"ratio": 4.5, "goal": 8.0, "exact": 0.9999, "scaled": 0.995, "memory": 200.0}
 FEW, MANY = 200, 20_000
 
