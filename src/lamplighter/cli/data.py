@@ -117,13 +117,10 @@ def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
 
 def say_set_aside(left_out: Sequence[SetAside]) -> None:
     """Name on stderr the files that are left out, the first ones where they are many."""
-    for file in left_out[:_SHOWN]:
-        say(f"set aside {file.path}: {file.reason}")
-    if len(left_out) > _SHOWN:
-        say(
-            f"and {len(left_out) - _SHOWN:,} more are set aside; "
-            "`lamplighter audit` names them all."
-        )
+    from lamplighter.data.files import named
+
+    for line in named(left_out, _SHOWN):
+        say(line)
 
 
 def say(line: str) -> None:

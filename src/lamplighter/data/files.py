@@ -33,6 +33,21 @@ class SetAside:
     reason: str
 
 
+def named(left_out: Sequence[SetAside], most: int) -> list[str]:
+    """Return a line for each file that is left out; of more than `most` the first, and how many.
+
+    Args:
+        left_out: the files.
+        most: how many are named one by one.
+    """
+    lines = [f"set aside {file.path}: {file.reason}" for file in left_out[:most]]
+    if len(left_out) > most:
+        lines.append(
+            f"and {len(left_out) - most:,} more are set aside; `lamplighter audit` names them all."
+        )
+    return lines
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageFiles:
     """N image files of a data set; what is in them has not been looked at.

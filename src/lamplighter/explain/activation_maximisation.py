@@ -24,6 +24,7 @@ from lamplighter.explain.ascent import (
     check_number,
     looking,
 )
+from lamplighter.explain.asked import shares_of
 from lamplighter.explain.hooks import network_of, voting_head
 from lamplighter.explain.images import to_rgb
 from lamplighter.explain.objectives import Objective, checked, class_index
@@ -285,8 +286,7 @@ def _probabilities(
     logits: Tensor, objectives: Sequence[Objective], classifier: Classifier
 ) -> NDArray[np.float32]:
     """Return the probability of the class that each objective names, NaN where it is not one."""
-    temperature = classifier.trust.temperature if classifier.trust is not None else 1.0
-    shares = (logits / temperature).softmax(1).cpu().numpy()  # (N, K)
+    shares = shares_of(logits, classifier).cpu().numpy()  # (N, K)
     found = np.full(len(objectives), np.nan, dtype=np.float32)
     for number, one in enumerate(objectives):
         if len(one.classes) == 1:

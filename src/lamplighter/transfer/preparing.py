@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lamplighter.data.audit import audit as look_through
-from lamplighter.data.files import ImageFiles
+from lamplighter.data.files import ImageFiles, named
 from lamplighter.data.folders import find_files
 from lamplighter.data.splitting import assign_splits, check_classes
 from lamplighter.errors import DatasetError
@@ -100,8 +100,5 @@ def _all_shared_out(files: ImageFiles) -> bool:
 
 def name_set_aside(files: ImageFiles, watch: Watch, after: int = 0) -> None:
     """Say which files are set aside and why, the first of many."""
-    fresh = files.set_aside[after:]
-    for file in fresh[:_NAMED]:
-        watch.say(f"set aside {file.path}: {file.reason}")
-    if len(fresh) > _NAMED:
-        watch.say(f"and {len(fresh) - _NAMED:,} more; `lamplighter audit` names them all")
+    for line in named(files.set_aside[after:], _NAMED):
+        watch.say(line)
