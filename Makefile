@@ -8,8 +8,9 @@ STAMP := .venv/.installed
 demo: $(STAMP)
 	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
 	@$(BIN)/lamplighter info digits.lamp | grep -E '^(network|test score)'
-	@$(BIN)/lamplighter predict digits.lamp examples/digits/digit-3.jpg
-	@echo "Next: $(BIN)/lamplighter predict digits.lamp examples/digits/* --show-input seen"
+	@test -d digits || $(BIN)/lamplighter data digits digits
+	@$(BIN)/lamplighter predict digits.lamp digits/digit-3.jpg
+	@echo "Next: $(BIN)/lamplighter predict digits.lamp digits/* --show-input seen"
 	@echo "      $(BIN)/lamplighter evaluate digits.lamp mnist"
 
 test: $(STAMP)

@@ -113,6 +113,7 @@ PUBLIC = [
     "watching",
     "wilson",
     "with_head",
+    "write_sample",
 ]
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "examples" / "digits" / "digit-3.jpg", tmp_path / "my-digit.jpg")
+    shutil.copy(ROOT / "src/lamplighter/data/digit_files/digit-3.jpg", tmp_path / "my-digit.jpg")
     return tmp_path
 
 

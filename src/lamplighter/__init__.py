@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lamplighter.data.images import open_image as open_image
     from lamplighter.data.loading import load_images as load_images
     from lamplighter.data.preprocessing import Preprocessing as Preprocessing
+    from lamplighter.data.samples import write_sample as write_sample
     from lamplighter.data.splitting import assign_splits as assign_splits
     from lamplighter.evaluation.augmentation_sheet import augmentation_sheet as augmentation_sheet
     from lamplighter.evaluation.calibration import calibration_error as calibration_error
@@ -210,6 +211,7 @@ _HOMES = {
     "unfreeze": "lamplighter.transfer.freezing",
     "wilson": "lamplighter.evaluation.intervals",
     "with_head": "lamplighter.features.heads",
+    "write_sample": "lamplighter.data.samples",
 }
 _MODULES = {
     "callbacks": "lamplighter.training.callbacks",

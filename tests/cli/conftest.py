@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATCHED = Path(__file__).parent / "patched.py"
-DIGITS = sorted((Path(__file__).parents[2] / "examples" / "digits").iterdir())
+DIGITS = sorted((Path(__file__).parents[2] / "src/lamplighter/data/digit_files").iterdir())
 
 
 @dataclass

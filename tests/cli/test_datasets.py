@@ -23,7 +23,7 @@ def test_the_list(run):
     for words in ("mnist", "CC BY-SA 3.0", "emoji", "Apache-2.0", "CC BY 4.0", "boats", "research"):
         assert words in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
-    assert list(json.loads(run("data", "--json").out)) == ["mnist", "emoji", "boats"]
+    assert list(json.loads(run("data", "--json").out)) == ["mnist", "emoji", "digits", "boats"]
 
 
 def test_emoji(run, tmp_path):
@@ -36,6 +36,19 @@ def test_emoji(run, tmp_path):
     again = run("data", "emoji", tmp_path / "emoji")
     assert again.code == 1
     assert "must be a new or an empty folder" in again.line
+
+
+def test_digits(run, tmp_path):
+    outcome = run("data", "digits", tmp_path / "drawn")
+    assert (outcome.code, outcome.err.count("\n")) == (0, 1)
+    assert f"next: lamplighter predict digits.lamp {tmp_path / 'drawn' / '*'}" in outcome.line
+    assert "digit-0.jpg, digit-1.png" in outcome.out
+    assert len(list((tmp_path / "drawn").iterdir())) == 10
+    again = run("data", "digits", tmp_path / "drawn")
+    assert again.code == 1
+    assert "must be a new or an empty folder" in again.line
+    document = json.loads(run("data", "digits", tmp_path / "other", "--json").out)
+    assert len(document["images"]) == 10
 
 
 def test_boats(run, web, tmp_path):
@@ -64,7 +77,7 @@ def test_boats_without_a_server(run, web, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["cats", "x"], "the data set must be emoji or boats, received 'cats'"),
+        (["cats", "x"], "the data set must be digits, emoji or boats, received 'cats'"),
         (["mnist", "x"], "mnist comes with the package"),
         (["emoji"], "say where to: lamplighter data emoji DIR"),
         (["emoji", "x", "--url", "http://a.example"], "are for boats"),

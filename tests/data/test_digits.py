@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lamplighter.data.image_data import ImageData
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "digits").iterdir())
+EXAMPLES = sorted((Path(__file__).parents[2] / "src/lamplighter/data/digit_files").iterdir())
 
 
 def seven(size: int = 200, pen: int = 14, ink: int = 0, paper: int = 255) -> Image.Image:

@@ -29,6 +29,12 @@ _SETS = {
         "licence": "Noto Emoji: Apache-2.0 (Google); Twemoji: CC BY 4.0 (Twitter and others)",
         "use": "lamplighter data emoji DIR",
     },
+    "digits": {
+        "content": "10 pictures of digits in pen, chalk and on a screen, JPEG and PNG",
+        "size": "0.2 MB, comes with the package",
+        "licence": "Lamplighter's own: Apache-2.0",
+        "use": "lamplighter data digits DIR",
+    },
     "boats": {
         "content": "6,456 photos of boats in Venice, 800 x 240 colour",
         "size": "about 350 MB, downloaded",
@@ -40,7 +46,8 @@ _SETS = {
 
 def data(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="emoji or boats; without it, a list.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="digits, emoji or boats; without it, a list."),
     ] = None,
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="The folder to make.")
@@ -64,6 +71,9 @@ def data(
         return
     _check_use(name, folder, downloading=url is not None or sha256 is not None)
     assert folder is not None
+    if name == "digits":
+        _write_digits(folder, as_json=as_json)
+        return
     values = _write_emoji(folder) if name == "emoji" else _download_boats(folder, url, sha256)
     if as_json:
         typer.echo(json.dumps({"name": name, "folder": str(folder), **values}, indent=2))
@@ -84,7 +94,7 @@ def _check_use(name: str, folder: Path | None, *, downloading: bool) -> None:
             "mnist comes with the package and needs no folder: lamplighter train mnist."
         )
     if name not in _SETS:
-        raise typer.BadParameter(f"the data set must be emoji or boats, received {name!r}.")
+        raise typer.BadParameter(f"the data set must be digits, emoji or boats, received {name!r}.")
     if folder is None:
         raise typer.BadParameter(f"say where to: lamplighter data {name} DIR.")
     if downloading and name != "boats":
@@ -98,6 +108,19 @@ def _listed() -> str:
         lines += [wrapped(f"        {facts[key]}", 8) for key in ("size", "licence", "use")]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _write_digits(folder: Path, *, as_json: bool) -> None:
+    from lamplighter.data.samples import digit_files
+
+    names = digit_files(folder)
+    if as_json:
+        document = {"name": "digits", "folder": str(folder), "images": names}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    typer.echo(printable(f"wrote {folder}: {', '.join(names)}"))
+    typer.echo(f"licence: {_SETS['digits']['licence']}")
+    _say(f"next: lamplighter predict digits.lamp {folder / '*'}")
 
 
 def _write_emoji(folder: Path) -> dict[str, Any]:

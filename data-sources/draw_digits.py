@@ -1,6 +1,6 @@
-"""Draw the ten pictures in examples/digits, one handwritten digit each, all our own.
+"""Draw the ten pictures that come with the package, one handwritten digit each, all our own.
 
-Run it from anywhere: python examples/draw_digits.py
+Run it from anywhere: python data-sources/draw_digits.py
 """
 
 from __future__ import annotations
@@ -160,8 +160,7 @@ def draw(digit: int, style: Style) -> Image.Image:
 
 
 def main() -> None:
-    folder = Path(__file__).parent / "digits"
-    folder.mkdir(exist_ok=True)
+    folder = Path(__file__).parents[1] / "src/lamplighter/data/digit_files"
     for digit, style in enumerate(STYLES):
         path = folder / style.name
         draw(digit, style).save(path, optimize=True, quality=80)

@@ -1,6 +1,7 @@
 """Draw what a classifier sees of some image files, and what it says of them.
 
-python examples/show_inputs.py digits.lamp examples/digits/* --out inputs.png
+lamplighter data digits digits
+python docs/show_inputs.py digits.lamp digits/* --out inputs.png
 """
 
 from __future__ import annotations

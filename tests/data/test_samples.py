@@ -1,0 +1,36 @@
+"""The embedded samples, written as files."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from lamplighter.data.samples import write_sample
+from lamplighter.errors import DatasetError, OutputError
+
+
+def test_digits(tmp_path):
+    folder = write_sample("digits", tmp_path / "digits")
+    assert folder == tmp_path / "digits"
+    assert [path.stem for path in sorted(folder.iterdir())] == [f"digit-{d}" for d in range(10)]
+    for path in folder.iterdir():
+        with Image.open(path) as image:
+            image.load()
+            assert min(image.size) >= 120
+
+
+def test_emoji(tmp_path):
+    folder = write_sample("emoji", str(tmp_path / "emoji"))
+    assert len(list(folder.glob("*/*/*.png"))) == 950
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="must be a new or an empty folder"):
+        write_sample("digits", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_unknown_sample(tmp_path):
+    with pytest.raises(DatasetError, match="must be 'digits' or 'emoji', received 'cats'"):
+        write_sample("cats", tmp_path / "cats")
