@@ -91,7 +91,7 @@ def climb_ladder(
         train=features.split("train"),
         val=features.split("val"),
         class_names=_trained(features),
-        pixels=_Pixels(features.files, base),
+        pixels=_Pixels(features.files, base, watch),
         backbone_seconds=_seconds_per_image(base),
         balanced=balanced,
         seed=seed,
@@ -136,14 +136,16 @@ def _checked(rungs: Sequence[str], budget: float) -> list[str]:
 class _Pixels:
     """Reads the images themselves when they are first asked for."""
 
-    def __init__(self, files: ImageFiles, base: Classifier) -> None:
+    def __init__(self, files: ImageFiles, base: Classifier, watch: Watch) -> None:
         self._files = files
         self._base = base
+        self._watch = watch
         self._data: ImageData | None = None
 
     def __call__(self) -> ImageData:
         if self._data is None:
-            data = load_images(self._files, self._base.preprocessing)
+            with self._watch.progress("reading") as progress:
+                data = load_images(self._files, self._base.preprocessing, progress=progress)
             gone = data.set_aside[len(self._files.set_aside) :]
             if gone:  # the rungs are compared on the same images
                 raise DatasetError(
