@@ -8,7 +8,6 @@ FOLDER holds a folder for each class, or train, valid and test above these.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -103,12 +102,14 @@ def scaled_decoding() -> np.ndarray:
 def peak_memory(folder: Path, count: int) -> float:
     """Return the largest resident memory, in MB, of a process that embeds `count` files."""
     script = (
-        "import sys, resource, json;"
+        "import sys;"
         "from lamplighter import pretrained;"
         "from lamplighter.data.folders import scan_folder;"
         "from lamplighter.features.extraction import embed;"
         "embed(pretrained(fit='squash'), scan_folder(sys.argv[1]), cache=False);"
-        "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))"
+        # Of this process alone; getrusage would tell of the one that started it as well.
+        "peak = open('/proc/self/status').read().split('VmHWM:')[1].split()[0];"
+        "print(int(peak) / 1024)"
     )
     with tempfile.TemporaryDirectory() as many:
         sources = sorted(folder.rglob("*.jpg"))
@@ -117,7 +118,7 @@ def peak_memory(folder: Path, count: int) -> float:
         done = subprocess.run(
             [sys.executable, "-c", script, many], check=True, capture_output=True, text=True
         )
-    return float(json.loads(done.stdout))
+    return float(done.stdout)
 
 
 def main() -> None:
