@@ -111,7 +111,7 @@ def embed(
     hashes: list[str] = []
     reasons: dict[str, str] = {}
     known = 0
-    with FeatureCache(network) if cache else _NoCache() as kept:
+    with FeatureCache(network if cache else None) as kept:
         worker = _Worker(classifier, kept, scaled=scaled)
         pending: list[tuple[str, NDArray[np.float32]]] = []
         try:
@@ -172,13 +172,6 @@ class _Row:
     known: bool
 
 
-class _NoCache(FeatureCache):
-    """Remembers nothing."""
-
-    def __init__(self) -> None:
-        self._connection = None
-
-
 class _Worker:
     """Takes files to vectors, a few at a time, in several threads."""
 
@@ -213,7 +206,7 @@ class _Worker:
         for file in files:
             try:
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
-                vector = self._cache.get(content)
+                vector = self._cache.get([content]).get(content)
                 if vector is not None and len(vector) == self._compute.num_features:
                     rows.append(_Row(content, vector, known=True))
                     continue
