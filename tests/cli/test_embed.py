@@ -32,6 +32,22 @@ def test_vectors_names_and_labels_are_written(run, backbone, photos, tmp_path):
     assert written.files.labels.tolist() == files.labels.tolist()
 
 
+def test_one_json_document(run, backbone, photos, tmp_path):
+    (photos / "train" / "red" / "empty.png").touch()
+    out, index = tmp_path / "features.npz", tmp_path / "photos.index"
+    places = ("--out", out, "--index", index)
+    outcome = run("embed", photos, "--backbone", backbone, *places, "--json")
+    document = json.loads(outcome.out)
+    assert document["images"] == 36
+    assert document["dimension"] == load_features(out).vectors.shape[1]
+    assert document["set_aside"][0]["path"] == "train/red/empty.png"
+    assert (document["out"], document["index"]) == (str(out), {"path": str(index)})
+    again = json.loads(run("embed", photos, "--backbone", backbone, *places[2:], "--json").out)
+    assert again["cached"] == 36
+    assert again["index"] == {"path": str(index), "added": 0, "replaced": 0, "relabelled": 0,
+                              "removed": 0, "unchanged": 36}  # fmt: skip
+
+
 def test_a_second_run_knows_what_has_not_changed(run, backbone, photos):
     assert "known from before" not in run("embed", photos, "--backbone", backbone).out
     assert "36 known from before" in run("embed", photos, "--backbone", backbone).out

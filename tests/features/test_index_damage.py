@@ -46,7 +46,7 @@ def check(path: Path) -> None:
     ("content", "expected"),
     [
         (b"", "received 0 bytes"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "received a file that begins"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "received a file of another kind"),
         (b"SQLite format 3\0" + bytes(5000), "is damaged|must be an index"),
     ],
 )

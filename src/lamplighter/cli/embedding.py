@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +19,7 @@ from lamplighter.cli.text import printable
 if TYPE_CHECKING:
     from lamplighter.data.preprocessing import Fit
     from lamplighter.features.extraction import Features
+    from lamplighter.features.index_update import Changes
     from lamplighter.models.classifier import Classifier
 
 
@@ -65,6 +68,9 @@ def embed(
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace the .npz, if it is there.")
     ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
+    ] = False,
 ) -> None:
     """Compute what a network makes of each image: one vector of numbers, its features.
 
@@ -91,14 +97,21 @@ def embed(
         )
     seconds = time.perf_counter() - start
     say_set_aside(features.files.set_aside)
-    typer.echo(_summary(features, seconds))
+    tell = say if as_json else _print
+    tell(_summary(features, seconds))
+    document = _document(features, seconds)
     if out is not None:
         from lamplighter.features.files import save_features
 
         save_features(features, out)
-        typer.echo(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"))
+        tell(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+        document["out"] = str(out)
     if index is not None:
-        _index(features, index, backbone, classifier, precision)
+        changes = _index(features, index, backbone, classifier, precision)
+        tell(_index_line(index, changes))
+        document["index"] = {"path": str(index), **(asdict(changes) if changes else {})}
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
 
 
 def backbone_named(name: str, fit: Fit | None) -> Classifier:
@@ -121,6 +134,22 @@ def _summary(features: Features, seconds: float) -> str:
     return f"{count:,} images, {dimension:,} numbers each, in {seconds:.1f} s ({speed}{known})"
 
 
+def _print(line: str) -> None:
+    typer.echo(printable(line))
+
+
+def _document(features: Features, seconds: float) -> dict[str, Any]:
+    count, dimension = features.vectors.shape
+    return {
+        "images": count,
+        "dimension": dimension,
+        "seconds": seconds,
+        "cached": features.cached,
+        "network": features.network,
+        "set_aside": [asdict(file) for file in features.files.set_aside],
+    }
+
+
 def _check_network(path: Path, network: str) -> None:
     """Refuse an index of another network before any image is embedded.
 
@@ -140,8 +169,8 @@ def _check_network(path: Path, network: str) -> None:
 
 def _index(
     features: Features, path: Path, backbone: str, classifier: Classifier, precision: str
-) -> None:
-    """Make an index of similar images, or bring it up to date."""
+) -> Changes | None:
+    """Make an index of similar images, or bring it up to date and return what changed."""
     from lamplighter.features.index import Index
     from lamplighter.features.query import source_of
 
@@ -149,15 +178,18 @@ def _index(
         with Index.open(path) as index:
             changes = index.update(features)
             index.prepare()
-        typer.echo(
-            printable(
-                f"brought {path} up to date: {changes.added:,} added, {changes.replaced:,} "
-                f"replaced, {changes.relabelled:,} with another label, "
-                f"{changes.removed:,} removed, {changes.unchanged:,} as they were"
-            )
-        )
-        return
+        return changes
     source = source_of(backbone, classifier, path, precision=precision)
     with Index.create(path, features, source=source) as index:
         index.prepare()
-    typer.echo(printable(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)"))
+    return None
+
+
+def _index_line(path: Path, changes: Changes | None) -> str:
+    if changes is None:
+        return f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)"
+    return (
+        f"brought {path} up to date: {changes.added:,} added, {changes.replaced:,} replaced, "
+        f"{changes.relabelled:,} with another label, {changes.removed:,} removed, "
+        f"{changes.unchanged:,} as they were"
+    )

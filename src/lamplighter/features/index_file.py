@@ -109,7 +109,7 @@ def check_beginning(path: Path) -> None:
             "and permissions."
         ) from error
     if beginning != _BEGINNING:
-        raise _no_index(path, f"a file that begins {beginning!r}" if beginning else "0 bytes")
+        raise _no_index(path, "a file of another kind" if beginning else "0 bytes")
 
 
 @contextlib.contextmanager
