@@ -48,7 +48,10 @@ def test_the_first_cells_say_what_is_needed(sample):
     assert title.source.startswith("# 0.1 Sizes")
     place = "https://colab.research.google.com/github/example/labs/blob/main/labs/0_1_sizes.ipynb"
     assert place in words.source
-    assert '%pip install --quiet "lamplighter[train]"' in setup.source
+    assert (
+        '%pip install --quiet "lamplighter[train] @ git+https://github.com/example/labs@main"'
+        in setup.source
+    )
 
 
 def test_nbgrader_finds_its_metadata(sample):

@@ -94,7 +94,8 @@ def read_catalogue(folder: Path | None = None) -> Catalogue:
     try:
         content = tomllib.loads(file.read_text("utf-8"))
         labs = tuple(Lab(**entry) for entry in content.get("lab", []))
-        settings = [str(content[key]) for key in ("repository", "branch", "install")]
+        repository, branch = str(content["repository"]).rstrip("/"), str(content["branch"])
+        install = str(content["install"]).format(repository=repository, branch=branch)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise LabError(f"{file} cannot be used: {error}.") from error
-    return Catalogue(folder, settings[0].rstrip("/"), settings[1], settings[2], labs)
+    return Catalogue(folder, repository, branch, install, labs)
