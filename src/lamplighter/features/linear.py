@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from lamplighter.features.search import Search
+from lamplighter.features.search import Search, on_every_core
 from lamplighter.models.heads import LinearHead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from lamplighter.features.search import Samples
+    from lamplighter.features.search import Fold, Samples
 
 COSTS = (0.1, 1.0, 10.0, 100.0)  # inverse of the penalty on the weights
 _USUAL = 10.0
@@ -35,19 +38,21 @@ def fit(
     weight = "balanced" if balanced else None
     turned = _Turned(search.samples.vectors)
     labels = search.samples.labels
-    decisions: dict[float, list[NDArray[np.float64]]] = {cost: [] for cost in COSTS}
-    for fold in search.folds:
+
+    def tried(fold: Fold) -> list[NDArray[np.float64]]:
         path = _Path(turned.vectors[fold.train], labels[fold.train], weight)
-        for cost in COSTS:
-            layer = path.layer(cost, samples.num_classes)
-            decisions[cost].append(turned.vectors[fold.test] @ layer[0].T + layer[1])
+        layers = (path.layer(cost, samples.num_classes) for cost in COSTS)
+        return [turned.vectors[fold.test] @ layer.T + bias for layer, bias in layers]
+
+    with _near_enough():
+        decisions = on_every_core(tried, search.folds)
     # The usual one first: it is taken where nothing can be tried.
-    for cost in sorted(COSTS, key=lambda cost: cost != _USUAL):
-        search.add({"C": cost}, decisions[cost] if search.folds else [])
+    for number in sorted(range(len(COSTS)), key=lambda number: COSTS[number] != _USUAL):
+        search.add({"C": COSTS[number]}, [fold[number] for fold in decisions])
     whole = turned if search.samples.vectors is samples.vectors else _Turned(samples.vectors)
     path = _Path(whole.vectors, samples.labels, weight)
     head = LinearHead(samples.vectors.shape[1], samples.num_classes)
-    with torch.no_grad():
+    with torch.no_grad(), _near_enough():
         for parameter, values in zip(
             (head.weight, head.bias),
             whole.back(*path.layer(search.parameters["C"], samples.num_classes)),
@@ -55,6 +60,16 @@ def fit(
         ):
             parameter.copy_(torch.from_numpy(values))
     return head.eval(), {}, search.chosen()
+
+
+@contextlib.contextmanager
+def _near_enough() -> Iterator[None]:
+    """Let regressions end before they have converged: near enough to be compared."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():  # outside of the threads, which share the filters
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 class _Turned:
@@ -111,12 +126,8 @@ class _Path:
         self, cost: float, num_classes: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (K, R) and bias (K,) for this C."""
-        from sklearn.exceptions import ConvergenceWarning
-
         model = self._model.set_params(C=cost)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # near enough to be compared
-            model.fit(self._vectors, self._labels)
+        model.fit(self._vectors, self._labels)
         weight, bias = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
         if len(model.classes_) == 2:  # of two classes, one score: that of the second
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from lamplighter.evaluation.calibration import fit_temperature, softmax
-from lamplighter.features.search import Search
+from lamplighter.features.search import Search, on_every_core
 from lamplighter.models.svm_head import SVMHead, share_of_votes
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.features.search import Samples
+    from lamplighter.features.search import Fold, Samples
 
 COSTS = (1.0, 10.0, 100.0, 1000.0, 0.1)  # the usual one first
 # Parts of 1 / (D x the mean variance of a feature), which scikit-learn calls "scale".
@@ -36,18 +38,12 @@ def fit(
     centre, stretch = _scaling(samples.vectors)
     search = Search(samples, seed=seed)
     prepared = _prepared(search.samples.vectors, centre, stretch)
-    labels, weight = search.samples.labels, "balanced" if balanced else None
+    weight = "balanced" if balanced else None
     for choice, kernel in _kernels(prepared):
-        blocks = [
-            (kernel[np.ix_(fold.train, fold.train)], kernel[np.ix_(fold.test, fold.train)])
-            for fold in search.folds
-        ]
+        tried = partial(_tried, kernel, search.samples, weight)
+        decisions = iter(on_every_core(tried, list(product(COSTS, search.folds))))
         for cost in COSTS:
-            decisions = []
-            for fold, (train, test) in zip(search.folds, blocks, strict=True):
-                machine = _machine(cost, weight).fit(train, labels[fold.train])
-                decisions.append(_decisions(machine, test, samples.num_classes))
-            search.add(choice | {"C": cost}, decisions)
+            search.add(choice | {"C": cost}, [next(decisions) for _ in search.folds])
     head = _head(samples, search.parameters, weight=weight, scaling=(centre, stretch))
     power, scale = _shape(*search.answers(), classes=len(head.present))
     head.power.fill_(power)
@@ -102,6 +98,15 @@ def _machine(cost: float, weight: str | None, **kernel: Any) -> Any:
         break_ties=True,
         **(kernel or {"kernel": "precomputed"}),
     )
+
+
+def _tried(
+    kernel: NDArray[np.float64], samples: Samples, weight: str | None, part: tuple[float, Fold]
+) -> NDArray[np.float64]:
+    """Return what a machine of this C says of the rows of a fold that it has not seen."""
+    cost, (train, test) = part[0], (part[1].train, part[1].test)
+    machine = _machine(cost, weight).fit(kernel[np.ix_(train, train)], samples.labels[train])
+    return _decisions(machine, kernel[np.ix_(test, train)], samples.num_classes)
 
 
 def _decisions(machine: Any, kernel: NDArray[np.float64], num_classes: int) -> NDArray[np.float64]:

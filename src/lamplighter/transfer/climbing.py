@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,12 +77,14 @@ def climb_ladder(
     """
     watch = watch or Quiet()
     wanted = _checked(rungs, budget)
-    files, found = prepared(source, watch, seed=seed, audit=audit)
     base = pretrained(backbone, fit="squash") if isinstance(backbone, str) else backbone
-    start = time.perf_counter()
-    with watch.progress("embedding") as progress:
-        features = embed(base, files, progress=progress)
-    seconds = time.perf_counter() - start
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(_load_libraries, base)
+        files, found = prepared(source, watch, seed=seed, audit=audit)
+        start = time.perf_counter()
+        with watch.progress("embedding") as progress:
+            features = embed(base, files, progress=progress)
+        seconds = time.perf_counter() - start
     name_set_aside(features.files, watch, after=len(files.set_aside))
     watch.say(
         f"features of {len(features):,} images in {seconds:.1f} s, {features.cached:,} known before"
@@ -120,6 +123,14 @@ def climb_ladder(
         features_seconds=seconds,
         cached=features.cached,
     )
+
+
+def _load_libraries(base: Classifier) -> None:
+    """Import what the backbone is built with, which takes seconds, while files are read."""
+    if base.architecture is not None and base.architecture.name == "pretrained":
+        from lamplighter.models.pretrained import load_timm
+
+        load_timm()
 
 
 def _checked(rungs: Sequence[str], budget: float) -> list[str]:
