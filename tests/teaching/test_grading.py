@@ -293,3 +293,16 @@ def test_torch_works_in_the_confinement_with_workers_and_all(labs_copy, hand_in)
     assert grade.points == 5
     # What the libraries do to themselves is not the learner's doing.
     assert [exercise.problems for exercise in grade.exercises] == [(), (), ()]
+
+
+def test_a_test_may_send_much(labs_copy, hand_in):
+    source = labs_copy.source_file(labs_copy.labs[0])
+    text = source.read_text().replace("seconds=2", "seconds=60")
+    sending = (
+        "import numpy as np\n\n"
+        'assert learner("big.size", big=np.zeros(10_000_000, dtype=np.uint8)) == 10_000_000\n'
+    )
+    source.write_text(text.replace('seen = learner("total")', sending + 'seen = learner("total")'))
+    grade = check(hand_in(RIGHT), catalogue=labs_copy)
+    assert [exercise.feedback for exercise in grade.exercises] == [(), (), ()]
+    assert grade.points == 5
