@@ -207,6 +207,17 @@ def test_short_pass_in_a_notebook_leaves_nothing(
     assert [content["text/plain"] for _, _, content in notebook if content["text/plain"]] == []
 
 
+def test_a_long_evaluation_in_a_notebook_leaves_nothing(
+    make_trial: Callable[..., Trial],
+    notebook: list[tuple[str, str, dict[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_NOTEBOOK_INTERVAL", 0.0)
+    make_trial(verbose=2).evaluate()
+    assert notebook[0][2]["text/plain"].startswith("evaluating: batch")
+    assert notebook[-1][2] == {"text/plain": "", "text/html": ""}  # which shows no empty line
+
+
 def test_what_is_chosen_where(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -31,6 +31,10 @@ class Place:
         """Show plain text."""
         self._show({"text/plain": text})
 
+    def empty(self) -> None:
+        """Take away what is shown."""
+        self._show({"text/plain": "", "text/html": ""})  # empty text alone is drawn as a line
+
     def show_png(self, png: bytes) -> None:
         """Show a picture, the content of a PNG file."""
         self._show({"image/png": base64.b64encode(png).decode(), "text/plain": "(a picture)"})

@@ -217,8 +217,10 @@ class NotebookBar(Bar):
 
     def close(self) -> None:
         """Take the bar away; the lines stay."""
-        if self._place.used:
+        if self._place.used and self._lines:
             self._place.show_text("\n".join(self._lines))
+        elif self._place.used:
+            self._place.empty()
 
 
 def progress_bar() -> list[Bar]:
