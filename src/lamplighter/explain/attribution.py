@@ -16,6 +16,7 @@ from lamplighter.explain.attribution_table import METHODS, Method, as_method
 from lamplighter.explain.hooks import check_finite, forward_pass, network_of, untouched
 from lamplighter.explain.images import prepare, shown
 from lamplighter.explain.objectives import class_index
+from lamplighter.models.fetching import ignore_missing_widgets
 
 __all__ = ["METHODS", "Attribution", "Method", "as_method", "attribute"]
 
@@ -125,6 +126,7 @@ def attribute(
     """
     chosen = as_method(method)
     _check_settings(chosen, settings)
+    ignore_missing_widgets()
     network = network_of(classifier)
     inputs = prepare(classifier, images)
     wanted = _wanted(classifier, target, len(inputs))

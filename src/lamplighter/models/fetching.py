@@ -25,6 +25,14 @@ _HUB_LOGGER = "huggingface_hub"
 _CLIENTS = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests")
 
 
+def ignore_missing_widgets() -> None:
+    """Let timm and captum be imported in a notebook without a warning from tqdm.
+
+    It misses ipywidgets there, for bars that are not drawn.
+    """
+    warnings.filterwarnings("ignore", message="IProgress not found")
+
+
 def fetched(name: str, make: Callable[[], Network]) -> Network:
     """Return what `make` makes, from weights that were fetched before if they are there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from torch import nn
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import MissingPackageError, ModelError, UnknownModelError
 from lamplighter.models.classifier import Architecture, Classifier, Record
-from lamplighter.models.fetching import BUNDLED, fetched
+from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
 from lamplighter.models.heads import build_head
 from lamplighter.models.imagenet import distinct_names
 
@@ -253,18 +252,26 @@ def _copy_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     network.load_state_dict({key: given[at][1] for at, key in enumerate(wanted)})
 
 
-def load_timm() -> None:
-    """Import timm now, where it is installed, instead of when it is first needed."""
-    with contextlib.suppress(ImportError):
-        import timm  # noqa: F401
+def load_timm() -> Any:
+    """Return timm, which takes seconds to import.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    ignore_missing_widgets()
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"a pretrained network needs {error.name}, which is not installed; "
+            "pip install 'lamplighter[train]'."
+        ) from error
+    return timm
 
 
 def _timm_model(name: str, **arguments: Any) -> Any:
     """Return a new network of timm."""
-    timm_name = _known(name)
-    import timm
-
-    return timm.create_model(timm_name, **arguments)
+    return load_timm().create_model(_known(name), **arguments)
 
 
 def _size_arguments(name: str, img_size: tuple[int, int]) -> dict[str, Any]:
@@ -283,14 +290,8 @@ def _known(name: str) -> str:
 
     Raises:
         UnknownModelError: timm does not know it.
-        MissingPackageError: timm is not installed.
     """
-    try:
-        import timm
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"{name} needs {error.name}, which is not installed; pip install 'lamplighter[train]'."
-        ) from error
+    timm = load_timm()
     timm_name = _TIMM_NAMES.get(name, name)
     if ":" not in timm_name and timm.is_model(timm_name):
         return timm_name
