@@ -93,7 +93,7 @@ def test_plain_gradient_ascent_is_the_textbooks():
     """Three steps written out: add the gradient, made 1 long on average, and cut off."""
     network = small_network()
     classifier = classifier_of(network)
-    found = maximise(classifier, "dog", steps=3, noise=0.0, **PLAIN)
+    found = maximise(classifier, class_("dog"), steps=3, noise=0.0, **PLAIN)
     image = torch.full((1, 3, 12, 16), 0.5)
     network.eval()
     for _ in range(3):
@@ -200,7 +200,7 @@ def test_what_does_not_depend_on_the_image():
     with torch.no_grad():
         network[6].weight[1] = 0
     with pytest.raises(ModelError, match="nothing in the image moves class dog: its gradient is 0"):
-        maximise(classifier_of(network), ["cat", "dog"], steps=3)
+        maximise(classifier_of(network), [class_("cat"), class_("dog")], steps=3)
 
 
 def test_a_head_of_neighbours():

@@ -44,7 +44,8 @@ def test_each_term_by_hand(values: Values) -> None:
     for objective, expected in (
         (class_("dog"), logits[:, 1]),
         (class_(1), logits[:, 1]),
-        (class_("dog", probability=True), shares[:, 1]),
+        (class_("dog", score="probability"), shares[:, 1]),
+        (class_("dog", score="odds"), np.log(shares[:, 1] / (1 - shares[:, 1]))),
         (channel("maps", 2), maps[:, 2].mean((1, 2))),
         (channel("dense", 2), values.layers["dense"].numpy()[:, 2]),
         (channel("tokens", 4), values.layers["tokens"].numpy()[:, :, 4].mean(1)),
@@ -128,7 +129,9 @@ def test_classes_that_are_not_there() -> None:
 
 
 def test_a_text_is_a_class_and_nothing_else_is_an_objective() -> None:
-    assert checked("dog") == class_("dog")
+    assert checked("dog") == class_("dog", score="odds")
+    with pytest.raises(ModelError, match="one of logit, odds, probability, received 'log'"):
+        class_("dog", score="log")
     for wrong in (7, None, Objective(())):
         with pytest.raises(ModelError, match="must be an objective"):
             checked(wrong)  # type: ignore[arg-type]

@@ -7,10 +7,10 @@ the layers it needs and gives one number for each image; what `maximise` makes l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.terms import ChannelTerm, ClassTerm, LayerTerm, NeuronTerm
+from lamplighter.explain.terms import ChannelTerm, ClassTerm, LayerTerm, NeuronTerm, Score
 from lamplighter.explain.terms import class_index as class_index
 
 if TYPE_CHECKING:
@@ -97,17 +97,21 @@ class Objective:
         return text
 
 
-def class_(name: str | int, *, probability: bool = False) -> Objective:
-    """Return the objective that an image be of a class: its logit.
-
-    The logit grows with what speaks for the class; the probability also with what speaks
-    against the others, and hardly moves once it is near 0 or 1.
+def class_(name: str | int, *, score: Score = "logit") -> Objective:
+    """Return the objective that an image be of a class.
 
     Args:
         name: of the class, or its number from 0.
-        probability: take the probability instead.
+        score: "logit", which grows with what speaks for the class; "odds", the logarithm of
+            p / (1 - p), which grows also with what speaks against the others; or "probability",
+            which does too, and hardly moves once it is near 0 or 1.
+
+    Raises:
+        ModelError: there is no such score.
     """
-    return Objective(((1.0, ClassTerm(name, probability)),))
+    if score not in get_args(Score):
+        raise ModelError(f"score must be one of {', '.join(get_args(Score))}, received {score!r}.")
+    return Objective(((1.0, ClassTerm(name, score)),))
 
 
 def neuron(layer: str, channel: int, y: int | None = None, x: int | None = None) -> Objective:
@@ -142,13 +146,13 @@ def layer(name: str) -> Objective:
 
 
 def checked(objective: Objective | str) -> Objective:
-    """Return an objective; a text is the name of a class.
+    """Return an objective; a text is the name of a class, for the odds of it.
 
     Raises:
         ModelError: it is neither.
     """
     if isinstance(objective, str):
-        return class_(objective)
+        return class_(objective, score="odds")
     received: object = objective  # whatever the types say
     if not isinstance(received, Objective) or not received.terms:
         raise ModelError(

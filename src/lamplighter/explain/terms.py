@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lamplighter.errors import UnknownClassError, UnknownLayerError
 from lamplighter.explain.hooks import spatial_maps
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+Score = Literal["logit", "odds", "probability"]
 
 _NAMED = 5  # near names that an error suggests
 
@@ -74,19 +76,23 @@ def class_index(class_names: Sequence[str], name: str | int) -> int:
 
 @dataclass(frozen=True)
 class ClassTerm(Term):
-    """The score of a class, or its probability."""
+    """How much speaks for a class: its logit, the logarithm of its odds, or its probability."""
 
     name: str | int
-    probability: bool
+    score: Score = "logit"
 
     def value(self, values: Values) -> Tensor:
         """Return how large it is for each image, shape (N,)."""
-        index = class_index(values.class_names, self.name)
-        scores = values.logits.softmax(1) if self.probability else values.logits
-        return scores[:, index]
+        index, logits = class_index(values.class_names, self.name), values.logits
+        if self.score == "probability":
+            return logits.softmax(1)[:, index]
+        if self.score == "logit":
+            return logits[:, index]
+        others = [number for number in range(logits.shape[1]) if number != index]
+        return logits[:, index] - logits[:, others].logsumexp(1)
 
     def __str__(self) -> str:
-        return f"class {self.name}" + (" (probability)" if self.probability else "")
+        return f"class {self.name}" + (" (probability)" if self.score == "probability" else "")
 
 
 @dataclass(frozen=True)
