@@ -88,7 +88,7 @@ def check_outputs(logits: Tensor, classifier: Classifier) -> None:
         )
 
 
-def non_finite(losses: Sequence[Tensor], view: TrialView, step: int) -> NonFiniteLossError:
+def non_finite(losses: Sequence[float], view: TrialView, step: int) -> NonFiniteLossError:
     """Return the error that names the first loss that is not a number.
 
     Args:
@@ -96,7 +96,7 @@ def non_finite(losses: Sequence[Tensor], view: TrialView, step: int) -> NonFinit
         view: with the images of the last one.
         step: number of the last one, counted from 1.
     """
-    finite = [math.isfinite(loss.item()) for loss in losses]
+    finite = [math.isfinite(loss) for loss in losses]
     batch = finite.index(False)
     images: Any = view.images
     if isinstance(images, torch.Tensor) and not bool(torch.isfinite(images).all()):
@@ -104,6 +104,6 @@ def non_finite(losses: Sequence[Tensor], view: TrialView, step: int) -> NonFinit
     else:
         cause = f"try a learning rate below {view.learning_rate:g}, or gradient clipping"
     return NonFiniteLossError(
-        f"the loss became {losses[batch].item()} at step {step - (len(finite) - 1 - batch)} "
+        f"the loss became {losses[batch]} at step {step - (len(finite) - 1 - batch)} "
         f"(epoch {view.epoch + 1}, batch {batch + 1}): {cause}."
     )

@@ -26,7 +26,8 @@ from lamplighter.training.explaining import (
     unpack,
 )
 from lamplighter.training.loaders import seed_all
-from lamplighter.training.metrics import MeanMetric, gather, make_metrics
+from lamplighter.training.metrics import MeanMetric, gather, make_metrics, scalars
+from lamplighter.training.values import Values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,7 +169,7 @@ class TrialModule(pl.LightningModule):
         self.view.epoch = self.current_epoch
         self.view.metrics = {}
         self.rows = {}
-        self._losses: list[Tensor] = []
+        self._losses = Values()
         self._held_out_batches = 0
         self._looking = self.current_epoch == 0
         for metric in self._metrics:
@@ -283,18 +284,13 @@ class TrialModule(pl.LightningModule):
 
     def _check_loss(self, *, last: bool = False) -> None:
         """Stop when a loss is not a number; look whether it explodes."""
-        losses = self._losses
-        if not losses or not (last or self.device.type == "cpu" or len(losses) % _CHECK_EVERY == 0):
+        count = len(self._losses)
+        if not count or not (last or self.device.type == "cpu" or count % _CHECK_EVERY == 0):
             return
-        if not math.isfinite(losses[-1].item()):
+        if not math.isfinite(self._losses.read(1)[0]):
             self._stop_at_non_finite()
-        if last or len(losses) % 10 == 0:
-            self.plan.lint.loss(losses, self.global_step, self.view.learning_rate)
+        if last or count % 10 == 0:
+            self.plan.lint.loss(self._losses.read(10), self.global_step, self.view.learning_rate)
 
     def _stop_at_non_finite(self) -> None:
-        raise non_finite(self._losses, self.view, self.global_step + 1)
-
-
-def scalars(values: dict[str, Any]) -> dict[str, float]:
-    """Return the numbers among `values`, which are all that Lightning can log."""
-    return {name: float(v) for name, v in values.items() if isinstance(v, (int, float))}
+        raise non_finite(self._losses.read(), self.view, self.global_step + 1)

@@ -174,11 +174,11 @@ class Lint:
                 "not used in forward(), were detached, or every unit behind them is dead.",
             )
 
-    def loss(self, losses: Sequence[Tensor], step: int, learning_rate: float) -> None:
-        """Look at the last losses: did they explode?"""
-        recent = torch.stack(list(losses[-10:])).mean().item()
+    def loss(self, losses: Sequence[float], step: int, learning_rate: float) -> None:
+        """Look at the last ten losses or so: did they explode?"""
+        recent = sum(losses) / len(losses)
         if self._first_loss is None:
-            self._first_loss = float(losses[0])
+            self._first_loss = losses[0]
         first = max(self._first_loss, 0.1)
         if recent > _EXPLODED * first:
             self.say(

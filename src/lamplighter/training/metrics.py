@@ -12,6 +12,7 @@ from torch import nn
 
 from lamplighter.errors import TrainingError
 from lamplighter.training.distributed import summed
+from lamplighter.training.values import Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,35 +58,35 @@ class MeanMetric:
 
     def reset(self) -> None:
         """Begin a new epoch."""
-        self._totals: list[Tensor] = []
+        self._totals = Values()
         self._sizes: list[int] = []
 
     def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
         """Take in a batch."""
-        # Kept as they are: to read a value here would make the device wait at every batch.
+        # Not read here, which would make the device wait at every batch.
         self._totals.append(self._batch_total(logits, targets, loss))
         self._sizes.append(len(targets))
 
     def running(self) -> float:
         """Return the mean over the last 50 batches of this process; NaN before the first."""
-        if not self._totals:
+        if not len(self._totals):
             return math.nan
         total, size = self._sums(RUNNING_BATCHES)
         return total / size
 
     def compute(self, *, training: bool) -> dict[str, float]:
         """Return the mean over all images of all processes, and the running mean in training."""
-        if not self._totals:
+        if not len(self._totals):
             return {}
-        sums = [*self._sums(RUNNING_BATCHES), *self._sums(len(self._totals))]
-        sums = summed(sums, self._totals[0].device)
+        sums = [*self._sums(RUNNING_BATCHES), *self._sums(None)]
+        sums = summed(sums, self._totals.device)
         results = {f"running_{self.name}": sums[0] / sums[1]} if training else {}
         return results | {self.name: sums[2] / sums[3]}
 
-    def _sums(self, batches: int) -> tuple[float, float]:
-        """Return the sum over the images of the last batches, and how many images these are."""
-        totals = torch.stack(self._totals[-batches:]).tolist()
-        return math.fsum(totals), float(sum(self._sizes[-batches:]))
+    def _sums(self, last: int | None) -> tuple[float, float]:
+        """Return the sum over the images of all or the last batches, and how many these are."""
+        totals = self._totals.read(last)
+        return math.fsum(totals), float(sum(self._sizes[-len(totals) :]))
 
 
 class LearningRate:
@@ -251,3 +252,8 @@ def _plain(value: Any) -> Any:
 def _indices(targets: Tensor) -> Tensor:
     """Return class indices (B,), also of targets that mixup has made probabilities (B, K)."""
     return targets.argmax(dim=1) if targets.ndim == 2 else targets
+
+
+def scalars(values: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers among `values`, which are all that Lightning can log."""
+    return {name: float(v) for name, v in values.items() if isinstance(v, (int, float))}
