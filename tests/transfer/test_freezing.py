@@ -154,6 +154,19 @@ def test_names_of_stages_may_be_beginnings() -> None:
     assert frozen(model)[-1] == "backbone.layer3.1"
 
 
+def test_a_backbone_that_ends_in_dropout_does_not_freeze_the_head() -> None:
+    layers = network()
+    model = nn.Sequential()
+    model.add_module("backbone", layers[:8])
+    model.add_module("head", layers[8])
+    freeze(model, until="backbone")
+    learning = [name for name, p in model.named_parameters() if p.requires_grad]
+    assert learning == ["head.weight", "head.bias"]
+    model.train()
+    assert not model.backbone[7].training  # its dropout stays off
+    assert model.head.training
+
+
 def test_weights_of_no_stage_are_as_old_as_the_oldest() -> None:
     model = PretrainedNetwork(4, 3, (224, 224), backbone="vit_tiny_patch16_224")
     model.backbone.cls_token.requires_grad = True

@@ -85,6 +85,9 @@ def members_of(network: nn.Module) -> list[tuple[str, dict[str, nn.Module]]]:
     chain: list[tuple[str, dict[str, nn.Module]]] = []
     waiting: dict[str, nn.Module] = {}  # dropout, for the stage that comes next
     for name, module in _flattened(_parts(network)):
+        if name == "head" and chain:  # what ends the backbone is no part of the head
+            ending = {key: waiting.pop(key) for key in list(waiting) if key.startswith("backbone.")}
+            chain[-1][1].update(ending)
         has_weights = any(p.ndim > 1 for p in (*module.parameters(), *module.buffers()))
         if isinstance(module, (nn.Dropout, nn.Flatten)):
             waiting[name] = module
