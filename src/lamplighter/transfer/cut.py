@@ -14,6 +14,7 @@ from torch import nn
 from lamplighter.data.batches import Batches
 from lamplighter.errors import ModelError, OutputError, TrainingError
 from lamplighter.inference.runtime import device_of, evaluating
+from lamplighter.inference.torch_runtime import images_at_once
 from lamplighter.training.labels import by_name
 from lamplighter.transfer.freezing import freeze, is_frozen
 from lamplighter.transfer.stages import check_chain, members_of, places_of
@@ -152,7 +153,7 @@ def activations(
         cut: the network.
         images: pixels, uint8, shape (N, C, H, W).
         preprocessing: how they are normalised.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass at most; of large ones it takes fewer.
         limit: bytes; more than these go to a temporary file, which ends with the array.
         folder: where that file is; by default the system's folder for them.
         progress: told how many images are done, and of how many.
@@ -177,8 +178,9 @@ def activations(
     results = np.empty(shape, dtype=np.float32) if in_memory else None
     opened: Any = contextlib.nullcontext() if in_memory else _temporary_file(folder)
     with opened as file:
-        for start in range(0, len(images), batch_size):
-            made = _forward(cut, preprocessing.normalise(images[start : start + batch_size]))
+        count = min(batch_size, images_at_once(images.shape))
+        for start in range(0, len(images), count):
+            made = _forward(cut, preprocessing.normalise(images[start : start + count]))
             if results is not None:
                 results[start : start + len(made)] = made
             else:
