@@ -55,6 +55,20 @@ def test_the_learners_notebook_gives_nothing_away(lab):
     assert all(not cell.get("outputs") for cell in notebook.cells)
 
 
+def test_what_one_lab_saves_the_next_can_load():
+    import torch
+    from torch import nn
+
+    keys = []
+    for name in ("5.1", "5.2"):
+        cells = CATALOGUE.source(CATALOGUE.lab(name)).cells
+        code = next(c.solved for c in cells if "class BetterCNN(nn.Module)" in c.solved)
+        names = {"torch": torch, "nn": nn, "F": nn.functional, "__name__": "lab"}
+        exec(compile(code, name, "exec"), names)
+        keys.append({k: v.shape for k, v in names["BetterCNN"]().state_dict().items()})
+    assert keys[0] == keys[1]
+
+
 @pytest.mark.parametrize("lab", LABS)
 def test_no_cell_is_too_long_to_take_in(lab):
     for version in ("learner", "solved"):

@@ -59,7 +59,7 @@ app.command("info")(exporting.info)
 app.command("export")(exporting.export)
 app.command("models")(training.models)
 app.command("data")(datasets.data)
-app.command("labs", hidden=True)(teaching.labs)  # until the package holds labs
+app.command("labs")(teaching.labs)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,5 @@
+# feedback: large logits
+# points: 1
+def softmax(logits):
+    powers = torch.exp(logits)
+    return powers / powers.sum(dim=1, keepdim=True)

@@ -1,0 +1,10 @@
+# feedback: probabilit
+def deletion(network, image, target, importance, steps=16):
+    order = importance.flatten().argsort(descending=True)
+    found = []
+    for step in range(steps + 1):
+        holes = image.flatten(1).clone()
+        holes[:, order[: len(order) * step // steps]] = 0
+        with torch.no_grad():
+            found.append(network(holes.reshape(1, *image.shape))[0, target].item())
+    return found

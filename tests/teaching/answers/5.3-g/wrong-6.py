@@ -1,0 +1,10 @@
+# feedback: parts of the pixels gone
+def deletion(network, image, target, importance, steps=16):
+    order = importance.flatten().argsort(descending=True)
+    found = []
+    for step in range(steps + 1):
+        holes = image.flatten(1).clone()
+        holes[:, order[:step]] = 0
+        with torch.no_grad():
+            found.append(network(holes.reshape(1, *image.shape)).softmax(1)[0, target].item())
+    return found

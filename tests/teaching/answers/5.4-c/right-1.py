@@ -1,0 +1,7 @@
+torch.manual_seed(12)
+model = BranchCNN()
+optimiser = torch.optim.Adam(params=model.parameters(), lr=0.001)
+trial = Trial(model, optimiser, F.cross_entropy, ["acc", "loss"], verbose=0, seed=3).to(device)
+trial.with_train_generator(trainloader).with_val_generator(valloader)
+trial.with_test_generator(testloader)
+history = trial.run(4)

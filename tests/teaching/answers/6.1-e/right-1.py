@@ -1,0 +1,3 @@
+def head_only(network):
+    lamplighter.freeze(network, until="backbone")
+    network.train()
