@@ -129,7 +129,7 @@ def test_classes_that_are_not_there() -> None:
 
 
 def test_a_text_is_a_class_and_nothing_else_is_an_objective() -> None:
-    assert checked("dog") == class_("dog", score="odds")
+    assert checked("dog") == class_("dog")
     with pytest.raises(ModelError, match="one of logit, odds, probability, received 'log'"):
         class_("dog", score="log")
     for wrong in (7, None, Objective(())):

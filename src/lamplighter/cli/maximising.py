@@ -145,7 +145,7 @@ def _objectives(
                 f"--all-classes draws at most {_MOST_CLASSES}, and there are {len(names):,}; "
                 "name some with --class."
             )
-        return [objectives.class_(name, score="odds") for name in names]
+        return [objectives.class_(name) for name in names]
     if channel is None:
         return [objectives.layer(layer)]
     if neuron is None:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # Weights of total variation and L2 for grey images, and for colours.
 _PRIORS = {1: (0.2, 0.1), 3: (0.02, 0.0)}
-_VIEWS = {1: 8, 3: 1}  # small grey images are quick, and more looks make them hold elsewhere
+_VIEWS = {1: 4, 3: 1}  # small grey images are quick, and more looks make them hold elsewhere
 # The settings of plain gradient ascent on pixels: maximise(classifier, objective, **PLAIN).
 PLAIN: dict[str, Any] = {
     "learning_rate": 0.01,
@@ -114,8 +114,7 @@ def maximise(
 
     Args:
         classifier: any, with a torch network.
-        objective: see `lamplighter.objectives`; a text is the name of a class, whose odds are
-            made large. Or several.
+        objective: see `lamplighter.objectives`; a text is the name of a class. Or several.
         steps: of the ascent, at least 1.
         learning_rate: of Adam in the space of the parameterisation; with "gradient", how far the
             pixels go in a step, on average.
@@ -131,7 +130,7 @@ def maximise(
             grey images, whose ground is plain, and 0 for colours, which it would fade.
         noise: standard deviation of the start.
         views: looks in each step, each with random changes of its own, whose mean counts; by
-            default 8 for grey images and 1 for colour.
+            default 4 for grey images and 1 for colour.
         copies: images for each objective, from different noise.
         batch_size: images that are optimised at a time, which memory limits.
         seed: of all that is random; the same seed gives the same images.

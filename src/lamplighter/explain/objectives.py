@@ -146,13 +146,13 @@ def layer(name: str) -> Objective:
 
 
 def checked(objective: Objective | str) -> Objective:
-    """Return an objective; a text is the name of a class, for the odds of it.
+    """Return an objective; a text is the name of a class.
 
     Raises:
         ModelError: it is neither.
     """
     if isinstance(objective, str):
-        return class_(objective, score="odds")
+        return class_(objective)
     received: object = objective  # whatever the types say
     if not isinstance(received, Objective) or not received.terms:
         raise ModelError(

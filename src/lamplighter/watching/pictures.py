@@ -168,11 +168,11 @@ class DrawClass(InsideDrawing):
     def check(self, classifier: Classifier) -> None:
         """Look for the class, and try the settings in one step."""
         class_index(classifier.class_names, self.class_name)
-        maximise(classifier, class_(self.class_name, score="odds"), **{**self.settings, "steps": 1})
+        maximise(classifier, class_(self.class_name), **{**self.settings, "steps": 1})
 
     def draw(self, classifier: Classifier, epoch: int) -> Figure:
         """Return the maximised class as it is now."""
-        found = maximise(classifier, class_(self.class_name, score="odds"), **self.settings)
+        found = maximise(classifier, class_(self.class_name), **self.settings)
         return plot_maximised(found, title=f"epoch {epoch}")
 
     def shown(self) -> str:
