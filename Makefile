@@ -8,7 +8,7 @@ STAMP := .venv/.installed
 demo: $(STAMP)
 	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
 	@$(BIN)/lamplighter info digits.lamp | grep -E '^(network|test score)'
-	@test -d digits || $(BIN)/lamplighter data digits digits
+	@test -d digits || $(BIN)/lamplighter data digits digits > /dev/null
 	@$(BIN)/lamplighter predict digits.lamp digits/digit-3.jpg
 	@echo "Next: $(BIN)/lamplighter predict digits.lamp digits/* --show-input seen"
 	@echo "      $(BIN)/lamplighter evaluate digits.lamp mnist"
