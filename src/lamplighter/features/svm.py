@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from lamplighter.features.search import Fold, Samples
 
+    _Block = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
+
 COSTS = (1.0, 10.0, 100.0, 1000.0, 0.1)  # the usual one first
 # Parts of 1 / (D x the mean variance of a feature), which scikit-learn calls "scale".
 GAMMAS = (1.0, 1 / 4, 1 / 16, 4.0)
@@ -40,8 +42,9 @@ def fit(
     prepared = _prepared(search.samples.vectors, centre, stretch)
     weight = "balanced" if balanced else None
     for choice, kernel in _kernels(prepared):
-        tried = partial(_tried, kernel, search.samples, weight)
-        decisions = iter(on_every_core(tried, list(product(COSTS, search.folds))))
+        blocks = [_block(kernel, search.samples.labels, fold) for fold in search.folds]
+        tried = partial(_tried, weight, search.samples.num_classes)
+        decisions = iter(on_every_core(tried, product(COSTS, blocks)))
         for cost in COSTS:
             search.add(choice | {"C": cost}, [next(decisions) for _ in search.folds])
     head = _head(samples, search.parameters, weight=weight, scaling=(centre, stretch))
@@ -100,13 +103,17 @@ def _machine(cost: float, weight: str | None, **kernel: Any) -> Any:
     )
 
 
-def _tried(
-    kernel: NDArray[np.float64], samples: Samples, weight: str | None, part: tuple[float, Fold]
-) -> NDArray[np.float64]:
+def _block(kernel: NDArray[np.float64], labels: NDArray[np.int64], fold: Fold) -> _Block:
+    """Return what a machine learns a fold from, and what it is then tried on."""
+    train, test = fold.train, fold.test
+    return kernel[np.ix_(train, train)], labels[train], kernel[np.ix_(test, train)]
+
+
+def _tried(weight: str | None, num_classes: int, part: tuple[float, _Block]) -> NDArray[np.float64]:
     """Return what a machine of this C says of the rows of a fold that it has not seen."""
-    cost, (train, test) = part[0], (part[1].train, part[1].test)
-    machine = _machine(cost, weight).fit(kernel[np.ix_(train, train)], samples.labels[train])
-    return _decisions(machine, kernel[np.ix_(test, train)], samples.num_classes)
+    cost, (learned, labels, unseen) = part
+    machine = _machine(cost, weight).fit(learned, labels)
+    return _decisions(machine, unseen, num_classes)
 
 
 def _decisions(machine: Any, kernel: NDArray[np.float64], num_classes: int) -> NDArray[np.float64]:
