@@ -202,3 +202,15 @@ def test_a_cold_start_is_fast(arguments, seconds, trained):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert statistics.median(spent) <= seconds
+
+
+def test_no_garbage_is_looked_for_at_the_end(cache_home):
+    code = (
+        "import atexit, gc, sys; from lamplighter.cli import main\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "True"

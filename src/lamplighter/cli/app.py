@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -92,6 +93,8 @@ def root(
 def main() -> NoReturn:
     """Run the command line; ends with 0, with 2 for bad use, or with 1 and one line on stderr."""
     gc.set_threshold(*_COLLECT_AFTER)
+    # As it ends, Python would look for garbage among all that torch made: more than a second.
+    atexit.register(gc.freeze)
     try:
         code = app(prog_name="lamplighter", standalone_mode=False)
         if sys.stdout is not None:
