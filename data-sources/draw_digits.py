@@ -5,6 +5,7 @@ Run it from anywhere: python data-sources/draw_digits.py
 
 from __future__ import annotations
 
+import hashlib
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -164,7 +165,8 @@ def main() -> None:
     for digit, style in enumerate(STYLES):
         path = folder / style.name
         draw(digit, style).save(path, optimize=True, quality=80)
-        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+        print(f'    "{path.name}": "{checksum}",')
 
 
 if __name__ == "__main__":

@@ -185,17 +185,17 @@ def write(
         writer.writerow([code(row), row["words"], row["class"], group, split])
     contents = {"emoji.csv": table.getvalue().encode()}
     for artist, array in pixels.items():
-        contents[f"{artist}.xz"] = packed(array)
+        contents[f"{artist}.xz"] = array.tobytes()
     for name, content in contents.items():
-        (TARGET / name).write_bytes(content)
+        (TARGET / name).write_bytes(packed(content) if name.endswith(".xz") else content)
         checksum = hashlib.sha256(content).hexdigest()
         sys.stdout.write(f'    "{name}": "{checksum}",  # {len(content):,} bytes\n')
 
 
-def packed(pixels: np.ndarray) -> bytes:
-    """Return the drawings, one after the other, as an xz file."""
+def packed(content: bytes) -> bytes:
+    """Return `content` as an xz file."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 2, "lp": 2, "pb": 2}]
-    return lzma.compress(pixels.tobytes(), format=lzma.FORMAT_XZ, filters=filters)
+    return lzma.compress(content, format=lzma.FORMAT_XZ, filters=filters)
 
 
 if __name__ == "__main__":

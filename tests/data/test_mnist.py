@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lamplighter.data import embedded
 from lamplighter.data import mnist as module
 from lamplighter.data.mnist import MNIST_PREPROCESSING, load_mnist
 from lamplighter.errors import DatasetError
@@ -82,7 +83,7 @@ def test_damaged_embedded_files_are_an_error(
     (tmp_path / "mnist_files").mkdir()
     for name in NAMES:
         (tmp_path / "mnist_files" / f"{name}.xz").write_bytes(packed)
-    monkeypatch.setattr(module.resources, "files", lambda package: Path(tmp_path))
+    monkeypatch.setattr(embedded.resources, "files", lambda package: Path(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(DatasetError, match="install Lamplighter again"):
         load_mnist()
@@ -91,7 +92,7 @@ def test_damaged_embedded_files_are_an_error(
 def test_missing_embedded_files_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.resources, "files", lambda package: Path(tmp_path))
+    monkeypatch.setattr(embedded.resources, "files", lambda package: Path(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(DatasetError, match="cannot be unpacked"):
+    with pytest.raises(DatasetError, match="cannot be read"):
         load_mnist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from lamplighter.data import embedded
 from lamplighter.data.samples import write_sample
 from lamplighter.errors import DatasetError, OutputError
 
@@ -34,3 +35,14 @@ def test_nothing_is_overwritten(tmp_path):
 def test_an_unknown_sample(tmp_path):
     with pytest.raises(DatasetError, match="must be 'digits' or 'emoji', received 'cats'"):
         write_sample("cats", tmp_path / "cats")
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+def test_a_damaged_sample(damage, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded.resources, "files", lambda package: tmp_path)
+    (tmp_path / "digit_files").mkdir()
+    if damage == "damaged":
+        (tmp_path / "digit_files" / "digit-0.jpg").write_bytes(b"half a picture")
+    with pytest.raises(DatasetError, match=r"embedded digit-0.jpg .*; install Lamplighter again"):
+        write_sample("digits", tmp_path / "digits")
+    assert not (tmp_path / "digits").exists()

@@ -21,15 +21,13 @@ Noto Emoji: Google, Apache License 2.0. Twemoji: Twitter, Inc. and other contrib
 from __future__ import annotations
 
 import csv
-import hashlib
-import lzma
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from PIL import Image
 
+from lamplighter.data.embedded import embedded
 from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.new_folder import new_folder
 from lamplighter.data.preprocessing import Preprocessing
@@ -43,10 +41,11 @@ if TYPE_CHECKING:
 Artist = Literal["noto", "twemoji"]
 
 EMOJI_SIZE = 64
+# SHA-256 of each file, unpacked.
 _CHECKSUMS = {
     "emoji.csv": "7edff8ad39cc855ad5011b1cbd9373511c92761ffbb277ab62c2eeca95882e83",
-    "noto.xz": "34acae140cda1c6c605fce5fc2111a7b540657b1f2ece87af5596b658ef9abf3",
-    "twemoji.xz": "54b2c47c5096dc1a1e585230215152a95bf8b28377c3cc7565c699a1b35a3659",
+    "noto.xz": "67b0307e7ab672f90b2dc2c1ebd56a98a9e9236757e7f7f6509f176597ae2762",
+    "twemoji.xz": "d0867748811ed9d6514dbf6fdffdce060e6733aea45031a0ea00226389e17081",
 }
 # Each split: the artist whose drawings it has, and which emoji.
 _SPLITS: dict[str, tuple[Artist, str]] = {
@@ -111,7 +110,7 @@ def load_emoji(artist: Artist = "noto") -> NDArray[np.uint8]:
     """
     if f"{artist}.xz" not in _CHECKSUMS:
         raise DatasetError(f"the artist must be 'noto' or 'twemoji', received {artist!r}.")
-    pixels = np.frombuffer(lzma.decompress(_content(f"{artist}.xz")), dtype=np.uint8)
+    pixels = np.frombuffer(_content(f"{artist}.xz"), dtype=np.uint8)
     return pixels.reshape(-1, EMOJI_SIZE, EMOJI_SIZE, 4).copy()
 
 
@@ -173,18 +172,4 @@ def _path(split: str, emoji: Emoji) -> str:
 
 
 def _content(name: str) -> bytes:
-    """Return what is in the embedded file `name`, as it was packed."""
-    packed = resources.files("lamplighter.data") / "emoji_files" / name
-    try:
-        content = packed.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"the embedded {name} cannot be read ({error}); install Lamplighter again."
-        ) from error
-    checksum = hashlib.sha256(content).hexdigest()
-    if checksum != _CHECKSUMS[name]:
-        raise DatasetError(
-            f"the embedded {name} must have the SHA-256 {_CHECKSUMS[name]}, received {checksum}; "
-            "install Lamplighter again."
-        )
-    return content
+    return embedded(f"emoji_files/{name}", _CHECKSUMS[name])

@@ -5,19 +5,16 @@ Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits"
 
 from __future__ import annotations
 
-import hashlib
-import lzma
 import tempfile
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import platformdirs
 
+from lamplighter.data.embedded import checksum_of, embedded
 from lamplighter.data.idx import parse_idx
 from lamplighter.data.preprocessing import Preprocessing
-from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,26 +58,10 @@ def _read(name: str, md5: str) -> NDArray[np.uint8]:
         content = cached.read_bytes()
     except OSError:
         content = b""
-    if _md5(content) != md5:
-        content = _unpack(name, md5)
+    if checksum_of(content, kind="md5") != md5:
+        content = embedded(f"mnist_files/{name}.xz", md5, kind="md5")
         _keep(content, cached)
     return parse_idx(content, name)
-
-
-def _unpack(name: str, md5: str) -> bytes:
-    packed = resources.files("lamplighter.data") / "mnist_files" / f"{name}.xz"
-    try:
-        content = lzma.decompress(packed.read_bytes())
-    except (OSError, lzma.LZMAError) as error:
-        raise DatasetError(
-            f"the embedded {name} cannot be unpacked ({error}); install Lamplighter again."
-        ) from error
-    if _md5(content) != md5:
-        raise DatasetError(
-            f"the embedded {name} must have the MD5 {md5}, received {_md5(content)}; "
-            "install Lamplighter again."
-        )
-    return content
 
 
 def _keep(content: bytes, cached: Path) -> None:
@@ -93,7 +74,3 @@ def _keep(content: bytes, cached: Path) -> None:
             whole.replace(cached)
     except OSError:
         return
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
