@@ -11,6 +11,7 @@ import torch
 
 from lamplighter.errors import ModelError, NoGradientError
 from lamplighter.explain.hooks import voting_head
+from lamplighter.inference.torch_runtime import images_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,12 +59,12 @@ class Asked:
     @property
     def gradient_batch(self) -> int:
         """How many images a forward and backward pass takes at a time."""
-        return max(1, min(256, _GRADIENT_PIXELS // self.inputs[0, 0].numel()))
+        return min(256, images_at_once(self.inputs.shape, _GRADIENT_PIXELS))
 
     @property
     def forward_batch(self) -> int:
         """How many images a forward pass takes at a time."""
-        return max(1, min(512, _FORWARD_PIXELS // self.inputs[0, 0].numel()))
+        return min(512, images_at_once(self.inputs.shape, _FORWARD_PIXELS))
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return the logits (M, K) of any prepared images (M, C, H, W), without gradients."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # Pixels of the images in one forward pass on a CPU: 16 photos of 224 x 224, a thousand digits.
 # More leave its caches, and took gigabytes without being faster.
-_PIXELS = 16 * 224 * 224
+PIXELS = 16 * 224 * 224
 
 
 class TorchRuntime:
@@ -108,9 +109,9 @@ class TorchRuntime:
         return scores, None if features is None else features.float().cpu().numpy()
 
 
-def images_at_once(shape: Sequence[int]) -> int:
-    """Return how many images of a shape (..., H, W) a forward pass on a CPU should take."""
-    return max(1, _PIXELS // max(1, shape[-2] * shape[-1])) if len(shape) > 2 else _PIXELS
+def images_at_once(shape: Sequence[int], pixels: int = PIXELS) -> int:
+    """Return how many images of a batch (N, C, H, W) are `pixels` together; at least one."""
+    return max(1, pixels // max(1, math.prod(shape[2:])))
 
 
 @contextlib.contextmanager
