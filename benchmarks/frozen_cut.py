@@ -3,11 +3,13 @@
 EfficientNet-Lite0 at 224 x 224, batches of 32, no augmentation. One side runs the whole network
 at each epoch, with its older stages frozen; the other computes the activations at the cut once
 and trains on them. Both begin with the same weights and seeds, and must end with the same ones.
-Images: the photos of boats where they are beside the project, else noise of the same number.
+
+python benchmarks/frozen_cut.py [FOLDER]    (noise of 600 images without a folder of photos)
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 import warnings
 from pathlib import Path
@@ -23,14 +25,13 @@ from lamplighter.transfer.cut import CutNetwork, cut_batches
 from lamplighter.transfer.freezing import freeze, layered_parameters
 from measuring import median, record, table, timed
 
-BOATS = Path(__file__).parents[2] / "shared" / "data" / "boats"
 CUTS = ("backbone", "backbone.blocks.5")
 EPOCHS, BATCH, SEED, SIZE = 4, 32, 7, 224
 
 
-def images() -> ImageData:
-    if BOATS.is_dir():
-        return ImageData.from_folder(BOATS, size=SIZE)
+def images(folder: Path | None) -> ImageData:
+    if folder is not None:
+        return ImageData.from_folder(folder, size=SIZE)
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (600, 3, SIZE, SIZE), dtype=np.uint8)
     split = Split(pixels, generator.integers(0, 20, 600))
@@ -105,7 +106,10 @@ def both(data: ImageData, base: Classifier, after: str) -> list[str]:
 
 
 def main() -> None:
-    data, base = images(), pretrained_classifier("efficientnet-lite0", size=SIZE)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?")
+    data = images(parser.parse_args().folder)
+    base = pretrained_classifier("efficientnet-lite0", size=SIZE)
     header = [
         "frozen up to",
         "epoch of the whole network, s",
