@@ -8,11 +8,18 @@ import torch
 from torch import nn
 
 from lamplighter.data.preprocessing import Preprocessing
-from lamplighter.errors import ClassCountError, ModelError, NetworkMissingError, ShapeError
+from lamplighter.errors import (
+    ClassCountError,
+    ModelError,
+    NetworkMissingError,
+    ParityError,
+    ShapeError,
+)
 from lamplighter.features.heads import HEADS, fit_head, with_head
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier
 from lamplighter.saving.bundle import load, save
+from lamplighter.saving.export import export
 
 from .test_heads import oracle
 
@@ -78,6 +85,93 @@ def test_backbone_and_head_are_one_graph_in_a_bundle(kind, bundle, tmp_path) -> 
         inputs = torch.from_numpy(PREPROCESSING.normalise(asked))
         np.testing.assert_allclose(loaded.network(inputs), logits, atol=1e-3)  # built anew
     assert loaded.record.recipe["head"] == kind
+
+
+class TestJoined:
+    """A new head on a graph: the torch network of the backbone is not built for it."""
+
+    @pytest.fixture
+    def given(self, bundle):
+        return load(bundle)
+
+    @pytest.fixture
+    def fitted(self, given):
+        pixels, labels = images()
+        return fit_head("linear", vectors_of(given, pixels), labels, 3)
+
+    @pytest.fixture
+    def unbuildable(self, monkeypatch):
+        def refuse(*_, **__):
+            raise AssertionError("the network was built")
+
+        monkeypatch.setattr("lamplighter.saving.bundle.build_network", refuse)
+
+    @pytest.mark.usefixtures("unbuildable")
+    def test_it_answers_and_is_saved_without_the_network(self, given, fitted, tmp_path):
+        completed = with_head(given, fitted, NAMES)
+        pixels = images(seed=1)[0]
+        logits, features = runtime(completed).with_features(PREPROCESSING.normalise(pixels))
+        with torch.inference_mode():
+            expected = fitted.head(torch.from_numpy(features)).numpy()
+        np.testing.assert_allclose(logits, expected, atol=1e-4)
+        again = runtime(load(save(completed, tmp_path / "new.lamp")))
+        np.testing.assert_array_equal(again(PREPROCESSING.normalise(pixels)), logits)
+
+    def test_the_saved_weights_are_those_of_the_network(self, given, fitted, tmp_path):
+        completed = with_head(given, fitted, NAMES)
+        loaded = load(save(completed, tmp_path / "new.lamp"))
+        assert completed.graph is not None  # nothing was built
+        expected = completed.network.state_dict()
+        saved = loaded.network.state_dict()
+        assert saved.keys() == expected.keys()
+        assert all(torch.equal(saved[name], expected[name]) for name in expected)
+        assert torch.equal(saved["head.weight"], fitted.head.state_dict()["weight"])
+        assert loaded.class_names == NAMES
+
+    def test_what_is_done_to_the_given_one_later_is_its_own(self, given, fitted, tmp_path):
+        completed = with_head(given, fitted, NAMES)
+        expected = runtime(completed)(PREPROCESSING.normalise(images()[0]))
+        with torch.no_grad():
+            for parameter in (*given.network.parameters(), *fitted.head.parameters()):
+                parameter.add_(1)
+        loaded = load(save(completed, tmp_path / "new.lamp"))
+        with torch.inference_mode():
+            inputs = torch.from_numpy(PREPROCESSING.normalise(images()[0]))
+            np.testing.assert_allclose(loaded.network(inputs), expected, atol=1e-3)
+            np.testing.assert_allclose(completed.network(inputs), expected, atol=1e-3)
+
+    def test_a_network_that_was_trained_on_is_saved_as_it_is(self, given, fitted, tmp_path):
+        completed = with_head(given, fitted, NAMES)
+        with torch.no_grad():
+            for parameter in completed.network.parameters():
+                parameter.mul_(1.1)
+        inputs = PREPROCESSING.normalise(images()[0])
+        expected = runtime(completed)(inputs)
+        loaded = load(save(completed, tmp_path / "new.lamp"))
+        np.testing.assert_allclose(runtime(loaded)(inputs), expected, atol=1e-3)
+
+    @pytest.mark.parametrize(
+        "write",
+        [save, lambda classifier, path: export(classifier, path, "onnx")],
+        ids=["save", "export"],
+    )
+    def test_a_graph_that_is_not_the_head_is_never_written(self, given, fitted, tmp_path, write):
+        completed = with_head(given, fitted, NAMES)
+        with torch.no_grad():
+            completed.joined_head.weight[0, 0] += 100
+        with pytest.raises(ParityError):
+            write(completed, tmp_path / "new")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_head_on_a_head(self, given, fitted, tmp_path):
+        pixels, labels = images()
+        inputs = PREPROCESSING.normalise(pixels)
+        first = with_head(given, fit_head("knn", vectors_of(given, pixels), labels, 3), NAMES)
+        second = with_head(first, fitted, ("x", "y", "z"))
+        loaded = load(save(second, tmp_path / "new.lamp"))
+        expected = runtime(with_head(given, fitted, NAMES))(inputs)
+        np.testing.assert_allclose(runtime(loaded)(inputs), expected, atol=1e-5)
+        assert loaded.class_names == ("x", "y", "z")
 
 
 def test_the_given_one_stays_as_it_was() -> None:

@@ -53,7 +53,7 @@ def test_answers_as_the_torch_network_with_the_new_head(old, graph, head):
     if head:
         nn.init.normal_(network.head.references)
         network.head.labels.copy_(torch.arange(9) % 3)
-    joined = composed_graph(graph, network)
+    joined = composed_graph(graph, network.head)
     onnx.checker.check_model(onnx.load_model_from_string(joined), full_check=True)
     for count in (1, 5):
         answers = OnnxRuntime(joined).with_features(inputs(count))
@@ -65,21 +65,21 @@ def test_answers_as_the_torch_network_with_the_new_head(old, graph, head):
 
 def test_the_old_head_and_its_weights_are_gone(old, graph):
     network = with_new_head(old)
-    model = onnx.load_model_from_string(composed_graph(graph, network))
+    model = onnx.load_model_from_string(composed_graph(graph, network.head))
     shapes = [tuple(tensor.dims) for tensor in model.graph.initializer]
     assert (7, old.num_features) not in shapes
     assert (3, old.num_features) in shapes
     assert [port.name for port in model.graph.output] == ["logits", "features"]
     # Joining again and again does not make it grow.
-    again = composed_graph(model.SerializeToString(), network)
+    again = composed_graph(model.SerializeToString(), network.head)
     assert len(again) == len(model.SerializeToString())
 
 
 def test_a_graph_without_features_is_refused(old, graph):
     model = onnx.load_model_from_string(graph)
     del model.graph.output[1]
-    with pytest.raises(ModelError, match="only where both know features"):
-        composed_graph(model.SerializeToString(), old)
+    with pytest.raises(ModelError, match="only to a graph that gives features"):
+        composed_graph(model.SerializeToString(), old.head)
 
 
 class TestSaving:
@@ -127,7 +127,7 @@ class TestSaving:
 
     def test_a_graph_that_is_of_no_use_is_passed_over(self, old, graph, monkeypatch):
         network, calls = with_new_head(old), []
-        whole = composed_graph(graph, network)
+        whole = composed_graph(graph, network.head)
         monkeypatch.setattr(tracing, "onnx_graph", lambda *_: calls.append(1) or whole)
         model = onnx.load_model_from_string(graph)
         model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 31

@@ -12,17 +12,20 @@ import numpy as np
 
 from lamplighter.errors import ClassCountError, DatasetError, ModelError, ShapeError
 from lamplighter.features.search import Samples
+from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Architecture, Classifier
+from lamplighter.saving.composing import composed_graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from lamplighter.models.heads import Head
 
 HEADS = ("knn", "svm", "linear")
+_HEAD = "head."  # before the names of the weights of a pretrained network's head
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,7 @@ def fit_head(
         raise ModelError(f"a head is one of {', '.join(HEADS)}, received {kind!r}.")
     samples = _checked(vectors, labels, num_classes, groups)
     fit = importlib.import_module(f"lamplighter.features.{kind}").fit
-    for part in ("linear_model", "model_selection", "svm"):  # no part of what learning costs
-        importlib.import_module(f"sklearn.{part}")
+    load_libraries()  # no part of what learning costs
     from threadpoolctl import threadpool_limits
 
     start = time.perf_counter()
@@ -90,6 +92,12 @@ def fit_head(
         head, arguments, chosen = fit(samples, balanced=balanced, seed=seed)
     chosen["balanced"] = balanced
     return FittedHead(kind, head, chosen, time.perf_counter() - start, arguments)
+
+
+def load_libraries() -> None:
+    """Import what `fit_head` needs, which takes seconds the first time."""
+    for name in ("torch", "sklearn.linear_model", "sklearn.model_selection", "sklearn.svm"):
+        importlib.import_module(name)
 
 
 def with_head(classifier: Classifier, fitted: FittedHead, class_names: Sequence[str]) -> Classifier:
@@ -109,51 +117,115 @@ def with_head(classifier: Classifier, fitted: FittedHead, class_names: Sequence[
         ShapeError: the head takes another number of features than the network gives.
         ModelError: the network has no head that could be replaced.
     """
-    from lamplighter.models.features import head_of, num_features
-
-    learned, expected = fitted.head.num_features, fitted.head.num_classes
+    expected = fitted.head.num_classes
     if expected != len(class_names):
         raise ClassCountError(
             f"a head needs one name for each class that it has learned, received "
             f"{len(class_names)} names for {expected} classes."
         )
-    network = copy.copy(classifier).network  # of a copy, so that the given one keeps its graph
-    old, given = head_of(network), num_features(network)
-    if old is None or old is network:
-        raise ModelError(
-            "the network has no head that could be replaced; choose one whose last layer is "
-            "dense, such as a pretrained one."
-        )
-    if given is not None and given != learned:
-        raise ShapeError(
-            f"the head has learned from {learned} features, but the network gives {given}; embed "
-            "the images with this network."
-        )
-    # A copy of the whole network, in which the old head is the new one wherever it stands.
-    whole: Any = copy.deepcopy(network, {id(old): copy.deepcopy(fitted.head)}).eval()
-    if isinstance(getattr(whole, "num_classes", None), int):
-        whole.num_classes = expected
-    completed = Classifier(
-        whole,
-        classifier.preprocessing,
-        class_names,
-        architecture=_architecture(classifier.architecture, old, fitted),
-        samples=classifier.samples,
-    )
+    completed = _joined(classifier, fitted, class_names)
+    if completed is None:
+        completed = _replaced(classifier, fitted, class_names)
+    completed.samples = classifier.samples
     completed.record.recipe = {"head": fitted.kind, **fitted.chosen}
     completed.backbone_graph = classifier.graph or classifier.backbone_graph
     return completed
 
 
+def _joined(
+    classifier: Classifier, fitted: FittedHead, class_names: Sequence[str]
+) -> Classifier | None:
+    """Return a classifier whose graph is that of a pretrained network up to the new head.
+
+    Its torch network is built when it is asked for, as that of the given one. None where the
+    given one does not run a graph, or not one whose weights are known by name.
+    """
+    if classifier.graph is None or not classifier.knows_weights or not _is_pretrained(classifier):
+        return None
+    _check_width(fitted, runtime(classifier).num_features)
+    source, head = copy.copy(classifier), copy.deepcopy(fitted.head)
+
+    def state() -> dict[str, Tensor]:
+        backbone = {
+            name: value for name, value in source.weights().items() if not name.startswith(_HEAD)
+        }
+        return backbone | {f"{_HEAD}{name}": value for name, value in head.state_dict().items()}
+
+    def build() -> nn.Module:
+        network = _with_new_head(copy.copy(source).network, head)
+        network.load_state_dict(state())
+        return network
+
+    try:
+        graph = composed_graph(classifier.graph, head)
+    except ModelError:
+        return None
+    completed = Classifier.from_graph(
+        graph,
+        build,
+        classifier.preprocessing,
+        class_names,
+        state=state,
+        architecture=_architecture(classifier, None, fitted),
+    )
+    completed.joined_head = head
+    return completed
+
+
+def _replaced(classifier: Classifier, fitted: FittedHead, class_names: Sequence[str]) -> Classifier:
+    """Return a classifier with a copy of the torch network and the new head in it."""
+    from lamplighter.models.features import head_of, num_features
+
+    network = copy.copy(classifier).network  # of a copy, so that the given one keeps its graph
+    old = head_of(network)
+    if old is None or old is network:
+        raise ModelError(
+            "the network has no head that could be replaced; choose one whose last layer is "
+            "dense, such as a pretrained one."
+        )
+    _check_width(fitted, num_features(network))
+    return Classifier(
+        _with_new_head(network, fitted.head),
+        classifier.preprocessing,
+        class_names,
+        architecture=_architecture(classifier, old, fitted),
+    )
+
+
+def _with_new_head(network: nn.Module, head: Head) -> nn.Module:
+    """Return a copy of the network, in which the old head is a copy of the new one."""
+    from lamplighter.models.features import head_of
+
+    # Wherever the old one stands.
+    whole: Any = copy.deepcopy(network, {id(head_of(network)): copy.deepcopy(head)}).eval()
+    if isinstance(getattr(whole, "num_classes", None), int):
+        whole.num_classes = head.num_classes
+    return whole  # type: ignore[no-any-return]
+
+
+def _check_width(fitted: FittedHead, given: int | None) -> None:
+    learned = fitted.head.num_features
+    if given is not None and given != learned:
+        raise ShapeError(
+            f"the head has learned from {learned} features, but the network gives {given}; embed "
+            "the images with this network."
+        )
+
+
+def _is_pretrained(classifier: Classifier) -> bool:
+    return classifier.architecture is not None and classifier.architecture.name == "pretrained"
+
+
 def _architecture(
-    given: Architecture | None, old: nn.Module, fitted: FittedHead
+    classifier: Classifier, old: nn.Module | None, fitted: FittedHead
 ) -> Architecture | None:
     """Return how to build the network with its new head anew, or None if its class cannot."""
     from torch import nn
 
+    given = classifier.architecture
     if given is None:
         return None
-    if given.name == "pretrained":
+    if _is_pretrained(classifier):
         arguments = {"backbone": given.arguments["backbone"], "head": fitted.kind}
         return Architecture("pretrained", arguments | dict(fitted.arguments))
     same = fitted.kind == "linear" and isinstance(old, nn.Linear) and old.bias is not None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from lamplighter.data.image_data import ImageData
     from lamplighter.data.preprocessing import Preprocessing
@@ -70,6 +70,8 @@ class Classifier:
             the network has; None at first. `lamplighter.add_trust` measures it.
         backbone_graph: an ONNX model of a network whose features may be those of this one, such
             as the one that it came with; a save that proves it so need not export them anew.
+        joined_head: the new head that `graph` was joined from, with `backbone_graph`; what is to
+            be proven of such a graph is this head alone. None of any other graph.
 
     Raises:
         ClassCountError: names repeat, or there are fewer than two.
@@ -87,6 +89,7 @@ class Classifier:
     ) -> None:
         self._network: nn.Module | None = network
         self._build: Callable[[], nn.Module] | None = None
+        self._state: Callable[[], Mapping[str, Tensor]] | None = None
         self._graph: bytes | None = None
         self._built: str | None = None  # the weights that a network was built with, as a digest
         self.preprocessing = preprocessing
@@ -96,6 +99,7 @@ class Classifier:
         self.samples = samples
         self.trust: Trust | None = None
         self.backbone_graph: bytes | None = None
+        self.joined_head: nn.Module | None = None
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
             raise ClassCountError(
                 "a classifier needs two or more class names, all different, "
@@ -148,6 +152,7 @@ class Classifier:
         preprocessing: Preprocessing,
         class_names: Sequence[str],
         *,
+        state: Callable[[], Mapping[str, Tensor]] | None = None,
         architecture: Architecture | None = None,
         record: Record | None = None,
     ) -> Classifier:
@@ -158,6 +163,8 @@ class Classifier:
             build: makes the torch network of the same weights.
             preprocessing: how an image becomes the network's input.
             class_names: K names, in the order of the logits.
+            state: gives these weights by name, as the network's `state_dict` would, always the
+                same ones; None where only the network itself can tell.
             architecture: how to build the network anew; None for a network of your own.
             record: where it comes from.
         """
@@ -172,6 +179,7 @@ class Classifier:
             record=record,
         )
         classifier._build = build
+        classifier._state = state
         classifier._graph = graph
         return classifier
 
@@ -188,8 +196,22 @@ class Classifier:
             assert self._build is not None
             self._network = self._build()
             self.backbone_graph, self._graph = self._graph, None
+            self._state = self.joined_head = None
             self._built = weights_digest(self._network)
         return self._network
+
+    @property
+    def knows_weights(self) -> bool:
+        """Whether `weights` needs no torch network that is still to be built."""
+        return self._network is not None or self._state is not None
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """Return all that the network has learned by name, as its `state_dict` does.
+
+        Raises:
+            NetworkMissingError: the network is of a class that Lamplighter does not know.
+        """
+        return self.network.state_dict() if self._state is None else self._state()
 
     @property
     def graph(self) -> bytes | None:

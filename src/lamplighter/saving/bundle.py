@@ -24,6 +24,8 @@ from lamplighter.saving.tracing import needs_training_packages
 from lamplighter.saving.writing import check_target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, nn
 
 
@@ -49,7 +51,7 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     """
     check_target(path)
     with needs_training_packages("saving a classifier"):
-        weights = _weights(classifier.network)
+        weights = _serialised(classifier.weights())
         trusting.check_fits(classifier)
         graph, parity = proven_graph(classifier)
     trust, reference = trusting.described(classifier.trust)
@@ -127,7 +129,13 @@ def _classifier(
     else:
         build = functools.partial(_build, architecture, preprocessing, len(names), weights)
     return Classifier.from_graph(
-        graph, build, preprocessing, names, architecture=architecture, record=record
+        graph,
+        build,
+        preprocessing,
+        names,
+        state=functools.partial(_parsed, weights),
+        architecture=architecture,
+        record=record,
     )
 
 
@@ -156,12 +164,12 @@ def _refuse_to_build(network_class: str) -> nn.Module:
     )
 
 
-def _weights(network: nn.Module) -> bytes:
-    """Return the weights of `network` in the safetensors format."""
+def _serialised(weights: Mapping[str, Tensor]) -> bytes:
+    """Return `weights` in the safetensors format."""
     from safetensors.torch import save as serialise
 
     state: dict[str, Tensor] = {}
-    for name, value in network.state_dict().items():
+    for name, value in weights.items():
         if not hasattr(value, "detach"):
             raise ModelError(
                 f"the state of a network must be tensors, received {name}, a "
@@ -178,13 +186,7 @@ def _load_weights(network: nn.Module, weights: bytes) -> None:
         BundleError: names or shapes differ, or `weights` is not in the safetensors format.
         MissingPackageError: safetensors is not installed.
     """
-    with needs_training_packages("loading the weights of a bundle"):
-        from safetensors import SafetensorError
-        from safetensors.torch import load as parse
-    try:
-        state = parse(weights)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise BundleError(f"{WEIGHTS} is damaged: {error}; save the classifier again.") from error
+    state = _parsed(weights)
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     received = {name: tuple(value.shape) for name, value in state.items()}
     if wanted != received:
@@ -201,6 +203,22 @@ def _load_weights(network: nn.Module, weights: bytes) -> None:
         )
     network.load_state_dict(state)
     network.eval()
+
+
+def _parsed(weights: bytes) -> dict[str, Tensor]:
+    """Return the weights by name.
+
+    Raises:
+        BundleError: `weights` is not in the safetensors format.
+        MissingPackageError: safetensors is not installed.
+    """
+    with needs_training_packages("loading the weights of a bundle"):
+        from safetensors import SafetensorError
+        from safetensors.torch import load as parse
+    try:
+        return parse(weights)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(f"{WEIGHTS} is damaged: {error}; save the classifier again.") from error
 
 
 def _naming(path: str | Path, error: BundleError | DataError) -> BundleError:

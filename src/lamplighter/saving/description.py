@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lamplighter.errors import BundleError, NewerFormatError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from lamplighter.models.classifier import Classifier
     from lamplighter.saving.parity import Parity
 
@@ -69,7 +71,6 @@ def describe_classifier(
     # By name, since the package itself imports from every room.
     version = importlib.import_module("lamplighter").__version__
     architecture, record = classifier.architecture, classifier.record
-    network_class = type(classifier.network)
     values: dict[str, Any] = {
         "format": FORMAT,
         "written_by": f"lamplighter {version}",
@@ -77,10 +78,7 @@ def describe_classifier(
         "architecture": (
             {"name": architecture.name, "arguments": dict(architecture.arguments)}
             if architecture
-            else {
-                "name": None,
-                "class": f"{network_class.__module__}.{network_class.__qualname__}",
-            }
+            else {"name": None, "class": _class_of(classifier.network)}
         ),
         "class_names": list(classifier.class_names),
         "preprocessing": classifier.preprocessing.to_dict(),
@@ -178,6 +176,10 @@ def _check_types(values: dict[str, Any], types: dict[str, Any], where: str) -> N
         is_bool = isinstance(values[key], bool)  # which Python takes for a number
         if not isinstance(values[key], wanted) or (is_bool and wanted is not bool):
             raise _damaged(f"{key} in {where} is a {type(values[key]).__name__}")
+
+
+def _class_of(network: nn.Module) -> str:
+    return f"{type(network).__module__}.{type(network).__qualname__}"
 
 
 def _canonical(values: dict[str, Any]) -> bytes:

@@ -47,7 +47,8 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
     with needs_training_packages("exporting"):
         if format == "onnx":
             # A graph from a bundle was proven when it was written.
-            content = classifier.graph or proven_graph(classifier)[0]
+            proven = classifier.graph if classifier.joined_head is None else None
+            content = proven or proven_graph(classifier)[0]
         elif format == "state-dict":
             content = _state_dict(classifier.network)
         else:

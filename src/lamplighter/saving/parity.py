@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from lamplighter.saving import tracing
 from lamplighter.saving.composing import composed_graph
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
-    from torch import nn
 
     from lamplighter.data.preprocessing import Preprocessing
     from lamplighter.inference.runtime import Runtime
@@ -43,15 +44,24 @@ class Parity:
 def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
     """Return the ONNX graph of a classifier's network, proven to give the same answers.
 
+    A graph that was joined from that of a backbone and a new head is proven on the head in torch
+    and the features that the backbone's graph gives; the network need not be built.
+
     Raises:
         ParityError: a logit or feature differs by more than the tolerance, or another class wins.
         ClassCountError: the network does not give a score for each class.
         ModelError: weights or answers are NaN or infinite, or the network cannot be exported.
     """
-    network, wanted = classifier.network, classifier.preprocessing
-    check_finite(network)
+    check_finite(classifier.weights())
+    wanted = classifier.preprocessing
     pixels, images = _proof_images(classifier)
     inputs = wanted.normalise(pixels)
+    if classifier.graph is not None and classifier.joined_head is not None:
+        expected = _by_parts(classifier, inputs)
+        return classifier.graph, Parity(
+            images, _compared(classifier, classifier.graph, inputs, expected)
+        )
+    network = classifier.network
     by_torch = CheckedRuntime(TorchRuntime(network), classifier.class_names)
     with_features = tracing.has_features(network, wanted)
     expected = _answers(by_torch, inputs, with_features=with_features)
@@ -60,10 +70,24 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
     if classifier.backbone_graph is not None and isinstance(network, PretrainedNetwork):
         # Anything amiss here, above all weights that were trained on, shows in the export below.
         with contextlib.suppress(ParityError, BundleError, ModelError):
-            graph = composed_graph(classifier.backbone_graph, network)
+            graph = composed_graph(classifier.backbone_graph, network.head)
             return graph, Parity(images, _compared(classifier, graph, inputs, expected))
     graph = tracing.onnx_graph(network, wanted)
     return graph, Parity(images, _compared(classifier, graph, inputs, expected))
+
+
+def _by_parts(
+    classifier: Classifier, inputs: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], ...]:
+    """Return the logits and features of a classifier of a backbone's graph and a joined head."""
+    import torch
+
+    assert classifier.backbone_graph is not None
+    assert classifier.joined_head is not None
+    features = OnnxRuntime(classifier.backbone_graph).with_features(inputs)[1]
+    with torch.inference_mode():
+        logits: NDArray[np.float32] = classifier.joined_head(torch.from_numpy(features)).numpy()
+    return logits, features
 
 
 def _answers(
@@ -95,7 +119,7 @@ def _compared(
     return largest
 
 
-def check_finite(network: nn.Module) -> None:
+def check_finite(weights: Mapping[str, Any]) -> None:
     """Refuse weights that are not numbers.
 
     Raises:
@@ -103,7 +127,7 @@ def check_finite(network: nn.Module) -> None:
     """
     import torch
 
-    for name, value in network.state_dict().items():
+    for name, value in weights.items():
         if isinstance(value, torch.Tensor) and not bool(torch.isfinite(value).all()):
             raise ModelError(
                 f"the weights {name} hold NaN or infinite values: the training diverged; "

@@ -105,6 +105,7 @@ def _kept_or_made(
         lambda: made.network,
         loaded.preprocessing,
         loaded.class_names,
+        state=loaded.weights,
         architecture=loaded.architecture,
         record=loaded.record,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import BundleError, ModelError
+from lamplighter.inference.runtime import runtime
 from lamplighter.models.trust import Trust
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ def check_fits(classifier: Classifier) -> None:
     trust = classifier.trust
     if trust is None or trust.reference is None:
         return
-    from lamplighter.models.features import num_features  # it imports torch
-
-    received, wanted = trust.reference.shape[1], num_features(classifier.network)
+    received, wanted = trust.reference.shape[1], runtime(classifier).num_features
     if received != wanted:
         raise BundleError(
             f"the trust of a classifier must be of its own network, which gives {wanted or 'no'} "

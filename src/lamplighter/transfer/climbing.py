@@ -14,6 +14,7 @@ from lamplighter.data.loading import load_images
 from lamplighter.errors import DatasetError, LamplighterError, ResumeError, TrainingError
 from lamplighter.evaluation.trust import make_trust
 from lamplighter.features.extraction import embed
+from lamplighter.features.heads import load_libraries
 from lamplighter.inference.runtime import runtime
 from lamplighter.saving.pretrained import pretrained
 from lamplighter.transfer.ground import Ground
@@ -79,7 +80,7 @@ def climb_ladder(
     wanted = _checked(rungs, budget)
     base = pretrained(backbone, fit="squash") if isinstance(backbone, str) else backbone
     with ThreadPoolExecutor(1) as aside:
-        aside.submit(_load_libraries, base)
+        aside.submit(load_libraries)  # while files are read
         files, found = prepared(source, watch, seed=seed, audit=audit)
         start = time.perf_counter()
         with watch.progress("embedding") as progress:
@@ -123,14 +124,6 @@ def climb_ladder(
         features_seconds=seconds,
         cached=features.cached,
     )
-
-
-def _load_libraries(base: Classifier) -> None:
-    """Import what the backbone is built with, which takes seconds, while files are read."""
-    if base.architecture is not None and base.architecture.name == "pretrained":
-        from lamplighter.models.pretrained import load_timm
-
-        load_timm()
 
 
 def _checked(rungs: Sequence[str], budget: float) -> list[str]:
