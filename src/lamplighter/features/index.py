@@ -261,23 +261,26 @@ class Index:
     ) -> list[Hit]:
         """Return the `count` images that are most similar to `query` (D,).
 
-        Among hundreds of images that are nearly the same, the 8 bits of the scan may miss some.
-        So the candidates are enough only if one that is left out would still come after the last
-        hit if the scan is off by four standard deviations.
+        Vectors are read, those first that seem nearest, until one that is left out would still
+        come after the last hit if the scan is off by four standard deviations. Among hundreds of
+        images that are nearly the same, the 8 bits of the scan may have missed some: where all
+        candidates do not suffice, more are asked for.
         """
+        scan = self._present_scan()
         while True:
             ids, about = candidates
-            exact = np.empty(len(ids), dtype=np.float32)
-            for start in range(0, len(ids), _BLOCK):
-                some = slice(start, start + _BLOCK)
-                exact[some] = self._store.vectors(ids[some]) @ query
-            best = np.lexsort((ids, -exact))[:count]
-            every = len(ids) == (len(self) if among is None else len(among))
-            if every or len(ids) >= max(_MOST, 4 * count):
-                break
-            errors, scan = exact - about, self._present_scan()
-            spread = max(float(errors.std()), scan.deviation(query))
-            if exact[best[-1]] >= about[-1] + errors.mean() + 4 * spread:
+            exact, best = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.intp)
+            certain = False
+            while len(exact) < len(ids) and not certain:
+                some = slice(len(exact), len(exact) + min(_BLOCK, count + _SPARE // 4 + len(exact)))
+                exact = np.append(exact, self._store.vectors(ids[some]) @ query)
+                best = np.lexsort((ids[: len(exact)], -exact))[:count]
+                errors = exact - about[: len(exact)]
+                spread = max(float(errors.std()), scan.deviation(query))
+                left_out = about[min(len(exact), len(ids) - 1)] + errors.mean() + 4 * spread
+                certain = bool(exact[best[-1]] >= left_out) and len(best) == count
+            every = len(ids) == (len(scan) if among is None else len(among))
+            if certain or every or len(ids) >= max(_MOST, 4 * count):
                 break
             (candidates,) = scan.candidates(query[np.newaxis], 4 * len(ids), among=among)
         found = [(int(ids[i]), float(exact[i])) for i in best]
