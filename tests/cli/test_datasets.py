@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lamplighter.data.folders import scan_folder
-from web_server import GOOD, Web, archive, serving
+from tests.web_server import GOOD, Web, archive, serving
 
 
 @pytest.fixture

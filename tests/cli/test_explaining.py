@@ -6,9 +6,9 @@ import json
 
 import pytest
 from PIL import Image
-from tests.cli.conftest import DIGITS
 
 from lamplighter import layers, load
+from tests.cli.conftest import DIGITS
 
 PNG = b"\x89PNG\r\n"
 

@@ -10,10 +10,10 @@ import signal
 import time
 
 import pytest
-from tests.teaching.conftest import RIGHT, hand_in, labs_copy, sample  # noqa: F401
 
 from lamplighter.teaching import catalogue as catalogues
 from lamplighter.teaching.making import _cheap, _write
+from tests.teaching.conftest import RIGHT, hand_in, labs_copy, sample  # noqa: F401
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from lamplighter.data import unpacking
 from lamplighter.data.boats import fetch_boats
 from lamplighter.data.folders import scan_folder
 from lamplighter.errors import DatasetError, DownloadError, OutputError
-from web_server import GOOD, Web, archive, serving
+from tests.web_server import GOOD, Web, archive, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from lamplighter.data import downloads
 from lamplighter.data.connections import opener
 from lamplighter.data.downloads import download
 from lamplighter.errors import DownloadError, OutputError
-from web_server import Web, serving
+from tests.web_server import Web, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.planted import put
 
 from lamplighter.data.folders import scan_folder
+from tests.data.planted import put
 
 
 def test_names_of_all_kinds(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.data.planted import put
 
 from lamplighter.data.folders import IMAGE_SUFFIXES, find_files, scan_folder
 from lamplighter.errors import DatasetError
+from tests.data.planted import put
 
 if TYPE_CHECKING:
     from lamplighter.data.files import ImageFiles

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.planted import put
 
 from lamplighter.data.folders import scan_folder
 from lamplighter.data.image_data import ImageData
@@ -17,6 +16,7 @@ from lamplighter.data.loading import each_file, full_size, load_images, preproce
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.data.splitting import assign_splits
 from lamplighter.errors import DataError, DatasetError
+from tests.data.planted import put
 
 SMALL = Preprocessing(height=4, width=6)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.data.planted import put
 
 from lamplighter.data.manifest import read_manifest
 from lamplighter.errors import DatasetError
+from tests.data.planted import put
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from tests.explain.conftest import kept_as_it_was
 from torch import nn
 
 from lamplighter.data.preprocessing import Preprocessing
@@ -17,6 +16,7 @@ from lamplighter.explain.activation_maximisation import PLAIN, maximise, plot_ma
 from lamplighter.explain.objectives import channel, class_, layer, neuron
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead
+from tests.explain.conftest import kept_as_it_was
 
 DIGITS = [str(digit) for digit in range(10)]
 

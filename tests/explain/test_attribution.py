@@ -9,7 +9,6 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from tests.explain.conftest import kept_as_it_was
 from torch import nn
 
 from lamplighter.data.preprocessing import Preprocessing
@@ -17,6 +16,7 @@ from lamplighter.errors import ClassCountError, ModelError, UnknownClassError, U
 from lamplighter.explain.attribution import METHODS, attribute
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead
+from tests.explain.conftest import kept_as_it_was
 
 GREY = Preprocessing(height=12, width=10, channels=1, mean=(0.1,), std=(0.5,))
 COLOUR = Preprocessing(height=9, width=14)

@@ -5,7 +5,6 @@ import psutil
 import pytest
 import torch
 from PIL import Image
-from tests.explain.conftest import hooks_on, kept_as_it_was
 from torch import nn
 
 from lamplighter import (
@@ -18,6 +17,7 @@ from lamplighter import (
     plot_feature_maps,
 )
 from lamplighter.explain.images import prepare
+from tests.explain.conftest import hooks_on, kept_as_it_was
 
 GREY = Preprocessing(height=28, width=28, channels=1, mean=(0.5,), std=(0.5,))
 WIDE = Preprocessing(height=240, width=800, channels=3)

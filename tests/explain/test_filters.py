@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from tests.explain.conftest import kept_as_it_was
 from torch import nn
 from torch.nn import functional as f
 from torch.nn.utils.parametrizations import weight_norm
@@ -9,6 +8,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from lamplighter import Classifier, Preprocessing, errors, filters, models, plot_filters
 from lamplighter.explain.channels import chosen_channels, selection_text
 from lamplighter.explain.filters import mosaic
+from tests.explain.conftest import kept_as_it_was
 
 GREY = Preprocessing(height=28, width=28, channels=1, mean=(0.5,), std=(0.5,))
 COLOUR = Preprocessing(height=28, width=28, channels=3)

@@ -2,7 +2,6 @@ import gc
 
 import pytest
 import torch
-from tests.explain.conftest import hooks_on, kept_as_it_was
 from torch import nn
 from torch.nn import functional as f
 
@@ -21,6 +20,7 @@ from lamplighter.explain.hooks import (
 from lamplighter.models.classifier import Architecture, Classifier
 from lamplighter.models.heads import KNNHead, LinearHead
 from lamplighter.saving.bundle import load, save
+from tests.explain.conftest import hooks_on, kept_as_it_was
 
 GREY = Preprocessing(height=8, width=8, channels=1, mean=(0.5,), std=(0.5,))
 

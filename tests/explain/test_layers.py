@@ -1,9 +1,9 @@
 import pytest
 import torch
-from tests.explain.conftest import kept_as_it_was
 from torch import nn
 
 from lamplighter import Classifier, Preprocessing, errors, layers, models
+from tests.explain.conftest import kept_as_it_was
 
 SMALL = Preprocessing(height=28, width=20, channels=1, mean=(0.5,), std=(0.5,))
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import spearmanr
-from tests.explain.conftest import kept_as_it_was
 from torch import nn
 
 from lamplighter.data.preprocessing import Preprocessing
@@ -22,6 +21,7 @@ from lamplighter.explain.sanity import rank_correlation, sanity_check, structura
 from lamplighter.inference.predictor import predict
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.trust import Trust
+from tests.explain.conftest import kept_as_it_was
 
 
 def edges(network, inputs, targets):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.explain.conftest import hooks_on
 from torch import nn
 
 from lamplighter.explain.hooks import untouched
 from lamplighter.explain.rectifiers import redirected
+from tests.explain.conftest import hooks_on
 
 
 def gradient(module: nn.Module, inputs: torch.Tensor, upward: torch.Tensor) -> torch.Tensor:

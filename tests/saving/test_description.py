@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.saving.conftest import make_classifier
-from tests.saving.test_damage import forged, parts_of
 
 from lamplighter.errors import BundleError
 from lamplighter.saving.bundle import load
+from tests.saving.conftest import make_classifier
+from tests.saving.test_damage import forged, parts_of
 
 
 def preprocessing_of(content: bytes) -> dict:

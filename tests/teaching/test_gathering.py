@@ -8,11 +8,11 @@ import json
 import shutil
 
 import pytest
-from tests.teaching.conftest import RIGHT
 
 from lamplighter.errors import LabError
 from lamplighter.teaching import gathering
 from lamplighter.teaching.gathering import Row, find_notebooks, gather, table
+from tests.teaching.conftest import RIGHT
 
 
 @pytest.fixture

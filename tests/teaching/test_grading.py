@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.teaching.conftest import RIGHT
 
 from lamplighter.errors import LabError
 from lamplighter.teaching.grading import check
 from lamplighter.teaching.leftovers import PREFIX
+from tests.teaching.conftest import RIGHT
 
 MEMORY = 1024**3
 

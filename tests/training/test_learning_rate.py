@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from tests.training.conftest import images_and_labels, small_network
 from torch import nn
 
 from lamplighter.errors import TrainingError
@@ -30,6 +29,7 @@ from lamplighter.training.learning_rate import (
     plot_learning_rates,
 )
 from lamplighter.training.trial import Trial
+from tests.training.conftest import images_and_labels, small_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable

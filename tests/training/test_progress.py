@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.training.conftest import images_and_labels
 
 from lamplighter.errors import NonFiniteLossError
 from lamplighter.training import progress as module
 from lamplighter.training.callbacks import on_epoch_end
 from lamplighter.training.history import epoch_line
 from lamplighter.training.progress import NotebookBar, TerminalBar, progress
+from tests.training.conftest import images_and_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.training.conftest import images_and_labels, small_network
 from torch import nn
 
 from lamplighter.errors import OutputError, TrainingError
@@ -17,6 +16,7 @@ from lamplighter.training.callbacks import (
     on_epoch_start,
     on_validation_start,
 )
+from tests.training.conftest import images_and_labels, small_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable

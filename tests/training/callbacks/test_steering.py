@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from tests.training.conftest import images_and_labels, small_network
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
@@ -22,6 +21,7 @@ from lamplighter.training.callbacks import (
     on_batch_start,
     on_epoch_start,
 )
+from tests.training.conftest import images_and_labels, small_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
