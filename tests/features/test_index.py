@@ -62,6 +62,18 @@ def test_recall_on_features_that_are_hard_to_round(path, kind, monkeypatch):
     assert sum(right) >= 0.99 * 400
 
 
+def test_no_more_vectors_are_read_than_could_be_hits(path, monkeypatch):
+    vectors = normal(3000, 64)
+    with Index.create(path, make_features(vectors)) as index:
+        read, original = [], index._store.vectors
+        monkeypatch.setattr(
+            index._store, "vectors", lambda ids: read.append(len(ids)) or original(ids)
+        )
+        (hits,) = index.search(vectors[:1], 10)
+        assert hits[0].path == "00000.jpg"
+        assert 10 < sum(read) < 100  # of 120 candidates
+
+
 def test_a_rare_label_still_gives_as_many_as_asked_for(path, monkeypatch):
     monkeypatch.setattr(index_scan, "_ENOUGH", 500)
     vectors = normal(2000)

@@ -212,7 +212,7 @@ class Index:
             scan = self._present_scan()
             found = scan.candidates(queries, 2 * count + _SPARE, among=among)
             return [
-                self._ranked(query, count, candidates, among=among)
+                self._ranked(scan, query, count, candidates, among=among)
                 for query, candidates in zip(queries, found, strict=True)
             ]
 
@@ -253,6 +253,7 @@ class Index:
 
     def _ranked(
         self,
+        scan: Scan,
         query: NDArray[np.float32],
         count: int,
         candidates: tuple[NDArray[np.int64], NDArray[np.float32]],
@@ -266,7 +267,6 @@ class Index:
         images that are nearly the same, the 8 bits of the scan may have missed some: where all
         candidates do not suffice, more are asked for.
         """
-        scan = self._present_scan()
         while True:
             ids, about = candidates
             exact, best = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.intp)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Pixels of the images in one forward pass on a CPU: 16 photos of 224 x 224, a thousand digits.
 # More leave its caches, and took gigabytes without being faster.
-PIXELS = 16 * 224 * 224
+_PIXELS = 16 * 224 * 224
 
 
 class TorchRuntime:
@@ -109,7 +109,7 @@ class TorchRuntime:
         return scores, None if features is None else features.float().cpu().numpy()
 
 
-def images_at_once(shape: Sequence[int], pixels: int = PIXELS) -> int:
+def images_at_once(shape: Sequence[int], pixels: int = _PIXELS) -> int:
     """Return how many images of a batch (N, C, H, W) are `pixels` together; at least one."""
     return max(1, pixels // max(1, math.prod(shape[2:])))
 
