@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -10,16 +14,19 @@ from torch import nn
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     ClassCountError,
+    MissingPackageError,
     ModelError,
     NetworkMissingError,
     ParityError,
     ShapeError,
 )
 from lamplighter.features.heads import HEADS, fit_head, with_head
+from lamplighter.features.reduced import at_precision
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier
 from lamplighter.saving.bundle import load, save
 from lamplighter.saving.export import export
+from lamplighter.transfer.freezing import freeze
 
 from .test_heads import oracle
 
@@ -46,6 +53,12 @@ def base(name="pretrained", **arguments):
     classifier.network.eval()
     classifier.samples = images()[0]
     return classifier
+
+
+def load_state(network):
+    """Return what gives the weights that `network` has now."""
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    return lambda: weights
 
 
 def vectors_of(classifier, pixels):
@@ -129,16 +142,29 @@ class TestJoined:
         assert loaded.class_names == NAMES
 
     def test_what_is_done_to_the_given_one_later_is_its_own(self, given, fitted, tmp_path):
-        completed = with_head(given, fitted, NAMES)
-        expected = runtime(completed)(PREPROCESSING.normalise(images()[0]))
+        network = given.network  # one that the given one and its copies share
+        shared = Classifier.from_graph(
+            given.backbone_graph,
+            lambda: network,
+            PREPROCESSING,
+            given.class_names,
+            state=load_state(network),
+            architecture=given.architecture,
+        )
+        completed = with_head(shared, fitted, NAMES)
+        inputs = PREPROCESSING.normalise(images()[0])
+        expected = runtime(completed)(inputs)
+        freeze(shared.network)
+        shared.network.register_forward_hook(lambda *_: torch.zeros(len(inputs), 2))
         with torch.no_grad():
-            for parameter in (*given.network.parameters(), *fitted.head.parameters()):
+            for parameter in (*shared.network.parameters(), *fitted.head.parameters()):
                 parameter.add_(1)
         loaded = load(save(completed, tmp_path / "new.lamp"))
         with torch.inference_mode():
-            inputs = torch.from_numpy(PREPROCESSING.normalise(images()[0]))
-            np.testing.assert_allclose(loaded.network(inputs), expected, atol=1e-3)
-            np.testing.assert_allclose(completed.network(inputs), expected, atol=1e-3)
+            images_ = torch.from_numpy(inputs)
+            np.testing.assert_allclose(loaded.network(images_), expected, atol=1e-3)
+            np.testing.assert_allclose(completed.network(images_), expected, atol=1e-3)
+        assert all(parameter.requires_grad for parameter in completed.network.parameters())
 
     def test_a_network_that_was_trained_on_is_saved_as_it_is(self, given, fitted, tmp_path):
         completed = with_head(given, fitted, NAMES)
@@ -162,6 +188,54 @@ class TestJoined:
         with pytest.raises(ParityError):
             write(completed, tmp_path / "new")
         assert list(tmp_path.iterdir()) == []
+
+    def test_it_can_be_pickled(self, given, fitted):
+        completed = with_head(given, fitted, NAMES)
+        again = pickle.loads(pickle.dumps(completed))
+        inputs = PREPROCESSING.normalise(images()[0])
+        np.testing.assert_array_equal(runtime(again)(inputs), runtime(completed)(inputs))
+        torch.testing.assert_close(
+            again.network.state_dict(), completed.network.state_dict(), rtol=0, atol=0
+        )
+
+    def test_features_of_another_backbone_are_noticed(self, given, fitted, tmp_path):
+        completed = with_head(given, fitted, NAMES)
+        other = base()
+        with torch.no_grad():
+            next(other.network.backbone.parameters()).mul_(1.5)
+        completed.backbone_graph = load(save(other, tmp_path / "other.lamp")).graph
+        with pytest.raises(ParityError):
+            save(completed, tmp_path / "new.lamp")
+
+    def test_a_head_that_gives_no_number_is_noticed(self, given, fitted, tmp_path):
+        completed = with_head(given, fitted, NAMES)
+        completed.joined_head.register_forward_hook(lambda *call: call[2] * torch.nan)
+        with pytest.raises(ParityError):
+            save(completed, tmp_path / "new.lamp")
+
+    def test_a_graph_of_other_weights_is_not_joined(self, given, fitted, tmp_path):
+        reduced = at_precision(given, "int8")
+        completed = with_head(reduced, fitted, NAMES)
+        assert completed.joined_head is None
+        loaded = load(save(completed, tmp_path / "new.lamp"))
+        inputs = PREPROCESSING.normalise(images()[0])
+        expected = runtime(with_head(given, fitted, NAMES))(inputs)
+        np.testing.assert_allclose(runtime(loaded)(inputs), expected, atol=1e-3)
+
+    def test_without_onnx(self, given, fitted, monkeypatch):
+        monkeypatch.setitem(sys.modules, "onnx", None)
+        with pytest.raises(MissingPackageError, match="a new head needs onnx"):
+            with_head(given, fitted, NAMES)
+
+    def test_many_heads_in_turn(self, given, fitted, tmp_path):
+        """Those before are let go."""
+        first = completed = with_head(given, fitted, NAMES)
+        before = weakref.ref(first)
+        for _ in range(30):
+            completed = with_head(completed, fitted, NAMES)
+        del first
+        assert before() is None
+        save(completed, tmp_path / "new.lamp")
 
     def test_a_head_on_a_head(self, given, fitted, tmp_path):
         pixels, labels = images()
@@ -215,13 +289,15 @@ def test_a_network_that_is_not_pretrained(tmp_path) -> None:
     assert classifier.network.num_classes == 2
 
 
-def test_what_does_not_fit() -> None:
+@pytest.mark.parametrize("at_rest", [False, True], ids=["network", "graph"])
+def test_what_does_not_fit(at_rest, bundle) -> None:
     vectors, labels = np.random.default_rng(0).random((12, 7), dtype=np.float32), np.arange(12) % 3
     fitted = fit_head("linear", vectors, labels, 3)
+    given = load(bundle) if at_rest else base()
     with pytest.raises(ClassCountError, match="received 2 names for 3 classes"):
-        with_head(base(), fitted, ["a", "b"])
+        with_head(given, fitted, ["a", "b"])
     with pytest.raises(ShapeError, match="learned from 7 features, but the network gives"):
-        with_head(base(), fitted, NAMES)
+        with_head(given, fitted, NAMES)
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(ModelError, match="no head that could be replaced"):
         with_head(Classifier(network, PREPROCESSING, NAMES), fitted, NAMES)

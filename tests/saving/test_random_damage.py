@@ -33,7 +33,7 @@ def same(path, content):
         vectors = np.load(io.BytesIO(parts_of(content)["reference.npy"]), allow_pickle=False)
         np.testing.assert_array_equal(loaded.trust.reference, vectors)
         assert loaded.trust.threshold == described["threshold"]
-    assert loaded._build.args[-1] == parts_of(content)["weights.safetensors"]
+    assert loaded._state.args[0] == parts_of(content)["weights.safetensors"]
     return True
 
 

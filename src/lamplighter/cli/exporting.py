@@ -143,9 +143,10 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from trust_lines(description["trust"])
     for split, fingerprint in record["data"].items():
         yield f"{split} data", f"SHA-256 {str(fingerprint)[:16]}..."
-    difference = description["parity"].get("max_difference")
-    if isinstance(difference, float):
-        yield "ONNX graph", f"differs from torch by at most {difference:.1e}"
+    parity = description["parity"]
+    if isinstance(parity.get("max_difference"), float):
+        text = f"differs from torch by at most {parity['max_difference']:.1e}"
+        yield "ONNX graph", f"{text} on {parity.get('images', 'some images')}"
     yield "written", f"{description['created']} by {description['written_by']}"
     yield "with", _listed(description["versions"])
 

@@ -6,7 +6,8 @@ import copy
 import importlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from lamplighter.errors import ClassCountError, DatasetError, ModelError, ShapeE
 from lamplighter.features.search import Samples
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Architecture, Classifier
+from lamplighter.saving.bundle import network_with
 from lamplighter.saving.composing import composed_graph
+from lamplighter.saving.tracing import needs_training_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor, nn
@@ -128,7 +131,6 @@ def with_head(classifier: Classifier, fitted: FittedHead, class_names: Sequence[
         completed = _replaced(classifier, fitted, class_names)
     completed.samples = classifier.samples
     completed.record.recipe = {"head": fitted.kind, **fitted.chosen}
-    completed.backbone_graph = classifier.graph or classifier.backbone_graph
     return completed
 
 
@@ -137,38 +139,34 @@ def _joined(
 ) -> Classifier | None:
     """Return a classifier whose graph is that of a pretrained network up to the new head.
 
-    Its torch network is built when it is asked for, as that of the given one. None where the
-    given one does not run a graph, or not one whose weights are known by name.
+    Its torch network is built when it is asked for. None where the given one does not run a graph,
+    or not one whose weights are known by name.
     """
-    if classifier.graph is None or not classifier.knows_weights or not _is_pretrained(classifier):
+    given, backbone_graph = classifier.architecture, classifier.graph
+    if backbone_graph is None or not classifier.knows_weights or not _is_pretrained(given):
         return None
     _check_width(fitted, runtime(classifier).num_features)
-    source, head = copy.copy(classifier), copy.deepcopy(fitted.head)
-
-    def state() -> dict[str, Tensor]:
-        backbone = {
-            name: value for name, value in source.weights().items() if not name.startswith(_HEAD)
-        }
-        return backbone | {f"{_HEAD}{name}": value for name, value in head.state_dict().items()}
-
-    def build() -> nn.Module:
-        network = _with_new_head(copy.copy(source).network, head)
-        network.load_state_dict(state())
-        return network
-
+    head = copy.deepcopy(fitted.head)
     try:
-        graph = composed_graph(classifier.graph, head)
+        with needs_training_packages("a new head"):
+            graph = composed_graph(backbone_graph, head)
     except ModelError:
         return None
+    weights = {n: value for n, value in classifier.weights().items() if not n.startswith(_HEAD)}
+    weights |= {f"{_HEAD}{name}": value for name, value in head.state_dict().items()}
+    architecture = _with_new_arguments(given, fitted)
+    state: Callable[[], dict[str, Tensor]] = partial(dict, weights)
     completed = Classifier.from_graph(
         graph,
-        build,
+        partial(
+            network_with, architecture, classifier.preprocessing, fitted.head.num_classes, state
+        ),
         classifier.preprocessing,
         class_names,
         state=state,
-        architecture=_architecture(classifier, None, fitted),
+        architecture=architecture,
     )
-    completed.joined_head = head
+    completed.backbone_graph, completed.joined_head = backbone_graph, head
     return completed
 
 
@@ -184,23 +182,18 @@ def _replaced(classifier: Classifier, fitted: FittedHead, class_names: Sequence[
             "dense, such as a pretrained one."
         )
     _check_width(fitted, num_features(network))
-    return Classifier(
-        _with_new_head(network, fitted.head),
+    # A copy of the whole network, in which the old head is the new one wherever it stands.
+    whole: Any = copy.deepcopy(network, {id(old): copy.deepcopy(fitted.head)}).eval()
+    if isinstance(getattr(whole, "num_classes", None), int):
+        whole.num_classes = fitted.head.num_classes
+    completed = Classifier(
+        whole,
         classifier.preprocessing,
         class_names,
-        architecture=_architecture(classifier, old, fitted),
+        architecture=_architecture(classifier.architecture, old, fitted),
     )
-
-
-def _with_new_head(network: nn.Module, head: Head) -> nn.Module:
-    """Return a copy of the network, in which the old head is a copy of the new one."""
-    from lamplighter.models.features import head_of
-
-    # Wherever the old one stands.
-    whole: Any = copy.deepcopy(network, {id(head_of(network)): copy.deepcopy(head)}).eval()
-    if isinstance(getattr(whole, "num_classes", None), int):
-        whole.num_classes = head.num_classes
-    return whole  # type: ignore[no-any-return]
+    completed.backbone_graph = classifier.graph or classifier.backbone_graph
+    return completed
 
 
 def _check_width(fitted: FittedHead, given: int | None) -> None:
@@ -212,24 +205,26 @@ def _check_width(fitted: FittedHead, given: int | None) -> None:
         )
 
 
-def _is_pretrained(classifier: Classifier) -> bool:
-    return classifier.architecture is not None and classifier.architecture.name == "pretrained"
-
-
 def _architecture(
-    classifier: Classifier, old: nn.Module | None, fitted: FittedHead
+    given: Architecture | None, old: nn.Module, fitted: FittedHead
 ) -> Architecture | None:
     """Return how to build the network with its new head anew, or None if its class cannot."""
     from torch import nn
 
-    given = classifier.architecture
-    if given is None:
-        return None
-    if _is_pretrained(classifier):
-        arguments = {"backbone": given.arguments["backbone"], "head": fitted.kind}
-        return Architecture("pretrained", arguments | dict(fitted.arguments))
+    if _is_pretrained(given):
+        return _with_new_arguments(given, fitted)
     same = fitted.kind == "linear" and isinstance(old, nn.Linear) and old.bias is not None
     return given if same else None
+
+
+def _is_pretrained(architecture: Architecture | None) -> TypeGuard[Architecture]:
+    return architecture is not None and architecture.name == "pretrained"
+
+
+def _with_new_arguments(given: Architecture, fitted: FittedHead) -> Architecture:
+    """Return how to build a pretrained network with its new head."""
+    arguments = {"backbone": given.arguments["backbone"], "head": fitted.kind}
+    return Architecture("pretrained", arguments | dict(fitted.arguments))
 
 
 def _checked(

@@ -163,8 +163,9 @@ class Classifier:
             build: makes the torch network of the same weights.
             preprocessing: how an image becomes the network's input.
             class_names: K names, in the order of the logits.
-            state: gives these weights by name, as the network's `state_dict` would, always the
-                same ones; None where only the network itself can tell.
+            state: gives the weights that the graph computes with by name, as the network's
+                `state_dict` would, always the same ones; None where only the network can tell, or
+                the graph computes with others, such as 8-bit integers.
             architecture: how to build the network anew; None for a network of your own.
             record: where it comes from.
         """
@@ -202,8 +203,8 @@ class Classifier:
 
     @property
     def knows_weights(self) -> bool:
-        """Whether `weights` needs no torch network that is still to be built."""
-        return self._network is not None or self._state is not None
+        """Whether it runs a graph and can tell its weights without building the network."""
+        return self._state is not None
 
     def weights(self) -> Mapping[str, Tensor]:
         """Return all that the network has learned by name, as its `state_dict` does.
@@ -211,7 +212,8 @@ class Classifier:
         Raises:
             NetworkMissingError: the network is of a class that Lamplighter does not know.
         """
-        return self.network.state_dict() if self._state is None else self._state()
+        state = self._state
+        return self.network.state_dict() if state is None else state()
 
     @property
     def graph(self) -> bytes | None:

@@ -24,7 +24,7 @@ from lamplighter.saving.tracing import needs_training_packages
 from lamplighter.saving.writing import check_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
 
@@ -33,8 +33,9 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     """Write `classifier` to one file, proven to answer as it does, and return the path.
 
     The file holds the weights and an ONNX graph that has been compared with the torch network on
-    the classifier's samples (synthetic images if it has none). A file at `path` is replaced, in
-    one step and only when all is written.
+    the classifier's samples (synthetic images if it has none); where a head was joined to a graph
+    that had been proven before, with the head alone. A file at `path` is replaced, in one step and
+    only when all is written.
 
     Args:
         classifier: what to save; its network stays as it is.
@@ -121,28 +122,43 @@ def _classifier(
     if named.get("name") is not None:
         architecture = Architecture(named["name"], named["arguments"])
     record = Record(**description["record"])
+    state = functools.partial(_parsed, weights)
     if network is not None:  # from now on its owner may change it, which the graph would not show
-        _load_weights(network, weights)
+        _put_weights(network, state())
         return Classifier(network, preprocessing, names, architecture=architecture, record=record)
     if architecture is None:
         build = functools.partial(_refuse_to_build, named["class"])
     else:
-        build = functools.partial(_build, architecture, preprocessing, len(names), weights)
+        build = functools.partial(network_with, architecture, preprocessing, len(names), state)
     return Classifier.from_graph(
         graph,
         build,
         preprocessing,
         names,
-        state=functools.partial(_parsed, weights),
+        state=state,
         architecture=architecture,
         record=record,
     )
 
 
-def _build(
-    architecture: Architecture, preprocessing: Preprocessing, num_classes: int, weights: bytes
+def network_with(
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    num_classes: int,
+    state: Callable[[], Mapping[str, Tensor]],
 ) -> nn.Module:
-    """Return the torch network of a bundle, in evaluation mode; no random number is used up."""
+    """Return a new torch network with weights, in evaluation mode; no random number is used up.
+
+    Args:
+        architecture: how to build it.
+        preprocessing: of its images.
+        num_classes: K.
+        state: gives its weights by name.
+
+    Raises:
+        BundleError: it cannot be built, or the weights do not fit it.
+        MissingPackageError: torch is not installed.
+    """
     with needs_training_packages("the torch network of a bundle"):
         import torch
 
@@ -153,7 +169,7 @@ def _build(
             raise BundleError(
                 f"the network of the bundle, {architecture.name}, cannot be built: {error}"
             ) from error
-    _load_weights(network, weights)
+    _put_weights(network, state())
     return network
 
 
@@ -179,14 +195,12 @@ def _serialised(weights: Mapping[str, Tensor]) -> bytes:
     return serialise(state)
 
 
-def _load_weights(network: nn.Module, weights: bytes) -> None:
-    """Put `weights` into `network`, or leave it as it is if they do not fit, and set eval mode.
+def _put_weights(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put weights into `network`, or leave it as it is if they do not fit, and set eval mode.
 
     Raises:
-        BundleError: names or shapes differ, or `weights` is not in the safetensors format.
-        MissingPackageError: safetensors is not installed.
+        BundleError: names or shapes differ.
     """
-    state = _parsed(weights)
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     received = {name: tuple(value.shape) for name, value in state.items()}
     if wanted != received:

@@ -29,7 +29,7 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
         classifier: what to export.
         path: the file to write.
         format: "onnx", an ONNX model with input "images" (N, C, H, W) and outputs "logits" (N, K)
-            and, where there are any, "features" (N, D), proven against the torch network;
+            and, where there are any, "features" (N, D), proven as `save` proves it;
             "state-dict", weights by name, which `torch.load(path, weights_only=True)` reads; or
             "torch-export", a program that `torch.export.load` reads. N is free in each.
 

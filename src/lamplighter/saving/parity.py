@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from torch import nn
 
     from lamplighter.data.preprocessing import Preprocessing
     from lamplighter.inference.runtime import Runtime
@@ -56,11 +57,11 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
     wanted = classifier.preprocessing
     pixels, images = _proof_images(classifier)
     inputs = wanted.normalise(pixels)
-    if classifier.graph is not None and classifier.joined_head is not None:
-        expected = _by_parts(classifier, inputs)
-        return classifier.graph, Parity(
-            images, _compared(classifier, classifier.graph, inputs, expected)
-        )
+    graph, backbone, head = classifier.graph, classifier.backbone_graph, classifier.joined_head
+    if graph is not None and backbone is not None and head is not None:
+        expected = _by_parts(backbone, head, inputs)
+        difference = _compared(classifier, graph, inputs, expected)
+        return graph, Parity(f"{images}, of the head alone", difference)
     network = classifier.network
     by_torch = CheckedRuntime(TorchRuntime(network), classifier.class_names)
     with_features = tracing.has_features(network, wanted)
@@ -77,16 +78,14 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
 
 
 def _by_parts(
-    classifier: Classifier, inputs: NDArray[np.float32]
+    backbone_graph: bytes, head: nn.Module, inputs: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], ...]:
-    """Return the logits and features of a classifier of a backbone's graph and a joined head."""
+    """Return the logits and features of a backbone's graph and a torch head after it."""
     import torch
 
-    assert classifier.backbone_graph is not None
-    assert classifier.joined_head is not None
-    features = OnnxRuntime(classifier.backbone_graph).with_features(inputs)[1]
+    features = OnnxRuntime(backbone_graph).with_features(inputs)[1]
     with torch.inference_mode():
-        logits: NDArray[np.float32] = classifier.joined_head(torch.from_numpy(features)).numpy()
+        logits: NDArray[np.float32] = head(torch.from_numpy(features)).numpy()
     return logits, features
 
 
@@ -148,12 +147,12 @@ def _compare(
     others = 0
     if kind == "logits":
         others = int((values.argmax(axis=1) != expected.argmax(axis=1)).sum())
-    if difference > tolerance or others:
+    if not difference <= tolerance or others:  # of NaN as well
         raise ParityError(
             f"the ONNX graph must give the {kind} of the torch network within "
             f"{tolerance:.1g} and the same classes, received a difference of {difference:.2g} and "
             f"another class for {others} of {len(expected)} images; nothing was written: does the "
-            "network compute differently from call to call?"
+            "network compute differently from call to call, or was it changed meanwhile?"
         )
     return difference
 
