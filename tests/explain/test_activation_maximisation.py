@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ModelError, UnknownClassError, UnknownLayerError
@@ -287,3 +288,24 @@ def test_a_photo_network_and_its_dead_units(photo_classifier):
         found = maximise(photo_classifier, wanted, steps=40)
     assert found.probabilities[0] > 0.9
     assert found.history[-1, 1] > 2 * found.history[0, 1]
+
+
+@pytest.mark.slow
+def test_a_photo_network_knows_parts_of_its_image_too(photo_classifier):
+    """Noise that deceives a network does so pixel by pixel: enlarged parts of it do not."""
+    network = photo_classifier.network
+    name = next(n for n in photo_classifier.class_names if n.startswith("daisy"))
+
+    def known(**settings):
+        image = maximise(photo_classifier, [name], steps=64, **settings).images[0]
+        pixels = torch.from_numpy(photo_classifier.preprocessing.normalise(image[np.newaxis]))
+        size = pixels.shape[-1]
+        fifth = size // 5
+        parts = [pixels[..., :-fifth, :-fifth], pixels[..., fifth:, fifth:]]
+        enlarged = torch.cat([functional.interpolate(part, (size, size)) for part in parts])
+        with torch.inference_mode():
+            shares = network(enlarged).softmax(1)
+        return shares[:, photo_classifier.class_names.index(name)]
+
+    assert known().min() > 0.9
+    assert known(**PLAIN).max() < 0.5
