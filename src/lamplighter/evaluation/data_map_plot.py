@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DatasetError
-from lamplighter.evaluation.plots import new_figure
+from lamplighter.evaluation.plots import INK, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,6 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#4
 MARKERS = ("o", "s", "^", "D")
 _STYLES = len(COLOURS) * len(MARKERS)  # 7 and 4 have no factor in common: each pair comes once
 _OTHER = "#b8b8b8"
-_INK = "#1a1a1a"
 _HEIGHT = 5.4  # inches
 _LINE = 0.168  # inches, height of a line of the legend
 _LETTER = 0.068  # inches, width of a letter of the legend
@@ -60,7 +59,7 @@ def plot_data_map(data_map: DataMap, *, thumbnails: int = 0) -> Figure:
     ]
     if data_map.predicted is not None:
         wrong = data_map.points[~data_map.right]
-        rings = {"s": 2.4 * size, "facecolors": "none", "edgecolors": _INK, "linewidths": 0.8}
+        rings = {"s": 2.4 * size, "facecolors": "none", "edgecolors": INK, "linewidths": 0.8}
         handles.append(axes.scatter(*wrong.T, **rings))
         names.append(f"mistake ({len(wrong):,})" + (", dashed frame" if thumbnails else ""))
     _write(axes, data_map)
@@ -71,6 +70,7 @@ def plot_data_map(data_map: DataMap, *, thumbnails: int = 0) -> Figure:
         handle.set_sizes([34])
     for text in legend.get_texts():
         text.set_parse_math(False)  # a class may be named with a $
+    finished(figure)
     if thumbnails:
         _draw_thumbnails(figure, axes, data_map, thumbnails, dict(_colours(groups)))
     return figure
@@ -131,11 +131,9 @@ def _colours(groups: list[tuple[str, NDArray[np.bool_], str, str]]) -> list[tupl
 def _write(axes: Axes, data_map: DataMap) -> None:
     """Write title and axes."""
     title = "\n".join(data_map.describe().rsplit(": ", 1))
-    axes.set_title(title, fontsize=10, color=_INK, parse_math=False)
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
-    for edge in axes.spines.values():
-        edge.set_color("#c8c8c8")
     axes.margins(0.05)
     if data_map.explained is None:
         axes.set_xlabel(
@@ -183,7 +181,7 @@ def _draw_thumbnails(
         axes.add_patch(frame)
         if wrong:
             ring = Rectangle((left, bottom), right - left, top - bottom, fill=False, zorder=6)
-            ring.set(edgecolor=_INK, linewidth=1.8, linestyle=(0, (2, 2)))
+            ring.set(edgecolor=INK, linewidth=1.8, linestyle=(0, (2, 2)))
             axes.add_patch(ring)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERED = 20  # classes up to which each cell shows its count
 _MOST_NAMED = 100  # classes up to which each has its name beside the matrix
-_INK = "#1a1a1a"
+INK = "#1a1a1a"
+FRAME, GRID = "#c8c8c8", "#e4e4e4"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure that draws without a screen.
+    """Return an empty white figure that draws without a screen.
 
     Args:
         width: in inches.
@@ -42,6 +43,30 @@ def new_figure(width: float, height: float) -> Figure:
         ) from error
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
+    figure.set_facecolor("white")
+    return figure
+
+
+def finished(figure: Figure) -> Figure:
+    """Return a figure with dark words on white, whatever matplotlib's style is.
+
+    What is written inside axes keeps its colour.
+    """
+    legends = [*figure.legends]
+    words: list[Any] = [*figure.texts]
+    for axes in figure.axes:
+        axes.set_facecolor("white")
+        axes.tick_params(which="both", colors=INK)
+        for edge in axes.spines.values():
+            edge.set_edgecolor(FRAME)
+        words += [axes.title, axes.xaxis.label, axes.yaxis.label]
+        legend = axes.get_legend()
+        legends += [legend] if legend is not None else []
+    for legend in legends:
+        legend.get_frame().set(facecolor="white", edgecolor=FRAME)
+        words += [legend.get_title(), *legend.get_texts()]
+    for text in words:
+        text.set_color(INK)
     return figure
 
 
@@ -99,7 +124,7 @@ def draw_confusion(
     if classes <= _MOST_NUMBERED:
         darkness = np.where(diagonal, shares, np.sqrt(shares / worst))
         _write_counts(axes, confusion, darkness > 0.6)
-    return figure
+    return finished(figure)
 
 
 def _percent(share: float, _: int | None = None) -> str:
@@ -120,7 +145,7 @@ def _name_axes(axes: Axes, names: Sequence[str]) -> None:
     if step == 1:
         axes.set_xticks(np.arange(classes - 1) + 0.5, minor=True)
         axes.set_yticks(np.arange(classes - 1) + 0.5, minor=True)
-        axes.grid(which="minor", color="#e4e4e4", linewidth=0.8 if classes <= 50 else 0.3)
+        axes.grid(which="minor", color=GRID, linewidth=0.8 if classes <= 50 else 0.3)
         axes.tick_params(which="minor", length=0)
 
 
@@ -134,7 +159,7 @@ def _write_counts(axes: Axes, counts: NDArray[np.int64], dark: NDArray[np.bool_]
             ha="center",
             va="center",
             fontsize=size,
-            color="white" if dark[row, column] else _INK,
+            color="white" if dark[row, column] else INK,
         )
 
 

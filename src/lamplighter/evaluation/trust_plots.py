@@ -8,7 +8,7 @@ import numpy as np
 
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.calibration import Reliability
-from lamplighter.evaluation.plots import new_figure
+from lamplighter.evaluation.plots import GRID, INK, finished, new_figure
 from lamplighter.evaluation.unknown import Coverage
 
 if TYPE_CHECKING:
@@ -105,14 +105,20 @@ def draw_reliability(reliabilities: dict[str, Reliability]) -> Figure:
             middle = (edges[number] + edges[number + 1]) / 2
             text = f"{reliability.count[number]:,}"
             lower.text(
-                middle, reliability.count[number], text, ha="center", va="bottom", fontsize=7
+                middle,
+                reliability.count[number],
+                text,
+                ha="center",
+                va="bottom",
+                fontsize=7,
+                color=INK,
             )
         for axes in (upper, lower):
             axes.set_axisbelow(True)
-            axes.grid(color="#e4e4e4", linewidth=0.8)
+            axes.grid(color=GRID, linewidth=0.8)
     grid[0, 0].set_ylabel("right, %")
     grid[1, 0].set_ylabel("images")
-    return figure
+    return finished(figure)
 
 
 def draw_coverage(curve: Coverage, *, threshold: float | None = None) -> Figure:
@@ -150,8 +156,8 @@ def draw_coverage(curve: Coverage, *, threshold: float | None = None) -> Figure:
     axes.set_xlabel("answered, % of the images, those nearest to the training images first")
     axes.set_ylabel("right, % of the answered")
     axes.set_title(f"area under the curve {curve.area:.1f}", fontsize=10)
-    axes.grid(color="#e4e4e4", linewidth=0.8)
-    return figure
+    axes.grid(color=GRID, linewidth=0.8)
+    return finished(figure)
 
 
 def _draw_bins(axes: Axes, reliability: Reliability) -> None:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.errors import DataError, ShapeError
-from lamplighter.evaluation.plots import new_figure
+from lamplighter.evaluation.plots import GRID, finished
 from lamplighter.explain.style import (
     DIVERGING,
-    FRAME,
-    INK,
     SEQUENTIAL,
     SMALL,
     TITLE,
@@ -21,6 +19,7 @@ from lamplighter.explain.style import (
     axes_grid,
     draw_bar,
     draw_image,
+    new_page,
     write_title,
 )
 
@@ -97,7 +96,7 @@ def plot_attribution(
         for cell in list(cells)[: in_rows - len(many) - 1]:
             cell.set_visible(False)
     _draw_bars(grid, _bars(many, signed))
-    return grid.figure
+    return finished(grid.figure)
 
 
 def plot_curves(curves: Sequence[Curve]) -> Figure:
@@ -113,7 +112,7 @@ def plot_curves(curves: Sequence[Curve]) -> Figure:
     kinds = [kind for kind in ("deletion", "insertion") if any(c.kind == kind for c in curves)]
     if not kinds:
         raise DataError("there must be one curve or more to plot, received none.")
-    figure = new_figure(0.4 + 4.0 * len(kinds), 4.6)
+    figure = new_page(0.4 + 4.0 * len(kinds), 4.6)
     panels = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
     for panel, kind in zip(panels, kinds, strict=True):
         good, verb = ("small", "gone") if kind == "deletion" else ("large", "shown")
@@ -127,17 +126,15 @@ def plot_curves(curves: Sequence[Curve]) -> Figure:
                 linewidth=1.6,
                 label=f"{curve.method}, {curve.area.value:.2f}",
             )
-        panel.set_title(f"{kind} (a {good} area is good)", fontsize=TITLE, color=INK)
+        panel.set_title(f"{kind} (a {good} area is good)", fontsize=TITLE)
         panel.set_xlabel(f"pixels {verb}, %  (the rest: {chosen[0].baseline})", fontsize=SMALL)
         if kind == "deletion":
             panel.set_xlabel(f"pixels gone, %  (in their place: {chosen[0].baseline})")
         panel.xaxis.label.set_fontsize(SMALL)
         panel.set_xlim(0, 100)
         panel.set_ylim(-2, 102)
-        panel.grid(color="#e4e4e4", linewidth=0.8)
+        panel.grid(color=GRID, linewidth=0.8)
         panel.tick_params(labelsize=SMALL)
-        for edge in panel.spines.values():
-            edge.set_color(FRAME)
         panel.legend(
             fontsize=SMALL,
             title="method, area",
@@ -148,7 +145,7 @@ def plot_curves(curves: Sequence[Curve]) -> Figure:
             frameon=False,
         )
     panels[0].set_ylabel("probability of the class, mean over images, %", fontsize=SMALL)
-    return figure
+    return finished(figure)
 
 
 def strength_of(values: NDArray[np.float32]) -> NDArray[np.float64]:

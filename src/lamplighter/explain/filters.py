@@ -9,14 +9,13 @@ import torch
 from torch import nn
 
 from lamplighter.errors import UnknownLayerError
+from lamplighter.evaluation.plots import FRAME, finished
 from lamplighter.explain.channels import chosen_channels, selection_text
 from lamplighter.explain.hooks import check_finite, find_layer, network_of
 from lamplighter.explain.scales import scale_of
 from lamplighter.explain.style import (
     DIVERGING,
-    FRAME,
     GREY,
-    INK,
     SMALL,
     TITLE,
     image_grid,
@@ -139,19 +138,18 @@ def _by_input(
     axes.set_xticks(across * wide + (wide - 1) / 2, across, fontsize=SMALL)
     labels = [str(chosen[row]) for row in down]
     axes.set_yticks(down * tall + (tall - 1) / 2, labels, fontsize=SMALL)
-    axes.tick_params(colors=INK, length=2)
-    axes.spines[:].set_color(FRAME)
+    axes.tick_params(length=2)
     some = f"the first {columns} of {inputs}" if columns < inputs else f"{inputs}"
-    axes.set_xlabel(f"input channel ({some})", fontsize=SMALL + 1, color=INK)
-    axes.set_ylabel("filter", fontsize=SMALL + 1, color=INK)
-    axes.set_title(what.replace(": ", ":\n", 1), fontsize=TITLE, color=INK)
+    axes.set_xlabel(f"input channel ({some})", fontsize=SMALL + 1)
+    axes.set_ylabel("filter", fontsize=SMALL + 1)
+    axes.set_title(what.replace(": ", ":\n", 1), fontsize=TITLE)
     bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 2.4 / size[1]), pad=0.03, aspect=18)
     bar.locator = MaxNLocator(nbins=5)
     bar.update_ticks()
-    bar.ax.tick_params(labelsize=SMALL, colors=INK)
-    bar.set_label("weight", fontsize=SMALL, color=INK)
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.set_label("weight", fontsize=SMALL)
     bar.outline.set_edgecolor(FRAME)
-    return figure
+    return finished(figure)
 
 
 def mosaic(tiles: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import numpy as np
 from lamplighter.errors import DataError, DatasetError, ShapeError
 from lamplighter.evaluation.data_map import logits_and_features
 from lamplighter.evaluation.mistakes import mistakes
+from lamplighter.evaluation.plots import finished
 from lamplighter.evaluation.report import check_size
 from lamplighter.explain.attribution import as_method, attribute
 from lamplighter.explain.attribution_plots import over_picture, strength_of
@@ -224,7 +225,7 @@ def plot_gallery(entries: Sequence[Entry]) -> Figure:
             cell.set_visible(False)
     drawn = ScalarMappable(Normalize(-1 if signed else 0, 1), DIVERGING if signed else SEQUENTIAL)
     draw_bar(grid, drawn, f"{entries[0].method.unit}, share of 99th percentile")
-    return grid.figure
+    return finished(grid.figure)
 
 
 def _known(

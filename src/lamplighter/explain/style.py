@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.evaluation.plots import new_figure
+from lamplighter.evaluation.plots import FRAME, finished, new_figure
 from lamplighter.explain.scales import scale_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 SEQUENTIAL = "viridis"  # of values that begin at 0
 DIVERGING = "RdBu_r"  # of values on both sides of 0: blue below, white at 0, red above
 GREY = "gray"
-INK = "#1a1a1a"
-FRAME = "#c8c8c8"
 BLUE, ORANGE = "#2b6cb0", "#c05621"
 
 TITLE, SMALL = 10.0, 8.0  # points
@@ -112,18 +110,17 @@ def image_grid(
             write_title(cell, lines[number])
     if grid.bar is not None and drawn is not None:
         draw_bar(grid, drawn, label, values=values)
-    return grid.figure
+    return finished(grid.figure)
 
 
 def new_page(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches, white whatever matplotlib's style is.
+    """Return an empty white figure of so many inches, as finely drawn as all of this room.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
     figure = new_figure(width, height)
     figure.set_dpi(DPI)
-    figure.set_facecolor("white")
     return figure
 
 
@@ -169,9 +166,7 @@ def axes_grid(
     figure.set_layout_engine("none")  # all is placed below, and a hundred cells take it seconds
     left = (width - inner - right) / 2
     if words:
-        figure.suptitle(
-            "\n".join(words), x=0.5, y=1 - _MARGIN / height, va="top", fontsize=TITLE, color=INK
-        )
+        figure.suptitle("\n".join(words), x=0.5, y=1 - _MARGIN / height, va="top", fontsize=TITLE)
     cells = []
     for number in range(count):
         row, column = divmod(number, columns)
@@ -244,14 +239,14 @@ def draw_bar(grid: Grid, drawn: Any, label: str, *, values: Sequence[NDArray[Any
     if (low, high) == (-1.0, 1.0):
         bar.locator = FixedLocator([-1, -0.5, 0, 0.5, 1])
     bar.update_ticks()
-    bar.ax.tick_params(labelsize=SMALL, colors=INK, length=2.5)
+    bar.ax.tick_params(labelsize=SMALL, length=2.5)
     middle = (place.x0 + place.x1) / 2
     room = 1.9 * min(middle, 1 - middle) * grid.figure.get_figwidth() if flat else max(length, 1.0)
     letters = int(room / (SMALL * _LETTER))
     words = textwrap.wrap(label, letters)
     if len(words) > 2:  # there is room for two lines
         words = [words[0], _shortened(" ".join(words[1:]), letters)]
-    bar.set_label("\n".join(words), fontsize=SMALL, color=INK)
+    bar.set_label("\n".join(words), fontsize=SMALL)
     bar.outline.set_edgecolor(FRAME)
 
 
@@ -261,7 +256,7 @@ def write_title(cell: Axes, lines: Sequence[str]) -> None:
     width = cell.get_position().width * figure.get_figwidth() + 0.8 * _GAP
     letters = max(3, int(width / (SMALL * _LETTER)))
     text = "\n".join(_shortened(line, letters) for line in lines)
-    cell.set_title(text, fontsize=SMALL, color=INK, pad=_PAD, linespacing=1.1)
+    cell.set_title(text, fontsize=SMALL, pad=_PAD, linespacing=1.1)
 
 
 def _columns(count: int, aspect: float) -> int:
@@ -276,7 +271,6 @@ def _cell(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     cell.set_xticks([])
     cell.set_yticks([])
     for edge in cell.spines.values():
-        edge.set_color(FRAME)
         edge.set_linewidth(0.6)
     return cell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.evaluation.plots import new_figure
+from lamplighter.evaluation.plots import GRID, finished, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ def plot_history(history: list[dict[str, Any]]) -> Figure:
     figure = new_figure(4.2 * columns, 3.2 * rows)
     for position, name in enumerate(names, start=1):
         _draw(figure.add_subplot(rows, columns, position), history, name)
-    return figure
+    return finished(figure)
 
 
 def _names(history: list[dict[str, Any]]) -> list[str]:
@@ -81,7 +81,7 @@ def _draw(axes: Axes, history: list[dict[str, Any]], name: str) -> None:
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlim(0.5, len(history) + 0.5)
-    axes.grid(visible=True, alpha=0.3)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.legend()
 
 

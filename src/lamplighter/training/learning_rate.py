@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from lamplighter.training.trial import Trial
 
+# Blue and orange, told apart by colour-blind eyes too.
+_LINE, _DOT = "#0072b2", "#d55e00"
+
 
 @dataclass(frozen=True)
 class LearningRates:
@@ -140,22 +143,23 @@ def _steepest(rates: list[float], losses: list[float]) -> float | None:
 
 def plot_learning_rates(found: LearningRates) -> Figure:
     """Return a figure of the loss against the learning rate, with the suggestion marked."""
-    from lamplighter.evaluation.plots import new_figure
+    from lamplighter.evaluation.plots import GRID, finished, new_figure
 
     figure = new_figure(5.5, 3.6)
     axes = figure.add_subplot()
-    axes.plot(found.rates, found.losses)
+    axes.plot(found.rates, found.losses, color=_LINE)
     if found.suggestion is not None:
         loss = float(np.interp(found.suggestion, found.rates, found.losses))
-        axes.plot([found.suggestion], [loss], "o", label=f"suggestion {found.suggestion:.2g}")
+        words = f"suggestion {found.suggestion:.2g}"
+        axes.plot([found.suggestion], [loss], "o", color=_DOT, label=words)
         axes.legend()
     # What follows the lowest loss would squash all before it.
     before = found.losses[: int(np.argmin(found.losses)) + 1]
     low, high = min(before), max(before)
     room = max(0.1 * (high - low), 1e-3 * abs(high), 1e-9)
     axes.set_ylim(low - room, high + 5 * room)
-    axes.grid(visible=True, alpha=0.3)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("loss (smoothed)")
-    return figure
+    return finished(figure)
