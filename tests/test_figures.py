@@ -30,17 +30,17 @@ from lamplighter.training.learning_rate import LearningRates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAME = "good"
-NAMES = (NAME, "x", "c")
+BAD = r"$\bad$"  # no formula, and so no word that can be drawn as one
+NAMES = (BAD, r"$x_$", "c")
 SIZE = Preprocessing(height=12, width=12, channels=1, mean=(0.0,), std=(1.0,))
 
 
 def _classifier() -> Classifier:
     torch.manual_seed(0)
     layers = [
-        (NAME, nn.Conv2d(1, 3, 3)),
+        (BAD, nn.Conv2d(1, 3, 3)),
         ("relu", nn.ReLU()),
-        (f"{NAME}2", nn.Conv2d(3, 4, 3)),
+        (f"{BAD}2", nn.Conv2d(3, 4, 3)),
         ("flat", nn.Flatten()),
         ("head", nn.Linear(256, 3)),
     ]
@@ -55,7 +55,7 @@ def _report() -> Report:
     labels = np.arange(30) % 3
     logits = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
     logits[np.arange(30), labels] += 1
-    return Report(NAME, "test", "", NAMES, labels, Predictions(logits, NAMES))
+    return Report(BAD, "test", "", NAMES, labels, Predictions(logits, NAMES))
 
 
 def _trust() -> Any:
@@ -74,7 +74,7 @@ def _map() -> DataMap:
     generator = np.random.default_rng(0)
     labels = np.arange(60) % 3
     return DataMap(
-        data=NAME,
+        data=BAD,
         split="test",
         method="pca",
         points=generator.normal(size=(60, 2)) + labels[:, None],
@@ -97,13 +97,13 @@ def _mean_of_pixels(network: Any, inputs: Any, targets: Any) -> Any:
     return inputs.mean(1)
 
 
-_mean_of_pixels.__name__ = NAME  # the title of a method of one's own
+_mean_of_pixels.__name__ = BAD  # the title of a method of one's own
 
 
 def _gallery() -> Any:
     images, labels = _images(30), np.arange(30) % 3
     split = Split(images, labels)
-    data = ImageData({"train": split, "test": split}, NAMES, preprocessing=SIZE, name=NAME)
+    data = ImageData({"train": split, "test": split}, NAMES, preprocessing=SIZE, name=BAD)
     classifier = _classifier()
     report = lamplighter.evaluate(classifier, data, "test")
     return lamplighter.gallery(classifier, report, data, 2, method="saliency")
@@ -117,18 +117,20 @@ FIGURES: dict[str, Callable[[], Any]] = {
     "plot_coverage": lambda: lamplighter.plot_coverage(_trust()),
     "plot_curves": lambda: lamplighter.plot_curves(_curves()),
     "plot_data_map": lambda: lamplighter.plot_data_map(_map(), thumbnails=9),
-    "plot_feature_maps": lambda: lamplighter.plot_feature_maps(_classifier(), _images()[0], NAME),
-    "plot_filters": lambda: lamplighter.plot_filters(_classifier(), f"{NAME}2"),
+    "plot_feature_maps": lambda: lamplighter.plot_feature_maps(_classifier(), _images()[0], BAD),
+    "plot_filters": lambda: lamplighter.plot_filters(_classifier(), f"{BAD}2"),
     "plot_gallery": lambda: lamplighter.plot_gallery(_gallery()),
-    "plot_history": lambda: lamplighter.plot_history([{NAME: 1.0, f"val_{NAME}": 2.0}] * 2),
+    "plot_history": lambda: lamplighter.plot_history([{BAD: 1.0, f"val_{BAD}": 2.0}] * 2),
     "plot_learning_rates": lambda: lamplighter.plot_learning_rates(
         LearningRates([1e-4, 1e-3, 1e-2, 1e-1], [3.0, 2.0, 1.0, 4.0], 1e-3)
     ),
     "plot_maximised": lambda: lamplighter.plot_maximised(
-        lamplighter.maximise(_classifier(), NAME, steps=2), title=NAME
+        lamplighter.maximise(_classifier(), BAD, steps=2), title=BAD
     ),
     "plot_reliability": lambda: lamplighter.plot_reliability(_trust()),
 }
+# Figures that write no names but their own.
+_NAMELESS = {"plot_coverage", "plot_learning_rates", "plot_reliability"}
 
 
 def _drawn(figure: Any) -> np.ndarray:
@@ -159,3 +161,14 @@ def test_figures_are_white_with_dark_words_in_a_dark_notebook_too(name: str) -> 
         for text in _texts(figure):
             if text not in inside:
                 assert mpl.colors.to_hex(text.get_color()) == "#1a1a1a", text.get_text()
+
+
+@pytest.mark.parametrize("name", sorted(set(FIGURES) - _NAMELESS))
+def test_names_with_a_dollar_are_drawn_as_they_are(name: str) -> None:
+    figure = FIGURES[name]()
+    for form in ("png", "svg", "pdf"):
+        figure.savefig(io.BytesIO(), format=form)
+    named = [text for text in _texts(figure) if "$" in text.get_text()]
+    named = [text for text in named if "mathdefault" not in text.get_text()]  # numbers of ticks
+    assert any(BAD in text.get_text() for text in named)
+    assert not any(text.get_parse_math() for text in named)

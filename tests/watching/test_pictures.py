@@ -127,13 +127,14 @@ def test_layers_and_classes_are_in_the_names(data: ImageData, tmp_path: Path) ->
         DrawFilters(folder, every=1, layer=layer),
         DrawFeatureMaps(folder, tmp_path / "digit.png", layer, every=1),
     ]
-    odd = Classifier(classifier.network, data.preprocessing, ["../a b", *"bcdefghij"])
+    odd_name = r"../a $\b$"
+    odd = Classifier(classifier.network, data.preprocessing, [odd_name, *"bcdefghij"])
     images = type(data)(data.splits, odd.class_names, preprocessing=data.preprocessing)
-    callbacks.append(DrawClass(folder, "../a b", every=1, steps=2))
+    callbacks.append(DrawClass(folder, odd_name, every=1, steps=2))
     trial = Trial(odd, callbacks=callbacks, verbose=0, seed=1, silence=["one-class"])
     trial.with_images(images, 16).run(1)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "class-.._a_b-1.png",
+        "class-.._a___b_-1.png",
         f"feature-maps-{layer}-1.png",
         f"filters-{layer}-1.png",
     ]

@@ -68,8 +68,6 @@ def plot_data_map(data_map: DataMap, *, thumbnails: int = 0) -> Figure:
     )
     for handle in legend.legend_handles:
         handle.set_sizes([34])
-    for text in legend.get_texts():
-        text.set_parse_math(False)  # a class may be named with a $
     finished(figure)
     if thumbnails:
         _draw_thumbnails(figure, axes, data_map, thumbnails, dict(_colours(groups)))
@@ -131,7 +129,7 @@ def _colours(groups: list[tuple[str, NDArray[np.bool_], str, str]]) -> list[tupl
 def _write(axes: Axes, data_map: DataMap) -> None:
     """Write title and axes."""
     title = "\n".join(data_map.describe().rsplit(": ", 1))
-    axes.set_title(title, fontsize=10, parse_math=False)
+    axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.margins(0.05)

@@ -50,7 +50,9 @@ def new_figure(width: float, height: float) -> Figure:
 def finished(figure: Figure) -> Figure:
     """Return a figure with dark words on white, whatever matplotlib's style is.
 
-    What is written inside axes keeps its colour.
+    Words are drawn as they are: a class may be named with a $, which would begin a formula. Tick
+    labels are left out, since those of numbers are formulas; what is written inside axes keeps
+    its colour.
     """
     legends = [*figure.legends]
     words: list[Any] = [*figure.texts]
@@ -60,12 +62,15 @@ def finished(figure: Figure) -> Figure:
         for edge in axes.spines.values():
             edge.set_edgecolor(FRAME)
         words += [axes.title, axes.xaxis.label, axes.yaxis.label]
+        for text in axes.texts:
+            text.set_parse_math(False)
         legend = axes.get_legend()
         legends += [legend] if legend is not None else []
     for legend in legends:
         legend.get_frame().set(facecolor="white", edgecolor=FRAME)
         words += [legend.get_title(), *legend.get_texts()]
     for text in words:
+        text.set_parse_math(False)
         text.set_color(INK)
     return figure
 
@@ -138,8 +143,9 @@ def _name_axes(axes: Axes, names: Sequence[str]) -> None:
     shown = [_shortened(names[place]) for place in places]
     size = 10 if classes <= _MOST_NUMBERED else max(5.0, 10 - classes / 20)
     upright = max(map(len, shown)) > 4 or classes > _MOST_NUMBERED
-    axes.set_xticks(places, shown, fontsize=size, rotation=90 if upright else 0)
-    axes.set_yticks(places, shown, fontsize=size)
+    as_they_are: Any = {"fontsize": size, "parse_math": False}
+    axes.set_xticks(places, shown, rotation=90 if upright else 0, **as_they_are)
+    axes.set_yticks(places, shown, **as_they_are)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if step == 1:
