@@ -117,6 +117,29 @@ def test_thumbnails_lie_at_their_points_and_not_on_one_another(shape: tuple[int,
     assert pixels == pytest.approx(shape[2] / shape[1], rel=0.01)
 
 
+@pytest.mark.parametrize("stretched", [(1, 1), (1.25, 1), (1, 8), (0, 1)])
+@pytest.mark.parametrize("explained", [(0.6, 0.2), None])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 20, 60)])
+def test_thumbnails_at_the_edges_are_whole(
+    stretched: tuple[float, float], explained: tuple[float, float] | None, shape: tuple[int, ...]
+) -> None:
+    images = np.zeros((120, *shape), np.uint8)
+    for seed in range(2):
+        points = np.random.default_rng(seed).uniform(size=(120, 2)) * stretched
+        made = _map(points=points, images=images, explained=explained, perplexity=7.5)
+        figure = plot_data_map(made, thumbnails=30)
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        inside = axes.get_window_extent()
+        assert len(axes.images) > 3
+        for picture in axes.images:
+            box = picture.get_window_extent()
+            assert inside.x0 < box.x0 < box.x1 < inside.x1
+            assert inside.y0 < box.y0 < box.y1 < inside.y1
+            size = max(box.width, box.height) / figure.dpi
+            assert size == pytest.approx(0.46, rel=0.01)
+
+
 def test_spread_takes_what_has_room() -> None:
     places = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.0, 0.5], [2.0, 3.0]])
     chosen = spread(places, 10, (1.0, 1.0))

@@ -26,6 +26,7 @@ _LINE = 0.168  # inches, height of a line of the legend
 _LETTER = 0.068  # inches, width of a letter of the legend
 _LONGEST = 26  # letters of a name in the legend
 _THUMBNAIL = 0.46  # inches, longer side
+_FRAME = 0.05  # inches, what the frame of a thumbnail adds to its width
 _APART = 1.12  # distance of two thumbnails over their size
 
 
@@ -151,12 +152,11 @@ def _draw_thumbnails(
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.margins(0.5 * _THUMBNAIL / (_HEIGHT - 2.2))  # so that those at the edges are whole
     figure.draw_without_rendering()  # the layout is known from here on
     figure.set_layout_engine("none")
-    axes.set_autoscale_on(False)
     height, width = data_map.images.shape[2:]
     inches = _THUMBNAIL * np.array([width, height]) / max(width, height)
+    _make_room(figure, axes, data_map.points, inches + _FRAME)
     to_pixels, pixels = axes.transData, inches * figure.dpi
     places: Any = to_pixels.transform(data_map.points)
     for number in spread(places, count, tuple(_APART * pixels)):
@@ -181,6 +181,21 @@ def _draw_thumbnails(
             ring = Rectangle((left, bottom), right - left, top - bottom, fill=False, zorder=6)
             ring.set(edgecolor=INK, linewidth=1.8, linestyle=(0, (2, 2)))
             axes.add_patch(ring)
+
+
+def _make_room(
+    figure: Figure, axes: Any, points: NDArray[np.float64], inches: NDArray[np.float64]
+) -> None:
+    """Set the limits of axes so that a box of so many inches is whole at each of the points."""
+    box = np.array(axes.get_window_extent().size) / figure.dpi  # inches
+    low, high = points.min(axis=0), points.max(axis=0)
+    per_inch = (high - low) / (box - inches)
+    if axes.get_aspect() != "auto":
+        per_inch[:] = per_inch.max()
+    per_inch[per_inch <= 0] = 1.0  # of points that are all in one place
+    middle, half = (low + high) / 2, per_inch * box / 2
+    axes.set_xlim(middle[0] - half[0], middle[0] + half[0])
+    axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
 
 
 def _drawable(name: str) -> str:
