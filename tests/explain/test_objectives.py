@@ -71,6 +71,8 @@ def test_the_algebra(values: Values) -> None:
     assert a.layers == ()
     assert (a - 0.5 * class_("dog") + b).classes == ("cat",)
     assert str(a + 2 * b - c) == "class cat + 2 * maps channel 1 - layer dense"
+    scores = [str(class_("cat", score=score)) for score in ("logit", "odds", "probability")]
+    assert scores == ["class cat", "class cat (odds)", "class cat (probability)"]
     assert str(-neuron("maps", 1, 2, 3)) == "-maps neuron 1 at 2,3"
 
 

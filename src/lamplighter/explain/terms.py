@@ -92,7 +92,7 @@ class ClassTerm(Term):
         return logits[:, index] - logits[:, others].logsumexp(1)
 
     def __str__(self) -> str:
-        return f"class {self.name}" + (" (probability)" if self.score == "probability" else "")
+        return f"class {self.name}" + ("" if self.score == "logit" else f" ({self.score})")
 
 
 @dataclass(frozen=True)
