@@ -15,6 +15,7 @@ from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ModelError, UnknownClassError, UnknownLayerError
 from lamplighter.explain.activation_maximisation import PLAIN, maximise, plot_maximised
 from lamplighter.explain.objectives import channel, class_, layer, neuron
+from lamplighter.explain.transforms import Jitter
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead
 from tests.explain.conftest import kept_as_it_was
@@ -247,6 +248,8 @@ def test_what_cannot_be_maximised(objective, error, message):
         {"seed": -1},
         {"seed": 0.5},
         {"transforms": (3,)},
+        {"transforms": 5},
+        {"transforms": Jitter(2)},
         {"parameterisation": "wavelet"},
         {"bounds": "tanh"},
     ],

@@ -282,6 +282,12 @@ def test_targets_are_names_numbers_or_one_for_each():
         attribute(classifier, inputs, "saliency", target="clas 2")
     with pytest.raises(UnknownClassError):
         attribute(classifier, inputs, "saliency", target=3)
+    for target in ([["a"], ["b"]], [None, None], 1.5):
+        with pytest.raises(UnknownClassError, match="its name or by a number from 0 to 2, rec"):
+            attribute(classifier, inputs, "saliency", target=target)
+    for target in (np.int64(2), torch.tensor(2), np.array([2, 2])):
+        named = attribute(classifier, inputs, "saliency", target=target)
+        assert named.targets.tolist() == [2, 2]
     with pytest.raises(ModelError, match="one for each of the 2 images, received 1"):
         attribute(classifier, inputs, "saliency", target=[1])
 
@@ -312,6 +318,11 @@ def test_a_method_of_ones_own():
         ("occlusion", {"window": 11}, "must fit into the image of 12 x 10 pixels"),
         ("occlusion", {"window": 2, "stride": 3}, "stride must be at most the window"),
         ("occlusion", {"window": 0}, "window must be"),
+        ("occlusion", {"window": 4.5}, "window must be a whole number.*received 4.5"),
+        ("occlusion", {"stride": 2.5}, "stride must be a whole number.*received 2.5"),
+        ("occlusion", {"window": (4, "5")}, "window must be a whole number.*received '5'"),
+        ("occlusion", {"window": [4, 5, 6]}, "one number or .height, width., received"),
+        ("grad-cam", {"layer": 5}, "a layer is given by its name.*received 5"),
     ],
 )
 def test_wrong_methods_and_settings_are_one_error_each(method, settings, message):

@@ -142,6 +142,8 @@ def test_maps_that_are_all_alike_can_be_drawn(digit):
 def test_what_has_no_maps_is_one_clear_error(digit_classifier, digit):
     with pytest.raises(errors.UnknownLayerError, match="no layer 'featurs'"):
         feature_maps(digit_classifier, digit, "featurs")
+    with pytest.raises(errors.UnknownLayerError, match=r"by its name, .* received 5"):
+        feature_maps(digit_classifier, digit, 5)
     dense = classifier_of(nn.Flatten(), nn.Linear(784, 2))
     with pytest.raises(errors.UnknownLayerError, match="no layer of Sequential gives such"):
         feature_maps(dense, digit)

@@ -258,10 +258,11 @@ def _transforms(
     if transforms is None:
         wanted = classifier.preprocessing
         return default_transforms(wanted.height, wanted.width)
-    if not all(callable(transform) for transform in transforms):
+    listed = isinstance(transforms, list | tuple)
+    if not listed or not all(callable(transform) for transform in transforms):
         raise ModelError(
-            "transforms must be functions of images and a random generator, such as Jitter(4), "
-            f"received {transforms!r:.80}."
+            "transforms must be a list of functions of images and a random generator, such as "
+            f"[Jitter(4)], received {transforms!r:.80}."
         )
     return tuple(transforms)
 

@@ -172,11 +172,7 @@ def _wanted(
         raise ModelError(
             f"target is one class, or one for each of the {count} images, received {len(target)}."
         )
-    return [class_index(classifier.class_names, _plain(one)) for one in target]
-
-
-def _plain(target: Any) -> Any:
-    return int(target) if isinstance(target, np.integer) else target
+    return [class_index(classifier.class_names, one) for one in target]
 
 
 def _logits(classifier: Classifier, network: nn.Module, inputs: Tensor) -> Tensor:

@@ -244,7 +244,7 @@ def _pair(
     """Return (height, width) of a setting that may be one number for both."""
     if value is None:
         return default
-    pair = (value, value) if isinstance(value, int) else tuple(value)
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(pair) != 2:
         raise ModelError(f"{name} must be one number or (height, width), received {value!r}.")
     for number in pair:

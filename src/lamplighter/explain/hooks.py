@@ -71,8 +71,14 @@ def find_layer(
         kind: the class or classes of which it must be one.
 
     Raises:
-        UnknownLayerError: there is none, or it is of another kind; the message names near ones.
+        UnknownLayerError: this is no name, there is no such layer, or it is of another kind; the
+            message names near ones.
     """
+    if not isinstance(name, str):
+        raise UnknownLayerError(
+            f"a layer is given by its name, such as 'features.0', received {name!r}; "
+            "lamplighter.layers lists them."
+        )
     modules: dict[str, nn.Module] = {key: part for key, part in network.named_modules() if key}
     of_kind = [key for key, module in modules.items() if kind is None or isinstance(module, kind)]
     found = modules.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Literal
 
 from lamplighter.errors import UnknownClassError, UnknownLayerError
@@ -66,12 +67,13 @@ def class_index(class_names: Sequence[str], name: str | int) -> int:
         if name in class_names:
             return list(class_names).index(name)
         raise UnknownClassError(f"there is no class {name!r}; {_near(name, class_names)}")
-    if isinstance(name, bool) or not 0 <= name < len(class_names):
+    number = _whole(name)
+    if number is None or not 0 <= number < len(class_names):
         raise UnknownClassError(
             f"a class is given by its name or by a number from 0 to {len(class_names) - 1}, "
             f"received {name!r}."
         )
-    return int(name)
+    return number
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,14 @@ def _channel_of(values: Values, name: str, number: int) -> Tensor:
             f"layer {name!r} has channels 0 to {count - 1}, received {number!r}."
         )
     return output.select(axis, number)
+
+
+def _whole(number: object) -> int | None:
+    """Return a whole number, of Python, numpy or torch; None for anything else."""
+    try:
+        return None if isinstance(number, bool) else index(number)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _near(name: str, names: Sequence[str]) -> str:
