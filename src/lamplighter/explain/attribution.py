@@ -13,10 +13,17 @@ import torch
 from lamplighter.errors import ClassCountError, ModelError
 from lamplighter.explain.asked import Asked, shares_of
 from lamplighter.explain.attribution_table import METHODS, Method, as_method
-from lamplighter.explain.hooks import check_finite, forward_pass, network_of, untouched
+from lamplighter.explain.hooks import (
+    check_finite,
+    forward_pass,
+    network_of,
+    untouched,
+    voting_head,
+)
 from lamplighter.explain.images import prepare, shown
 from lamplighter.explain.objectives import class_index
 from lamplighter.models.fetching import ignore_missing_widgets
+from lamplighter.models.heads import SVMHead
 
 __all__ = ["METHODS", "Attribution", "Method", "as_method", "attribute"]
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from lamplighter.explain.asked import Answer
     from lamplighter.explain.attribution_table import OwnMethod
     from lamplighter.explain.images import Images
     from lamplighter.models.classifier import Classifier
@@ -145,7 +153,7 @@ def attribute(
         classifier.class_names,
         chosen,
         answer.settings,
-        answer.notes,
+        answer.notes + _of_votes(network, chosen, answer),
         answer.measured,
     )
 
@@ -158,6 +166,22 @@ def _check_settings(method: Method, settings: dict[str, Any]) -> None:
             f"{method.name} takes {', '.join(known) or 'no settings'}, received "
             f"{', '.join(unknown)}."
         )
+
+
+def _of_votes(network: nn.Module, method: Method, answer: Answer) -> tuple[str, ...]:
+    """Return what is to be said of a head whose votes the method does not see, if not yet said."""
+    head = voting_head(network)
+    name = type(head).__name__
+    if (
+        not isinstance(head, SVMHead)
+        or not method.gradients
+        or any(name in n for n in answer.notes)
+    ):
+        return ()
+    return (
+        f"{name} counts votes, which gradients do not see: the map is of the confidences alone, "
+        "which break ties; occlusion sees both.",
+    )
 
 
 def _wanted(

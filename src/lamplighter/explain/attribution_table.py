@@ -40,6 +40,7 @@ class Method:
         meaning: of a large value, in one sentence.
         unit: of the values, in a few words.
         signed: whether values may be negative.
+        gradients: whether it follows gradients of the score, which see no votes of a head.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Method:
     meaning: str
     unit: str
     signed: bool = False
+    gradients: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -61,6 +63,7 @@ METHODS: dict[str, Method] = {
             "Simonyan et al., 2013, arXiv:1312.6034",
             "A small change of this pixel would change the score much, up or down.",
             "change of score per change of pixel",
+            gradients=True,
         ),
         Method(
             "smoothgrad",
@@ -69,6 +72,7 @@ METHODS: dict[str, Method] = {
             "Smilkov et al., 2017, arXiv:1706.03825",
             "A small change of this pixel would change the scores of images like this one much.",
             "change of score per change of pixel",
+            gradients=True,
         ),
         Method(
             "integrated-gradients",
@@ -78,6 +82,7 @@ METHODS: dict[str, Method] = {
             "This pixel adds so much to the score, or takes it away, against a baseline image.",
             "contribution to the score",
             signed=True,
+            gradients=True,
         ),
         Method(
             "guided-backprop",
@@ -86,6 +91,7 @@ METHODS: dict[str, Method] = {
             "Springenberg et al., 2014, arXiv:1412.6806",
             "Edges and textures here excite what speaks for the class.",
             "guided gradient of the score",
+            gradients=True,
         ),
         Method(
             "grad-cam",
@@ -94,6 +100,7 @@ METHODS: dict[str, Method] = {
             "Selvaraju et al., 2017, arXiv:1610.02391",
             "The network's last feature maps find what speaks for the class about here.",
             "weighted feature maps",
+            gradients=True,
         ),
         Method(
             "occlusion",
