@@ -20,6 +20,7 @@ from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.sanity import rank_correlation, sanity_check, structural_similarity
 from lamplighter.inference.predictor import predict
 from lamplighter.models.classifier import Classifier
+from lamplighter.models.heads import KNNHead, SVMHead
 from lamplighter.models.trust import Trust
 from tests.explain.conftest import kept_as_it_was
 
@@ -117,6 +118,30 @@ def test_where_no_draw_lives_nothing_is_said():
     assert (written["similarity"], written["similarities"]) == (None, [[None] * 3])
     (score, _) = compare_methods(tiny(Gone()), images, ["saliency"], steps=4).scores
     assert score.verdict.startswith("cannot be told")
+
+
+def head_of_votes(kind):
+    torch.manual_seed(0)
+    if kind == "knn":
+        head = KNNHead(16, 2, num_references=8, neighbours=3)
+        head.references[:] = nn.functional.normalize(torch.randn(8, 16))
+        head.labels[4:] = 1
+    else:
+        head = SVMHead(16, 2, support=[4, 4])
+        head.vectors[:] = torch.randn(8, 16)
+        head.coefficients[:] = torch.tensor([1.0] * 4 + [-1.0] * 4)
+    return head
+
+
+@pytest.mark.parametrize("kind", ["knn", "svm"])
+def test_a_head_without_parameters_forgets_too(kind):
+    """All that is learned here is in buffers: maps that stayed would pass for a fake's."""
+    network = nn.Sequential(nn.Flatten(), head_of_votes(kind))
+    images = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    with kept_as_it_was(network):
+        check = sanity_check(tiny(network), images, "occlusion", window=2)
+    assert check.layers == (1,)
+    assert check.passed
 
 
 def test_an_empty_map_does_not_count(digit_classifier, digits):

@@ -17,6 +17,7 @@ from lamplighter.explain.attribution import attribute
 from lamplighter.explain.curves import mean_of
 from lamplighter.explain.hooks import network_of
 from lamplighter.models.classifier import Classifier
+from lamplighter.models.heads import KNNHead, SVMHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,11 +113,12 @@ def sanity_check(
     A copy of the network gets random weights, from the last layer on (Adebayo et al., 2018,
     arXiv:1810.03292), and maps of the same classes are compared by rank. A method whose maps stay
     as they were, such as an edge detector, tells of the image, not of the network. Values of a
-    weight are shuffled, so that their distribution stays; batch normalisation takes its
+    weight are shuffled, so that their distribution stays, and so are the vectors and coefficients
+    that a head of neighbours or support vectors has kept; batch normalisation takes its
     statistics anew from the images, so that signals neither die nor explode. Where they die all
     the same and a map is empty, weights are drawn again, up to five times; an empty map is no map
-    that has changed, and does not count. That a map changes
-    does not make it true: that is what deletion and insertion curves are for.
+    that has changed, and does not count. That a map changes does not make it true: that is what
+    deletion and insertion curves are for.
 
     Args:
         classifier: with a torch network, which is left as it is.
@@ -175,7 +177,7 @@ def _random_maps(
     """
     network = copy.deepcopy(network_of(classifier))
     twin = Classifier(network, classifier.preprocessing, classifier.class_names)
-    weighted = [module for module in network.modules() if list(module.parameters(recurse=False))]
+    weighted = [module for module in network.modules() if _learned(module)]
     targets = before.targets[images].tolist()
     drawn, done = [], 0
     for stage in range(1, stages + 1):
@@ -250,12 +252,25 @@ def _mean_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
     return ranks
 
 
+def _learned(module: nn.Module) -> list[torch.Tensor]:
+    """Return what a module itself, not those within it, has learned.
+
+    A head of neighbours or support vectors keeps that in buffers: all those that a bundle holds,
+    but for the whole numbers among them.
+    """
+    learned: list[torch.Tensor] = list(module.parameters(recurse=False))
+    if isinstance(module, KNNHead | SVMHead):
+        kept = module.state_dict()  # without buffers that only say how classes make pairs
+        learned += [kept[name] for name in kept if kept[name].is_floating_point()]
+    return learned
+
+
 def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
     """Put the values of each weight of a module, not of those within it, into random order."""
     with torch.no_grad():
-        for parameter in module.parameters(recurse=False):
-            order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
-            parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
+        for weight in _learned(module):
+            order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+            weight.copy_(weight.flatten()[order].reshape(weight.shape))
 
 
 def _renew_statistics(network: nn.Module, inputs: torch.Tensor) -> None:
