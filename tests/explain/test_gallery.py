@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,6 +145,27 @@ def test_training_images_are_needed(beginner: Classifier, report: Report, few: I
     )
     with pytest.raises(UnknownSplitError, match="no split 'train'"):
         gallery(beginner, report, alone)
+
+
+def test_an_empty_map_says_so_and_its_note_is_kept(
+    beginner: Classifier, report: Report, few: ImageData
+) -> None:
+    mute = copy.deepcopy(beginner)
+    with torch.no_grad():  # the last layer speaks against all classes
+        last = list(mute.network.modules())[-1]
+        assert isinstance(last, torch.nn.Linear)
+        last.weight.copy_(-last.weight.abs())
+    entries = gallery(mute, evaluate(mute, few), few, 2)
+    empty = [not entry.map.any() for entry in entries]
+    assert any(empty)
+    assert all("nothing in layer" in note for entry in entries for note in entry.notes)
+    assert [len(entry.notes) for entry in entries] == [1, 1]
+    written = [cell.texts for cell in plot_gallery(entries).axes[1:10:5]]
+    assert [bool(texts) for texts in written] == empty
+    assert {text.get_text().replace("\n", " ") for texts in written for text in texts} == {
+        "nothing speaks for it"
+    }
+    assert gallery(beginner, report, few, 1, method="saliency")[0].notes == ()
 
 
 def test_the_figure_has_a_row_for_each(

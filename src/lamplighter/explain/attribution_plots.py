@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,12 +25,14 @@ from lamplighter.explain.style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from lamplighter.explain.attribution import Attribution
     from lamplighter.explain.curves import Curve
 
+_EMPTY = "nothing speaks for it"
 _PERCENTILE = 99  # of absolute values that has the strongest colour
 # Blue, orange, green, ... that colour-blind eyes tell apart (Okabe and Ito, 2008).
 _LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1a1a1a")
@@ -44,7 +47,8 @@ def plot_attribution(
 
     The stronger a value, the less of the grey image shows through. Every map is scaled to its own
     99th percentile, since values of different methods and images have no scale in common: of
-    maps with a sign, blue speaks against the class, red for it.
+    maps with a sign, blue speaks against the class, red for it. A map of which all values are 0
+    says so.
 
     Args:
         attributions: what `attribute` returned, or several methods on the same images.
@@ -89,6 +93,7 @@ def plot_attribution(
             target = int(one.targets[number])
             name = one.method.title if len(many) > 1 else f"why {one.class_names[target]}"
             draw_image(cell, over_picture(first.pictures[number], share, has_sign))
+            say_if_empty(cell, one.maps[number])
             lines = [name, f"{_share(one, number, target)}"]
             if len(many) > 1:
                 lines = [name, f"{one.class_names[target]}, {lines[1]}"]
@@ -171,6 +176,24 @@ def over_picture(
     opacity = 0.25 + 0.65 * np.sqrt(strength) if not signed else 0.05 + 0.9 * np.sqrt(strength)
     over: NDArray[np.float64] = opacity * colours + (1 - opacity) * pale
     return over
+
+
+def say_if_empty(cell: Axes, values: NDArray[np.float32]) -> None:
+    """Write over a map (H, W) of which all values are 0 that there is nothing."""
+    if values.any():
+        return
+    figure: Any = cell.figure
+    width = 72 * cell.get_position().width * figure.get_figwidth()  # points
+    cell.text(
+        0.5,
+        0.5,
+        "\n".join(textwrap.wrap(_EMPTY, max(10, int(width / (0.6 * SMALL))))),
+        ha="center",
+        va="center",
+        fontsize=SMALL,
+        color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 2.0},
+    )
 
 
 def _bars(many: Sequence[Attribution], signed: Sequence[bool]) -> list[tuple[str, float, str]]:

@@ -13,7 +13,7 @@ from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.plots import finished
 from lamplighter.evaluation.report import check_size
 from lamplighter.explain.attribution import as_method, attribute
-from lamplighter.explain.attribution_plots import over_picture, strength_of
+from lamplighter.explain.attribution_plots import over_picture, say_if_empty, strength_of
 from lamplighter.explain.images import to_rgb
 from lamplighter.explain.style import (
     DIVERGING,
@@ -66,12 +66,14 @@ class Entry:
         map: what the wrong answer rests on, float32, shape (H, W).
         method: how the map was made.
         neighbours: the nearest training images, the nearest first.
+        notes: what a reader of the maps of all entries should know, a sentence each.
     """
 
     mistake: Mistake
     map: NDArray[np.float32]
     method: Method
     neighbours: tuple[Neighbour, ...]
+    notes: tuple[str, ...] = ()
 
 
 def gallery(
@@ -126,11 +128,11 @@ def gallery(
     excluded = [mistake.index for mistake in worst] if report.split == _TRAIN else None
     found = nearest(own, known, neighbours, excluded=excluded)
     said = [mistake.predicted for mistake in worst]
-    maps = attribute(classifier, images, chosen, target=said).maps
+    why = attribute(classifier, images, chosen, target=said)
     return [
         Entry(
             mistake,
-            maps[number],
+            why.maps[number],
             chosen,
             tuple(
                 Neighbour(
@@ -141,6 +143,7 @@ def gallery(
                 )
                 for index, similarity in found[number]
             ),
+            why.notes,
         )
         for number, mistake in enumerate(worst)
     ]
@@ -182,7 +185,8 @@ def plot_gallery(entries: Sequence[Entry]) -> Figure:
     """Return a gallery as a figure: a row for each mistake.
 
     From the left: the image, what the wrong answer rests on, and the nearest training images.
-    Each map is drawn as `plot_attribution` does, scaled to its own 99th percentile.
+    Each map is drawn as `plot_attribution` does, scaled to its own 99th percentile; an empty one
+    says so.
 
     Args:
         entries: what `gallery` returned, one or more.
@@ -217,6 +221,7 @@ def plot_gallery(entries: Sequence[Entry]) -> Figure:
         sure = min(99.9, 100 * mistake.probability)
         write_title(cells[0], [f"is {mistake.true}", f"said {mistake.predicted}", f"{sure:.3g} %"])
         draw_image(cells[1], over_picture(shown[0], strength_of(entry.map), signed))
+        say_if_empty(cells[1], entry.map)
         write_title(cells[1], ["why", mistake.predicted])
         for cell, picture, neighbour in zip(cells[2:], shown[1:], entry.neighbours, strict=False):
             draw_image(cell, picture)
