@@ -69,6 +69,8 @@ if TYPE_CHECKING:
     from lamplighter.explain.layers import layers as layers
     from lamplighter.explain.method_comparison import compare_methods as compare_methods
     from lamplighter.explain.sanity import sanity_check as sanity_check
+    from lamplighter.explain.score_plots import plot_comparison as plot_comparison
+    from lamplighter.explain.score_plots import plot_sanity as plot_sanity
     from lamplighter.features.extraction import Features as Features
     from lamplighter.features.extraction import embed as embed
     from lamplighter.features.files import load_features as load_features
@@ -189,6 +191,7 @@ _HOMES = {
     "mistakes_sheet": "lamplighter.evaluation.sheets",
     "open_image": "lamplighter.data.images",
     "plot_attribution": "lamplighter.explain.attribution_plots",
+    "plot_comparison": "lamplighter.explain.score_plots",
     "plot_confusion": "lamplighter.evaluation.plots",
     "plot_coverage": "lamplighter.evaluation.trust_plots",
     "plot_curves": "lamplighter.explain.attribution_plots",
@@ -200,6 +203,7 @@ _HOMES = {
     "plot_learning_rates": "lamplighter.training.learning_rate",
     "plot_maximised": "lamplighter.explain.activation_maximisation",
     "plot_reliability": "lamplighter.evaluation.trust_plots",
+    "plot_sanity": "lamplighter.explain.score_plots",
     "predict": "lamplighter.inference.predictor",
     "pretrained": "lamplighter.saving.pretrained",
     "sanity_check": "lamplighter.explain.sanity",

@@ -18,6 +18,7 @@ from lamplighter.explain.attribution_plots import plot_attribution, plot_curves
 from lamplighter.explain.curves import deletion_curve, insertion_curve, mean_of
 from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.sanity import rank_correlation, sanity_check, structural_similarity
+from lamplighter.explain.score_plots import plot_comparison, plot_sanity
 from lamplighter.inference.predictor import predict
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead
@@ -303,6 +304,65 @@ def test_the_plot_has_each_image_with_its_maps(digit_classifier, digits):
     alone = plot_attribution(several[0])
     assert alone.get_suptitle() == "Saliency (Simonyan et al., 2013, arXiv:1312.6034)"
     assert "why 7" in alone.axes[1].get_title()
+
+
+def test_a_map_of_nothing_says_so(digit_classifier, digits):
+    def of_the_first(network, inputs, targets):
+        return inputs[:, 0] * torch.tensor([1.0, 0.0])[:, None, None]
+
+    (_, first, _, second, _) = plot_attribution(
+        attribute(digit_classifier, digits[:2], of_the_first)
+    ).axes
+    written = [[text.get_text() for text in cell.texts] for cell in (first, second)]
+    assert written == [[], ["nothing speaks for it"]]
+
+
+def test_a_sanity_check_is_drawn_with_its_maps(digit_classifier, digits):
+    def of_odd_digits(network, inputs, targets):
+        return edges(network, inputs, targets) * (targets % 2)[:, None, None]
+
+    check = sanity_check(digit_classifier, digits[:2], "saliency", stages=3)
+    assert check.after.shape == (3, 2, 28, 28)
+    for stage in range(3):
+        for own, after, value in zip(
+            check.before.maps, check.after[stage], check.similarities[stage], strict=True
+        ):
+            assert rank_correlation(own, after) == pytest.approx(value)
+    figure = plot_sanity(check)
+    figure.canvas.draw()
+    assert figure.get_facecolor() == (1, 1, 1, 1)
+    assert figure.get_suptitle().replace("\n", " ")[1:] == check.verdict[1:]
+    titles = [axes.get_title() for axes in figure.axes[:10]]
+    assert titles[6] == f"why {check.before.target_names[1]}\nown weights"
+    assert titles[9].endswith(f"layers random\ncorrelates {check.similarities[2, 1]:.2f}")
+    assert len(figure.axes) == 2 * 5 + 1  # and the colour bar
+    empty = plot_sanity(sanity_check(digit_classifier, digits[:2], of_odd_digits, target=[0, 1]))
+    assert empty.axes[2].get_title().endswith("not compared")
+    assert [bool(axes.texts) for axes in empty.axes[:6]] == [False, True, True] + [False] * 3
+    assert empty.axes[-1].get_ylim() == (-1, 1)  # a method of one's own may have both signs
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_methods_are_drawn_beside_chance(digit_classifier, digits, count):
+    found = compare_methods(digit_classifier, digits[:count], [edges, "saliency"], steps=4)
+    figure = plot_comparison(found)
+    figure.canvas.draw()
+    for panel, kind in zip(figure.axes, ("deletion", "insertion"), strict=True):
+        curves = [getattr(score, kind) for score in found.scores]
+        stars = [
+            "" if score.sanity is None or score.sanity.passed else " *" for score in found.scores
+        ]
+        labels = [text.get_text() for text in panel.get_legend().get_texts()]
+        assert labels == [
+            f"{curve.method}{star}, {curve.area.value:.2f}"
+            for curve, star in zip(curves, stars, strict=True)
+        ]
+        assert sorted(stars) == ["", "", " *"]  # the edges do not pass
+        for line, curve in zip(panel.get_lines(), curves, strict=True):
+            np.testing.assert_allclose(line.get_ydata(), 100 * curve.probabilities.mean(0))
+        shapes = [line.get_linestyle() for line in panel.get_lines()]
+        assert [shape == ":" for shape in shapes] == [False, False, True]
+    assert f"on {count} image{'s' if count > 1 else ''}\n* does not pass" in figure.get_suptitle()
 
 
 def test_a_wide_photo_lies_above_its_map_and_the_bar_says_all():

@@ -43,12 +43,17 @@ class SanityCheck:
             empty, before or with every draw of random weights: such maps tell nothing.
         structures: structural similarity of the same, -1..1 or NaN, shape (stages, N).
         layers: how many layers with weights are random in each stage.
+        before: the maps of the network as it is, with the images.
+        after: the maps that they were compared with, float32, shape (stages, N, H, W); of an image
+            that could not be compared, those of the last draw, or 0.
     """
 
     method: str
     similarities: NDArray[np.float64]
     structures: NDArray[np.float64]
     layers: tuple[int, ...]
+    before: Attribution
+    after: NDArray[np.float32]
 
     @property
     def similarity(self) -> Estimate:
@@ -144,6 +149,7 @@ def check_against(
     """Return the same of an attribution that is there already, made with these settings."""
     shape = stages, len(before)
     ranked, structures = np.full(shape, np.nan), np.full(shape, np.nan)
+    others = np.zeros((stages, *before.maps.shape), np.float32)
     lively = _lively(before.maps)
     ends: list[int] = []
     for draw in range(_DRAWS):
@@ -156,11 +162,14 @@ def check_against(
         ends = [end for end, _ in drawn]
         for stage, (_, maps) in enumerate(drawn):
             for image, after in zip(asked, maps, strict=True):
-                if lively[image] and _lively(after[None])[0] and np.isnan(ranked[stage, image]):
+                if not np.isnan(ranked[stage, image]):
+                    continue
+                others[stage, image] = after
+                if lively[image] and _lively(after[None])[0]:
                     own = before.maps[image]
                     ranked[stage, image] = rank_correlation(own, after)
                     structures[stage, image] = structural_similarity(own, after)
-    return SanityCheck(before.method.title, ranked, structures, tuple(ends))
+    return SanityCheck(before.method.title, ranked, structures, tuple(ends), before, others)
 
 
 def _random_maps(
