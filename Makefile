@@ -28,7 +28,8 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The notebooks in labs/ from their sources in labs/src; the solved ones are run where they changed.
+# The notebooks in labs/ from their sources in labs/src; the solved ones are run where their code
+# changed.
 labs: $(STAMP)
 	$(BIN)/python -m lamplighter.teaching.making
 

@@ -98,6 +98,42 @@ def test_making_writes_all_once_and_notices_what_is_stale(labs_copy):
     assert len(stale(labs_copy)) == 3
 
 
+def test_solved_notebooks_are_compared_cell_by_cell(labs_copy):
+    make(labs_copy)
+    path = labs_copy.solution(labs_copy.labs[0])
+    text = path.read_text()
+    for old, new in [
+        ("side = 28", "side = 29"),
+        ("You need nothing", "You need all"),
+        ('"points": 2.0', '"points": 3.0'),
+        ('"execution_count": 1', '"execution_count": null'),
+    ]:
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        assert stale(labs_copy) == [path], new
+    path.write_text(text)
+    assert stale(labs_copy) == []
+
+
+def test_solved_notebooks_are_run_again_only_for_their_code(labs_copy, monkeypatch):
+    def run(notebook, folder):
+        raise LabError("it was run")
+
+    make(labs_copy)
+    path = labs_copy.solution(labs_copy.labs[0])
+    monkeypatch.setattr(making, "execute", run)
+    _edit(labs_copy, "You need nothing", "You need a pencil")  # as prose
+    _edit(labs_copy, "seen - 14", "14 - seen")  # in a hidden test, which it does not have
+    assert path in make(labs_copy)
+    assert stale(labs_copy) == []
+    cells = nbformat.read(path, as_version=4).cells
+    assert "You need a pencil" in cells[0].source
+    assert [o.text for cell in cells for o in cell.get("outputs", ())] == ["24\n", "made a ramp\n"]
+    _edit(labs_copy, "side = 28", "side = 29")
+    with pytest.raises(LabError, match="it was run"):
+        make(labs_copy)
+
+
 def test_a_solved_notebook_that_fails_or_warns_is_not_written(labs_copy):
     _edit(labs_copy, "side = 28", "import warnings\nside = 28\nwarnings.warn('old', stacklevel=1)")
     with pytest.raises(LabError, match="warning in its outputs"):

@@ -1,7 +1,7 @@
 """What `make labs` runs: `python -m lamplighter.teaching.making [--check | --nbgrader DIR]`.
 
 Writes the learner's notebooks, the solved ones with their outputs, and the page that lists them.
-A solved notebook is run again only when its source has changed.
+A solved notebook is run again only when a cell of its code has changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lamplighter.errors import LabError, LamplighterError
 from lamplighter.saving.writing import written_whole
 from lamplighter.teaching.catalogue import read_catalogue
-from lamplighter.teaching.notebooks import as_text, execute, make_notebook, source_hash
+from lamplighter.teaching.notebooks import as_text, execute, make_notebook
 from lamplighter.teaching.page import course_page
 
 if TYPE_CHECKING:
@@ -30,13 +30,15 @@ def stale(catalogue: Catalogue, *, solved: bool = True) -> list[Path]:
 
     Args:
         catalogue: the labs.
-        solved: look at the solved notebooks too, by the hash of their sources.
+        solved: look at the solved notebooks too, at all but their outputs.
     """
     found = [path for path, text in _cheap(catalogue) if _read(path) != text]
     if solved:
-        found += [
-            catalogue.solution(lab) for lab in catalogue.present if not _solved(catalogue, lab)
-        ]
+        for lab in catalogue.present:
+            path = catalogue.solution(lab)
+            text = _with_its_outputs(catalogue, lab)
+            if text is None or text != _read(path):
+                found.append(path)
     return found
 
 
@@ -45,7 +47,7 @@ def make(catalogue: Catalogue, *, again: bool = False) -> list[Path]:
 
     Args:
         catalogue: the labs.
-        again: run the solved notebooks even where their sources have not changed.
+        again: run the solved notebooks even where their code has not changed.
 
     Raises:
         LabError: a source breaks a rule, or a solved notebook does not run.
@@ -57,13 +59,15 @@ def make(catalogue: Catalogue, *, again: bool = False) -> list[Path]:
             _write(path, text)
             written.append(path)
     for lab in catalogue.present:
-        if again or not _solved(catalogue, lab):
+        path = catalogue.solution(lab)
+        solved = None if again else _with_its_outputs(catalogue, lab)
+        if solved is None:
             _say(f"running the solved notebook of {lab.id}")
-            path = catalogue.solution(lab)
-            path.parent.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory() as folder:
-                notebook = execute(make_notebook(catalogue, lab, "solved"), Path(folder))
-            _write(path, as_text(notebook))
+                solved = as_text(execute(make_notebook(catalogue, lab, "solved"), Path(folder)))
+        if _read(path) != solved:
+            path.parent.mkdir(exist_ok=True)
+            _write(path, solved)
             written.append(path)
     return written
 
@@ -75,13 +79,23 @@ def _cheap(catalogue: Catalogue) -> Iterator[tuple[Path, str]]:
     yield catalogue.folder / "README.md", course_page(catalogue)
 
 
-def _solved(catalogue: Catalogue, lab: Lab) -> bool:
-    text = _read(catalogue.solution(lab))
+def _with_its_outputs(catalogue: Catalogue, lab: Lab) -> str | None:
+    """Return the solved notebook with the outputs in its file; None if they are of other code."""
+    import nbformat
+
+    notebook = make_notebook(catalogue, lab, "solved")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     try:
-        about = json.loads(text or "")["metadata"]["lamplighter"]
-    except (ValueError, KeyError, TypeError):
-        return False
-    return bool(about.get("source") == source_hash(catalogue, lab))
+        there = json.loads(_read(catalogue.solution(lab)) or "")["cells"]
+        ran = [cell for cell in there if cell["cell_type"] == "code" and cell["execution_count"]]
+        if ["".join(cell["source"]) for cell in ran] != [cell.source for cell in cells]:
+            return None
+        for cell, before in zip(cells, ran, strict=True):
+            cell["outputs"] = nbformat.from_dict(before["outputs"])
+            cell["execution_count"] = before["execution_count"]
+    except (ValueError, KeyError, TypeError, AttributeError):  # no notebook
+        return None
+    return as_text(notebook)
 
 
 def _read(path: Path) -> str | None:
