@@ -80,6 +80,21 @@ def test_nbgraders_notebook_runs_its_hidden_tests_by_itself(sample, tmp_path):
         execute(notebook, tmp_path, seconds=60)
 
 
+def test_nbgraders_hidden_tests_leave_the_notebooks_names_alone(sample, tmp_path):
+    notebook = make_notebook(sample, sample.labs[0], "nbgrader")
+    names = nbformat.v4.new_code_cell("assert size == 7 and seen == 8, (size, seen)")
+    notebook.cells.insert(1, nbformat.v4.new_code_cell("size, seen = 7, 8"))
+    notebook.cells.append(names)
+    execute(notebook, tmp_path, seconds=60)
+
+
+def test_hidden_tests_that_nbgrader_cannot_have_are_refused(labs_copy):
+    _edit(labs_copy, 'seen = learner("total")', "seen = learner('''total''')")
+    make_notebook(labs_copy, labs_copy.labs[0], "learner")
+    with pytest.raises(LabError, match=r"0\.1-c: hidden tests stand between"):
+        make_notebook(labs_copy, labs_copy.labs[0], "nbgrader")
+
+
 def test_making_writes_all_once_and_notices_what_is_stale(labs_copy):
     lab = labs_copy.labs[0]
     assert len(stale(labs_copy)) == 3

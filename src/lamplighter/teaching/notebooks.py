@@ -27,7 +27,18 @@ try:
     import lamplighter
 except ImportError:  # on Colab, say
     %pip install --quiet "{install}"'''
-_ASKING = "from lamplighter.teaching.asking import learner\n"
+# In a namespace of their own, so that what they name is not taken for the learner's.
+_HIDDEN = """\
+### BEGIN HIDDEN TESTS
+import lamplighter.teaching.asking
+
+exec(
+    r'''
+{tests}
+''',
+    {{"__name__": "hidden_tests", "learner": lamplighter.teaching.asking.learner}},
+)
+### END HIDDEN TESTS"""
 
 
 def make_notebook(catalogue: Catalogue, lab: Lab, version: Version) -> Any:
@@ -119,9 +130,12 @@ def _text(cell: Cell, version: Version) -> str:
     if version == "nbgrader":
         if cell.kind != "tests":
             return cell.text
-        return cell.text.replace(
-            "### BEGIN HIDDEN TESTS\n", f"### BEGIN HIDDEN TESTS\n{_ASKING}", 1
-        )
+        if "'''" in cell.hidden:
+            raise LabError(
+                f"{cell.id}: hidden tests stand between ''' for nbgrader, and have one of their "
+                'own; write """ in its place.'
+            )
+        return f"{cell.unsolved}\n{_HIDDEN.format(tests=cell.hidden)}".lstrip("\n")
     if cell.kind == "tests":
         shown = cell.unsolved
         return shown or f"# {cell.id} is checked by: lamplighter labs check"
