@@ -101,9 +101,9 @@ def from_files(name):
 
 # %% [markdown]
 # Where no files serve, the network is trained for two *epochs* (in an epoch each of the 60,000
-# training images is shown once). That is less than in lab 5.1, and enough for this one; a few
-# figures in the text are of this short training, and others with your own network. Then both files
-# are written: the *state dict* as PyTorch does it, the *bundle* as Lamplighter does it.
+# training images is shown once). That is less than in lab 5.1, and enough for this one. What the
+# outputs show is then a little different from what it is with your own network. Then both files are
+# written: the *state dict* as PyTorch does it, the *bundle* as Lamplighter does it.
 
 # %% long=true seconds=300
 name, classifier = "better-cnn", from_files("better-cnn")
@@ -896,12 +896,12 @@ print(
 )
 
 # %% [markdown]
-# Compare in each line what the network says with the interval behind it. Where the figure lies
-# outside, the network is too modest or too bold. After the short training it is a little too modest
-# where it says 96.6 %; the other lines fit.
+# Compare in each line what the network says with the interval behind it. A figure inside of it
+# fits; below it the network is too modest, above it too bold. (In lines of few images the intervals
+# are wide, so that much fits.)
 #
 # With pixels 0..255, as in section 4, all logits are hundreds of times too large. The answers stay
-# nearly the same, but the network now says 100 % every time, and the probabilities are worth
+# nearly the same, but the network now says 100 % nearly every time, and the probabilities are worth
 # nothing.
 #
 # And what a probability does not mean: that the image is a digit. The ten probabilities always sum
@@ -953,9 +953,9 @@ axis.grid(axis="x", alpha=0.3)
 plt.show()
 
 # %% [markdown] question="5.2-q4" points=2
-# **5.2-q4** The network says of a letter T: "7, 98 %". (a) What, in words, does 98 % mean for an
-# image like those it was trained on? (b) Why does it not mean that in 98 of 100 cases a T is a 7,
-# and why can no softmax, however well computed, mend that?
+# **5.2-q4** Say a network answers a letter T with "7, 98 %". (a) What, in words, does 98 % mean for
+# an image like those it was trained on? (b) Why does it not mean that in 98 of 100 cases a T is a
+# 7, and why can no softmax, however well computed, mend that?
 #
 # <!-- BEGIN SOLUTION -->
 # (a) Of many test-like images that get about 98 %, about 98 in 100 are what the network says (if it
@@ -1288,11 +1288,11 @@ print(f"by chance at least so uneven: p = {difference.p_value:.3f}")
 # <!-- BEGIN SOLUTION -->
 # (a) The interval reaches from about 72 % to 100 %: it may fail on every fourth photo and still get
 # ten of ten now and then. "It reads all photos" is not shown, "better than 72 %" just so, and only
-# for photos such as these. It can be claimed that it is better than only resizing, since the
-# difference on the same ten pictures is too large for chance. (b) The ten pictures were looked at
-# while `prepare` was written, and it was changed until they were read. So they are no longer a test
-# but something like training data. Remedy: new pictures, by other people with other pens, cameras
-# and paper, that nobody looks at before the end; a hundred or more of them.
+# for photos such as these. It can be claimed that it is better than only resizing, if *p* is small,
+# as in our run: then the difference on the same ten pictures is too large for chance. (b) The ten
+# pictures were looked at while `prepare` was written, and it was changed until they were read. So
+# they are no longer a test but something like training data. Remedy: a hundred new pictures or
+# more, by other people with other pens, cameras and paper, that nobody looks at before the end.
 # <!-- END SOLUTION -->
 
 # %% [markdown]

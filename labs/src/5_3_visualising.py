@@ -398,9 +398,9 @@ lamplighter.plot_feature_maps(classifier, pixels[0], "features.4")
 # %% [markdown]
 # In `features.4` the maps are smaller (10 x 10), and most of their places are 0: ReLU has cut off
 # what was negative. Each channel has become choosy. Some answer to the bar of the 7 and to little
-# else, some to its slanting stroke. A map that is all dark, as that of channel 14, can mean that
-# what the filter looks for is not in this image, or that the filter has learned nothing. Look at
-# its row in the picture of the filters: it is the palest one.
+# else, some to its slanting stroke. A map that is all dark can mean that what the filter looks for
+# is not in this image, or that the filter has learned nothing. If there is one, look at its row in
+# the picture of the filters: is it paler than the others? (In our run channel 14 was such a one.)
 #
 # Before you look into a network, call `network.eval()`. See what happens without: the next cell
 # looks twice, `once` and `again`, at channels 0 to 4 of `features.6`, with the same image.
@@ -508,7 +508,7 @@ for target, steps, rate, what, rule in cases:
         f"after {what} expected a tensor of shape (1, 6, 6), "
         f"saw {tuple(seen.shape) if isinstance(seen, torch.Tensor) else type(seen).__name__}"
     )
-    first, last = (float(net(x[None])[0, target]) for x in (image, seen))
+    first, last = (net(x[None])[0, target].item() for x in (image, seen))
     assert last > first, (
         f"after {what} expected a larger logit of the class, saw {first:.3f} become {last:.3f}"
     )
@@ -745,9 +745,10 @@ lamplighter.plot_maximised(lamplighter.maximise(classifier, aims))
 
 # %% [markdown]
 # A sum does not always give something in between. A picture that is very much a 3 can make the sum
-# of both logits as large as one that is half a 3 and half an 8. And look at the two channels: both
-# answer to bright stripes that lie level or slant a little. That fits their maps (4 and 11) of the
-# 7 above, where the bar lit up. So something can be said of filters that nobody could read.
+# of both logits as large as one that is half a 3 and half an 8. And look at the two channels, and
+# at their maps (4 and 11) of the 7 above: do they fit? In our run both answered to bright stripes
+# that lie level or slant a little, and in their maps the bar of the 7 lit up. So something can be
+# said of filters that nobody could read.
 #
 # ### Does anyone else see a digit in it?
 #
@@ -1174,12 +1175,12 @@ lamplighter.plot_curves(curves)
 #
 # <!-- BEGIN SOLUTION -->
 # Believe what passes both: a similarity below 0.5 with random weights, and a gain on chance whose
-# interval lies above 0. Integrated gradients come out best here; of the next ones the intervals
-# overlap widely, so that 16 images cannot tell which of them is better. Grad-CAM gains little, and
-# its interval begins just above 0: its map of 5 x 5 cells is too coarse for thin strokes, and in
-# insertion it is no better than chance. The mystery has a good gain and is still not
-# to be believed: its similarity is 1, it does not ask the network at all. A method whose interval
-# of the gain reached below 0 would not be shown to be better than random pixels.
+# interval lies above 0. In our run the gain of integrated gradients was the largest, but the
+# intervals of the next ones overlap with theirs and widely with each other: 16 images cannot tell
+# which of these methods is the best. A method whose interval reaches below 0 is not shown to be
+# better than random pixels. Grad-CAM is near that limit, and in our run beyond it: its map of
+# 5 x 5 cells is too coarse for thin strokes. The mystery has a good gain and is still not to be
+# believed: its similarity is 1, it does not ask the network at all.
 #
 # Even of the best one cannot claim that its map is the whole truth. The curves look at images with
 # holes, which the network has never seen; it was measured on this network and 16 digits, not on

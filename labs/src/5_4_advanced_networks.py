@@ -1122,13 +1122,13 @@ for a, b in (
 # "With seed 2 my network has 0.2 % more than yours, so mine is better." What do you answer?
 #
 # <!-- BEGIN SOLUTION -->
-# (Of our run.) The quick network stands above the branching ones and inception with each of its
-# seeds: their intervals do not overlap. With seed 1 it stands above simple-cnn as well. Its
-# interval overlaps with that of the residual network, and still McNemar's p is 0.002. The two ways
-# of merging cannot be told apart, nor the residual network from simple-cnn, which has thirty times
-# its parameters. Three seeds of one and the same network differ by 0.2 % as well. So 0.2 % between
-# one run of each says nothing of the networks: train each with several seeds, compare the means
-# with their spread, and measure on more images.
+# Those can be told apart whose intervals do not overlap, and those for which p is below 0.05 on the
+# same images. In our run these are few: the quick network stands above the one that concatenates,
+# with each of its seeds. Neighbours on the board cannot be told apart: not two seeds of the quick
+# network, not the two ways of merging, nor the residual network from simple-cnn, which has thirty
+# times its parameters. Seeds of one and the same network may well differ by 0.2 %, as they did in
+# our run. So 0.2 % between one run of each says nothing of the networks: train each with several
+# seeds, compare the means with their spread, and measure on more images.
 # <!-- END SOLUTION -->
 
 # %% [markdown]
