@@ -157,6 +157,67 @@ def test_patching_and_reaching_out_give_nothing(attack, tmp_path):
     assert target.read_text() == "mine"
 
 
+_LEADS_OUT = """
+import os
+from pathlib import Path
+root = Path.cwd().parent
+(root / "run").rename(root / "old")
+for name in ("run/stderr", "run", "home", "tmp", "lab"):
+    place = root / name
+    try: place.is_dir() and place.rename(root / f"moved-{{place.name}}")
+    except OSError: pass
+    place.parent.mkdir(exist_ok=True)
+    place.exists() or place.symlink_to({target!r})
+os._exit(0)
+"""
+_LEADS_OUT_BY_ERRORS = """
+import os
+from pathlib import Path
+run = Path.cwd().parent / "run"
+(run / "stderr").unlink(missing_ok=True)
+(run / "stderr").symlink_to({target!r})
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("cell", [_LEADS_OUT, _LEADS_OUT_BY_ERRORS])
+def test_links_in_the_kernels_folder_lead_the_grader_nowhere(attack, tmp_path, cell):
+    precious = tmp_path / "precious"
+    precious.mkdir(mode=0o750)
+    (precious / "file").write_text("mine")
+    target = precious if cell is _LEADS_OUT else precious / "file"
+    say = "\nimport os\nos.write(2, b'payload')\n"
+    grade = attack(a=RIGHT["0.1-a"] + say, b=cell.format(target=str(target)))
+    assert _points(grade) == {"0.1-a": 2, "0.1-b": 0, "0.1-c": 1}
+    assert [path.name for path in precious.iterdir()] == ["file"]
+    assert (precious / "file").read_text() == "mine"
+    assert precious.stat().st_mode & 0o777 == 0o750
+
+
+def test_what_a_kernel_leaves_behind_the_next_does_not_find(attack):
+    leave = (
+        "import os, site\nfrom pathlib import Path\n"
+        "places = [Path(site.getusersitepackages()), Path.cwd(), Path.home()]\n"
+        "for place in places:\n"
+        "    place.mkdir(parents=True, exist_ok=True)\n"
+        "    (place / 'usercustomize.py').write_text('raise SystemExit')\n"
+        "os._exit(0)"
+    )
+    look = f"{RIGHT['0.1-c']}\nfrom pathlib import Path\n"
+    look += "assert not [*Path.home().rglob('*.py'), *Path.cwd().rglob('*.py')]"
+    assert _points(attack(b=leave, c=look)) == {"0.1-a": 2, "0.1-b": 0, "0.1-c": 1}
+
+
+def test_python_starts_with_nothing_of_the_learners(attack, tmp_path, monkeypatch):
+    ran = tmp_path / "ran"
+    (tmp_path / "handed-in").mkdir()
+    start = f"open({str(ran)!r}, 'w').close()"
+    (tmp_path / "handed-in" / "sitecustomize.py").write_text(start)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([".", os.environ.get("PYTHONPATH", "")]))
+    assert attack().points == 5
+    assert not ran.exists()
+
+
 @pytest.mark.slow
 def test_a_gigabyte_printed_is_not_collected(attack):
     before = psutil.Process().memory_info().rss

@@ -70,6 +70,22 @@ def test_a_folder_without_rights_is_removed_too(tmp_path):
     assert not root.exists()
 
 
+def test_removing_follows_no_link(tmp_path):
+    other, root = tmp_path / "other", tmp_path / "root"
+    (other / "folder").mkdir(parents=True)
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "way").symlink_to(other)
+    (tmp_path / "link").symlink_to(other)
+    for path in (other / "folder", other, tmp_path):
+        path.chmod(0o750)
+    remove(root)
+    remove(tmp_path / "link")
+    assert not root.exists()
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path, other, other / "folder")] == [
+        0o750
+    ] * 3
+
+
 def test_a_long_way_to_the_temporary_folder_is_avoided(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/" + "x" * 100)
     assert str(temporary_folder()) == "/tmp"

@@ -9,7 +9,6 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from lamplighter.errors import LabError
 
@@ -67,17 +66,20 @@ def kill_marked(token: str) -> None:
 
 
 def remove(root: Path) -> None:
-    """Remove a sandbox's folder, whatever rights its files were given."""
+    """Remove a sandbox's folder, whatever rights its folders were given; follow no links."""
+    if root.is_symlink():
+        return
+    _give_rights(root)
+    for place, folders, _ in os.walk(root):  # goes into a folder after its turn here
+        for name in folders:
+            _give_rights(Path(place) / name)
+    shutil.rmtree(root, ignore_errors=True)
 
-    def retry(function: Any, path: str, _: object) -> None:
-        with contextlib.suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            Path(path).chmod(0o700)
-            function(path)
 
-    shutil.rmtree(root, onerror=retry)
-    if root.exists():
-        shutil.rmtree(root, ignore_errors=True)
+def _give_rights(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if not folder.is_symlink():  # what it leads to is not the sandbox's
+            folder.chmod(0o700)
 
 
 def temporary_folder() -> Path:

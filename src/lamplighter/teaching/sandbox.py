@@ -71,25 +71,18 @@ class Sandbox:
     """A confined kernel; use as a context manager.
 
     Its folder is a temporary copy; HOME, TMPDIR and the XDG folders lie in it. Nothing that the
-    kernel starts outlives it.
+    kernel starts outlives it. Each kernel has a folder of its own, out of the reach of those before
+    it: this process, which nothing confines, opens and makes files there.
     """
 
     def __init__(
         self, folder: Path | None = None, *, memory: int = MEMORY, readable: Sequence[Path] = ()
     ) -> None:
-        self.root = Path(
-            tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=temporary_folder())
-        ).resolve()
-        self.folder = self.root / "lab"
+        self._files, self._memory, self._readable = folder, memory, tuple(readable)
         self._token = secrets.token_hex(16)
-        self._memory, self._readable = memory, tuple(readable)
+        self._root: Path | None = None
         self._manager: Any = None
         self._client: Any = None
-        try:
-            copy_files(folder, self.folder)
-        except BaseException:
-            self.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -98,47 +91,52 @@ class Sandbox:
         self.close()
 
     def start(self) -> None:
-        """Start the kernel, or a fresh one in the place of another.
+        """Start the kernel, or a fresh one with fresh copies in the place of another.
 
         Raises:
-            LabError: it does not start.
+            LabError: it does not start, or the folder is too large to be copied.
         """
-        self.stop()
+        self.close()
         from jupyter_client.manager import KernelManager
 
+        name = f"{PREFIX}{os.getpid()}-"
+        root = self._root = Path(tempfile.mkdtemp(prefix=name, dir=temporary_folder())).resolve()
+        copy_files(self._files, root / "lab")
         for name in ("home", "tmp", "run"):
-            (self.root / name).mkdir(exist_ok=True)
+            (root / name).mkdir()
         self._manager = KernelManager(
-            connection_file=str(self.root / "run" / f"{secrets.token_hex(3)}.json"),
+            connection_file=str(root / "run" / f"{secrets.token_hex(8)}.json"),
             transport="ipc" if os.name == "posix" else "tcp",
         )
         if os.name == "posix":
-            self._manager.ip = str(self.root / "run" / secrets.token_hex(1))
+            # Jupyter removes these at the end: names that no file has, wherever `run` leads then.
+            self._manager.ip = str(root / "run" / f"~{secrets.token_hex(1)}")
         command = [
             sys.executable,
             "-P",
             "-m",
             "lamplighter.teaching.kernel",
-            str(self.root),
+            str(root),
             str(self._memory),
             json.dumps([str(path) for path in self._readable]),
             "-f",
             "{connection_file}",
         ]
         self._manager.kernel_spec.argv = command
-        with (self.root / "run" / "stderr").open("wb") as errors:
+        with tempfile.TemporaryFile() as errors:  # which has no name that could be a link
             self._manager.start_kernel(
-                cwd=str(self.folder), env=self._environment(), stdout=errors, stderr=errors
+                cwd=str(root / "lab"), env=self._environment(root), stdout=errors, stderr=errors
             )
-        self._client = self._manager.client()
-        self._client.start_channels(hb=False, stdin=False)
-        for channel in (self._client.shell_channel, self._client.iopub_channel):
-            channel.socket.setsockopt(_zmq().MAXMSGSIZE, _MESSAGE)
-        try:
-            self._client.wait_for_ready(timeout=_START)
-        except RuntimeError as error:
-            told = (self.root / "run" / "stderr").read_text("utf-8", "replace")[-300:]
-            raise LabError(f"the kernel for a lab does not start: {error} {told}") from error
+            self._client = self._manager.client()
+            self._client.start_channels(hb=False, stdin=False)
+            for channel in (self._client.shell_channel, self._client.iopub_channel):
+                channel.socket.setsockopt(_zmq().MAXMSGSIZE, _MESSAGE)
+            try:
+                self._client.wait_for_ready(timeout=_START)
+            except RuntimeError as error:
+                errors.seek(0)
+                told = errors.read().decode("utf-8", "replace")[-300:]
+                raise LabError(f"the kernel for a lab does not start: {error} {told}") from error
 
     def run(self, code: str, seconds: float) -> Outcome:
         """Run a cell, for at most so many seconds; it is interrupted then, or killed."""
@@ -166,29 +164,37 @@ class Sandbox:
     def close(self) -> None:
         """End the kernel and remove the folder."""
         self.stop()
-        remove(self.root)
+        if self._root is not None:
+            remove(self._root)
+        self._root = None
 
-    def _environment(self) -> dict[str, str]:
-        home, temporary = str(self.root / "home"), str(self.root / "tmp")
+    def _environment(self, root: Path) -> dict[str, str]:
+        home, temporary = str(root / "home"), str(root / "tmp")
         kept = {
             key: value
             for key, value in os.environ.items()
-            if key in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT", "PYTHONPATH")
-            or key.endswith("_NUM_THREADS")
+            if key in ("PATH", "LANG", "LC_ALL", "SYSTEMROOT") or key.endswith("_NUM_THREADS")
         }
+        # Python imports from these before it is confined: none may mean the learner's folder.
+        modules = [
+            str(Path(place).resolve())
+            for place in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+            if place
+        ]
         folders = dict.fromkeys(("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA"), home)
         folders |= dict.fromkeys(("TMPDIR", "TEMP", "TMP", "XDG_RUNTIME_DIR"), temporary)
         for name in ("CACHE", "CONFIG", "DATA", "STATE"):
-            folders[f"XDG_{name}_HOME"] = str(self.root / "home" / name.lower())
+            folders[f"XDG_{name}_HOME"] = str(root / "home" / name.lower())
         return {
             **kept,
             **folders,
             MARK: self._token,
+            "PYTHONPATH": os.pathsep.join(modules),
             "MPLBACKEND": "agg",
             "PYTHONDONTWRITEBYTECODE": "1",
             "JOBLIB_MULTIPROCESSING": "0",
-            "MPLCONFIGDIR": str(self.root / "home" / "matplotlib"),
-            "IPYTHONDIR": str(self.root / "home" / "ipython"),
+            "MPLCONFIGDIR": str(root / "home" / "matplotlib"),
+            "IPYTHONDIR": str(root / "home" / "ipython"),
         }
 
     def _execute(self, code: str, seconds: float) -> Outcome:
