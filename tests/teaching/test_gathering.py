@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 
 import pytest
@@ -60,6 +61,27 @@ def test_a_second_run_grades_what_is_new_alone(handed_in, sample, hand_in, monke
     third = gather(handed_in, sample)
     assert [row.cached for row in third] == [False, True, True, False]
     assert third[0].result["pending"] == 1
+
+
+def test_a_notebook_that_breaks_the_grader_costs_nobody_else_a_row(handed_in, sample, monkeypatch):
+    grade = gathering.grade
+
+    def break_at_ada(submission, **more):
+        if submission.path.parent.name == "ada":
+            raise ValueError("odd")
+        return grade(submission, **more)
+
+    monkeypatch.setattr(gathering, "grade", break_at_ada)
+    ben, ada, cleo, _ = _read(gather(handed_in, sample))
+    assert ada["problems"] == "cannot be graded: ValueError: odd"
+    assert (ada["total"], ben["total"], cleo["total"]) == ("", "0", "0")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_not_read(handed_in, sample):
+    shutil.rmtree(handed_in / "ada")
+    os.mkfifo(handed_in / "eve.ipynb")
+    assert "must be a notebook file" in _read(gather(handed_in, sample))[-1]["problems"]
 
 
 def test_a_damaged_memory_is_made_anew(handed_in, sample):

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from lamplighter.errors import LabError
+from lamplighter.teaching.examiner import Examiner
 from lamplighter.teaching.grading import check
 from lamplighter.teaching.leftovers import PREFIX
 from tests.teaching.conftest import RIGHT
@@ -155,6 +156,46 @@ def test_patching_and_reaching_out_give_nothing(attack, tmp_path):
     assert f"writing to {target}" in problems
     assert "network connection to 192.0.2.1" in problems
     assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "import os, shutil\nshutil.rmtree(os.getcwd())\nos._exit(0)",
+        "import os, shutil\nshutil.rmtree(os.environ['HOME'])\n"
+        "open(os.environ['HOME'], 'w').close()\nos._exit(0)",
+        "import os, shutil\nos.chmod('.', 0)\nos.chmod('..', 0)\nos._exit(0)",
+    ],
+    ids=["no folder", "no home", "no rights"],
+)
+def test_cells_that_would_end_the_grader_cost_their_own_points_alone(attack, cell):
+    grade = attack(a=cell)
+    assert _points(grade) == {"0.1-a": 0, "0.1-b": 2, "0.1-c": 1}
+    assert grade.exercises[0].feedback
+
+
+def _deep():
+    value: object = "x"
+    for _ in range(600):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [_deep(), "\u00e9" * 25_000_000], ids=["deep", "large"])
+def test_a_reply_that_cannot_be_passed_on_fails_the_test_alone(value):
+    more = {"source": "", "printed": "", "seconds": 60}
+    with Examiner() as examiner:
+        verdict = examiner.run("learner('x')", lambda _: {"value": value}, **more)
+        assert not verdict.passed
+        assert verdict.feedback.startswith("running your answer: it gave ")
+        assert examiner.run("learner('x')", lambda _: {"value": "1"}, **more).passed
+
+
+def test_an_answer_that_cannot_be_passed_on_fails():
+    with Examiner() as examiner:
+        source = "# " + "\u00e9" * 25_000_000
+        verdict = examiner.run("", lambda _: {}, source=source, printed="", seconds=60)
+    assert "more than 128 MB" in verdict.feedback
 
 
 _LEADS_OUT = """

@@ -108,7 +108,10 @@ class Examiner:
         """
         if self._process is None:
             self._start()
-        self._send({"code": code, "source": source, "printed": printed})
+        try:
+            self._send({"code": code, "source": source, "printed": printed})
+        except NotPlainError as error:
+            return Verdict(False, f"your answer cannot be tested: {error}")
         deadline = time.monotonic() + seconds
         while True:
             frame = self._next(deadline)
@@ -119,7 +122,11 @@ class Examiner:
             if "question" not in message:
                 return Verdict(message["passed"], message["feedback"])
             asked = time.monotonic()
-            self._send(answerer(message["question"]))
+            reply = answerer(message["question"])
+            try:
+                self._send(reply)
+            except NotPlainError as error:  # the learner's process may answer anything at all
+                self._send({"failed": f"gave {error}"})
             deadline += time.monotonic() - asked
 
     def _start(self) -> None:
@@ -141,6 +148,11 @@ class Examiner:
                 process.communicate()
 
     def _send(self, message: dict[str, Any]) -> None:
+        """Send a message.
+
+        Raises:
+            NotPlainError: it is too large or too deep; nothing was sent.
+        """
         assert self._process is not None
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its end shows when the answer is read

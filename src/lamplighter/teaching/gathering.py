@@ -107,6 +107,8 @@ def _row(folder: Path, path: Path, catalogue: Catalogue, memory: int) -> Row:
         result = grade(submission, memory=memory).to_json()
     except LabError as error:
         return Row(name, file, None, str(error))
+    except Exception as error:  # one notebook, whatever is in it, costs nobody else a row
+        return Row(name, file, None, f"cannot be graded: {type(error).__name__}: {error}")
     _keep(folder, key, result)
     return Row(name, file, result)
 

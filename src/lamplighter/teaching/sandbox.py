@@ -213,8 +213,8 @@ class Sandbox:
 
     def _interrupted(self, request: str) -> bool:
         """Interrupt the cell of `request`; whether the kernel goes on."""
-        self._manager.interrupt_kernel()
         try:
+            self._manager.interrupt_kernel()
             return self._listen(request, time.monotonic() + _GRACE).state in ("done", "raised")
         except Exception:
             return False

@@ -128,6 +128,8 @@ def _notebook(path: Path) -> dict[str, Any]:
 
 def _bytes(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # reading a pipe or a device may not end
+            raise LabError(f"{path} must be a notebook file, received a folder or device.")
         if path.is_file() and path.stat().st_size > _LARGEST:
             raise LabError(f"{path} is larger than {_LARGEST // 2**20} MB; clear its outputs.")
         return path.read_bytes()
