@@ -174,6 +174,33 @@ def test_cells_that_would_end_the_grader_cost_their_own_points_alone(attack, cel
     assert grade.exercises[0].feedback
 
 
+_KERNEL = "kernel = type(get_ipython().kernel)\n"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "kernel._answer = lambda self, code: {'value': '30'}",
+        "kernel._answer = lambda self, code: {'value': '30', 'changed': [], 'refused': []}",
+        "kernel._answer = lambda self, code: {'value': DEEP, 'changed': [], 'refused': []}",
+        "kernel._answer = lambda self, code: [1]",
+        "async def done(self, code, *a, **k):\n    return {'status': 'ok', 'execution_count': 0, "
+        "'payload': [], 'user_expressions': {}}\nkernel.do_execute = done",
+        "own = kernel.do_execute\nasync def done(self, code, *a, **k):\n    if code.startswith("
+        "'# lamplighter'): return await own(self, code, *a, **k)\n    return {'status': 'ok', "
+        "'execution_count': 0, 'payload': [], 'user_expressions': {}}\nkernel.do_execute = done",
+    ],
+    ids=["value alone", "all keys", "deep", "a list", "nothing runs", "cells do not run"],
+)
+def test_a_kernel_that_no_longer_answers_is_told_and_replaced(attack, cell):
+    deep = "DEEP = 'x'\nfor _ in range(600): DEEP = [DEEP]\n"
+    grade = attack(a=deep + _KERNEL + cell)
+    assert _points(grade) == {"0.1-a": 0, "0.1-b": 2, "0.1-c": 1}
+    assert grade.exercises[0].problems == (
+        "the cell changed the checker; later cells run without it",
+    )
+
+
 def _deep():
     value: object = "x"
     for _ in range(600):

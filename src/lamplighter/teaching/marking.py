@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lamplighter.errors import LabError
+from lamplighter.teaching.plain import encode
 
 if TYPE_CHECKING:
     from lamplighter.teaching.examiner import Examiner
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 Result = Literal["right", "partly right", "wrong", "not answered", "missing"]
 
+_MOST_TEXTS = 20  # that are taken from what a kernel says of itself
 _QUESTION_SECONDS = 10.0  # for a question about the kernel itself
 
 
@@ -183,6 +186,9 @@ class Marking:
         if told.state != "done" and not problems:
             problems.append(f"the cell {told.feedback}")
         changed, refused = (_texts(reply.get(key)) for key in ("changed", "refused"))
+        if told.state == "done" and not changed:
+            honest = isinstance(reply.get("changed"), list) and self._works_out_a_sum()
+            changed = [] if honest else ["the checker"]
         if changed:
             problems.append(
                 f"the cell changed {', '.join(changed[:5])}; later cells run without it"
@@ -191,6 +197,13 @@ class Marking:
         return tuple(problems), self.sandbox.alive and told.state == "done" and not (
             full or changed
         )
+
+    def _works_out_a_sum(self) -> bool:
+        """Whether the kernel still runs cells, and answers what the grader can work out itself."""
+        first, second = secrets.randbelow(10**9), secrets.randbelow(10**9)
+        self.sandbox.run(f"_sum = {first} + {second}", _QUESTION_SECONDS)
+        reply = self._reply(encode(("_sum + third", {"third": first})), _QUESTION_SECONDS)
+        return reply.get("value") == encode(2 * first + second)
 
 
 def _words(outcome: Outcome, cell: Cell) -> str:
@@ -212,5 +225,5 @@ def _own(step: Step) -> list[Cell]:
 
 def _texts(value: object) -> list[str]:
     """Return the texts in what a kernel says, which may be anything."""
-    parts = value if isinstance(value, list) else []
+    parts = value[:_MOST_TEXTS] if isinstance(value, list) else []
     return [part[:200] for part in parts if isinstance(part, str)]
