@@ -116,6 +116,17 @@ def test_no_cell_is_a_formula(start):
             assert not cell.startswith("-") or float(cell) < 0
 
 
+def test_texts_that_are_no_unicode_are_written_all_the_same():
+    odd = os.fsdecode(b"M\xfcller.ipynb")
+    exercise = {"id": "0.1-a", "points": 1.0, "problems": ["\ud800"]}
+    result = {"lab": "0.1", "exercises": [exercise], "questions": [], "points": 1.0, "most": 1.0,
+              "pending": 0, "notes": []}  # fmt: skip
+    rows = [Row("Jos\u00e9", odd, result), Row(odd, odd, None, odd)]
+    text = table(rows).encode().decode()
+    assert "Jos\u00e9,0.1,M\\udcfcller.ipynb" in text
+    assert "0.1-a: \\ud800" in text
+
+
 def test_a_folder_without_notebooks_is_refused(tmp_path):
     with pytest.raises(LabError, match="no notebooks"):
         find_notebooks(tmp_path)

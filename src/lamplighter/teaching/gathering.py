@@ -181,10 +181,11 @@ def _values(row: Row, names: list[str]) -> list[object]:
 
 
 def _safe(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet takes for a formula, and that can be encoded."""
     if isinstance(value, float):
         return f"{value:g}"
     if not isinstance(value, str):
         return value
-    text = " ".join(value.split())
+    # A file's name need not be UTF-8, nor what a kernel says.
+    text = " ".join(value.encode("utf-8", "backslashreplace").decode().split())
     return f"'{text}" if text.startswith(_FORMULA) or value.startswith(_FORMULA) else text
