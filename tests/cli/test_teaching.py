@@ -88,6 +88,15 @@ def test_a_class_is_collected_and_completed(run, course, hand_in, tmp_path):  # 
     assert "graded before" in done.err
     rows = list(csv.reader(io.StringIO((folder / "points.csv").read_text("utf-8-sig"))))
     assert [row[0] for row in rows] == ["name", "ada", "ben"]
+    table = folder / "points.csv"
+    table.write_bytes(table.read_bytes().replace(b"problems", b"problems,my mark"))
+    changed = table.read_bytes()
+    done = run("labs", "collect", folder)
+    assert done.code == 1
+    assert "--force" in done.line
+    assert table.read_bytes() == changed
+    assert run("labs", "collect", folder, "--force").code == 0
+    assert table.read_bytes() != changed
     precious = tmp_path / "precious.csv"
     precious.write_text("mine")
     done = run("labs", "collect", folder, "--out", precious)

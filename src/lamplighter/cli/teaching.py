@@ -161,31 +161,21 @@ def _report(grade: Grade) -> list[str]:
 
 def _collect(folder: Path, memory: int, out: Path, *, as_json: bool, force: bool) -> None:
     _need_packages()
-    from lamplighter.saving.writing import written_whole
     from lamplighter.teaching.catalogue import read_catalogue
-    from lamplighter.teaching.gathering import find_notebooks, gather, table
+    from lamplighter.teaching.gathering import find_notebooks, gather, is_own_table, write_table
 
     find_notebooks(folder)
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder} must be writable: what is graded is kept there.")
-    check_new(out, "--out", force=force or _is_ours(out))
+    check_new(out, "--out", force=force or is_own_table(out, folder))
     rows = gather(folder, read_catalogue(), memory=memory, progress=_tell)
-    with written_whole(out) as file:
-        file.write(table(rows).encode("utf-8-sig"))  # the mark tells spreadsheets the encoding
+    check_new(out, "--out", force=force or is_own_table(out, folder))  # that was a long time
+    write_table(rows, out, folder)
     if as_json:
         typer.echo(json.dumps({"table": str(out), "rows": [_plain(row) for row in rows]}, indent=2))
         return
     bad = sum(row.result is None for row in rows)
     typer.echo(printable(f"wrote {out}: {len(rows)} notebooks, {bad} that cannot be graded"))
-
-
-def _is_ours(out: Path) -> bool:
-    """Whether the table is one that an earlier run wrote, which this one completes."""
-    try:
-        with out.open(encoding="utf-8-sig") as file:
-            return file.readline().startswith("name,lab,file,")
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -138,6 +138,32 @@ def _keep(folder: Path, key: str, result: dict[str, Any]) -> None:
         file.write(json.dumps(result).encode())
 
 
+def write_table(rows: Sequence[Row], out: Path, folder: Path) -> None:
+    """Write the table to `out`, and keep in `folder` what was written.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    content = table(rows).encode("utf-8-sig")  # the mark tells spreadsheets the encoding
+    mark = _mark(folder, content)
+    mark.parent.mkdir(exist_ok=True)
+    mark.touch()
+    with written_whole(out) as file:
+        file.write(content)
+
+
+def is_own_table(out: Path, folder: Path) -> bool:
+    """Whether the file is a table that an earlier run wrote, and nobody has changed since."""
+    try:
+        return out.is_file() and _mark(folder, out.read_bytes()).is_file()
+    except OSError:
+        return False
+
+
+def _mark(folder: Path, content: bytes) -> Path:
+    return folder / CACHE / f"{hashlib.sha256(content).hexdigest()}.table"
+
+
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as CSV, safe to open in a spreadsheet.
 
