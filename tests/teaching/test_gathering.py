@@ -10,6 +10,7 @@ import shutil
 
 import pytest
 
+import lamplighter
 from lamplighter.errors import LabError
 from lamplighter.teaching import gathering
 from lamplighter.teaching.gathering import Row, find_notebooks, gather, table
@@ -82,6 +83,17 @@ def test_what_is_no_file_is_not_read(handed_in, sample):
     shutil.rmtree(handed_in / "ada")
     os.mkfifo(handed_in / "eve.ipynb")
     assert "must be a notebook file" in _read(gather(handed_in, sample))[-1]["problems"]
+
+
+def test_what_was_graded_otherwise_is_graded_anew(handed_in, sample, monkeypatch):
+    shutil.rmtree(handed_in / "ada")
+    gather(handed_in, sample)
+    (handed_in / gathering.TABLE).write_text("each run writes it")
+    assert [row.cached for row in gather(handed_in, sample)] == [True, True, False]
+    more = gather(handed_in, sample, memory=2 * gathering.MEMORY)
+    assert [row.cached for row in more] == [False, False, False]
+    monkeypatch.setattr(lamplighter, "__version__", "9.9.9")
+    assert [row.cached for row in gather(handed_in, sample)] == [False, False, False]
 
 
 def test_a_damaged_memory_is_made_anew(handed_in, sample):

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _NEEDED = ("jupytext", "nbclient", "nbformat", "ipykernel", "torch")
 _GIGABYTE = 1024**3
-_TABLE = "points.csv"
 
 
 def labs(
@@ -42,7 +41,7 @@ def labs(
     ] = 4.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"What collect writes; DIR/{_TABLE} if not said."),
+        typer.Option(metavar="FILE", help="What collect writes; DIR/points.csv if not said."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace the table, if it is there.")
@@ -63,7 +62,7 @@ def labs(
     elif verb == "check":
         _check(place, limit, as_json=as_json)
     else:
-        _collect(place, limit, out or place / _TABLE, as_json=as_json, force=force)
+        _collect(place, limit, out, as_json=as_json, force=force)
 
 
 def _parsed(words: list[str]) -> tuple[str, Path]:
@@ -159,11 +158,18 @@ def _report(grade: Grade) -> list[str]:
     return lines
 
 
-def _collect(folder: Path, memory: int, out: Path, *, as_json: bool, force: bool) -> None:
+def _collect(folder: Path, memory: int, out: Path | None, *, as_json: bool, force: bool) -> None:
     _need_packages()
     from lamplighter.teaching.catalogue import read_catalogue
-    from lamplighter.teaching.gathering import find_notebooks, gather, is_own_table, write_table
+    from lamplighter.teaching.gathering import (
+        TABLE,
+        find_notebooks,
+        gather,
+        is_own_table,
+        write_table,
+    )
 
+    out = out or folder / TABLE
     find_notebooks(folder)
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder} must be writable: what is graded is kept there.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import io
 import json
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lamplighter.teaching.catalogue import Catalogue
 
 CACHE = ".lamplighter-labs"
+TABLE = "points.csv"
 _FIRST = ("name", "lab", "file")
 _LAST = ("total", "of", "answered in words", "pending points", "problems")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -100,7 +102,7 @@ def _row(folder: Path, path: Path, catalogue: Catalogue, memory: int) -> Row:
     name, file = (inner.parts[0] if len(inner.parts) > 1 else inner.stem), inner.as_posix()
     try:
         submission = read_submission(path, catalogue)
-        key = _key(path, source_hash(catalogue, submission.lab))
+        key = _key(path, source_hash(catalogue, submission.lab), memory)
         kept = _kept(folder, key)
         if kept is not None:
             return Row(name, file, kept, cached=True)
@@ -113,14 +115,19 @@ def _row(folder: Path, path: Path, catalogue: Catalogue, memory: int) -> Row:
     return Row(name, file, result)
 
 
-def _key(path: Path, source: str) -> str:
-    """Return what a result depends on: the notebook, what lies beside it, the lab."""
+def _key(path: Path, source: str, memory: int) -> str:
+    """Return what a result depends on: the notebook, what lies beside it, the lab, how it ran."""
     beside = [
         f"{other.name} {other.stat().st_size} {other.stat().st_mtime_ns}"
         for other in sorted(path.parent.iterdir())
-        if other.is_file() and other.suffix != ".ipynb" and not other.name.startswith(".")
+        if other.is_file()
+        and other.suffix != ".ipynb"
+        and not other.name.startswith(".")
+        and other.name != TABLE  # which each run writes anew
     ]
-    return hashlib.sha256(json.dumps([file_hash(path), source, beside]).encode()).hexdigest()
+    version = importlib.import_module("lamplighter").__version__
+    whole = [file_hash(path), source, beside, memory, version]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def _kept(folder: Path, key: str) -> dict[str, Any] | None:
