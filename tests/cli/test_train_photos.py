@@ -170,6 +170,21 @@ def test_groups_are_kept_together(run, folder, tmp_path):
     assert all(len(home) == 1 for home in homes.values())
 
 
+@pytest.mark.parametrize(("missing", "made"), [("valid", "val"), ("test", "test")])
+def test_near_copies_are_not_parted_where_one_split_is_made(run, splits, tmp_path, missing, made):
+    """A copy of a training image among those that are held out would be a leak."""
+    mine = tmp_path / "mine"
+    shutil.copytree(splits, mine, ignore=shutil.ignore_patterns(missing, "bad.jpg"))
+    for picture in list((mine / "train").rglob("*.png")):
+        shutil.copy(picture, picture.with_name(f"again {picture.name}"))
+    assert run("train", mine, *QUICK, "--out", tmp_path / "a.lamp").code == 0
+    sides: dict[str, set[str]] = {}
+    for row in rows(tmp_path / "a.training" / "splits.csv"):
+        sides.setdefault(row["path"].replace("again ", ""), set()).add(row["split"])
+    assert {made} in sides.values()
+    assert all(len(found) == 1 for found in sides.values())
+
+
 @pytest.mark.slow
 def test_a_killed_training_goes_on_with_its_splits_and_options(start, run, folder, tmp_path):
     copy = tmp_path / "mine"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lamplighter.data.files import ImageFiles
 from lamplighter.data.folders import scan_folder
-from lamplighter.data.splitting import assign_splits, check_classes
+from lamplighter.data.splitting import all_shared_out, assign_splits, check_classes
 from lamplighter.errors import DatasetError
 
 
@@ -167,6 +167,27 @@ def test_splits_that_are_there_stay(
     assert any(note.startswith(said) for note in result.notes) if said else result.notes == ()
     assert assign_splits(result) is not None
     assert assign_splits(result).splits == result.splits
+
+
+@pytest.mark.parametrize(
+    ("present", "shares", "expected"),
+    [
+        (["train", "val", "test"], {}, True),
+        (["train", "test"], {}, False),
+        (["train", "test"], {"val": 0}, True),
+        (["train", "val"], {}, False),
+        (["train"], {"val": 0, "test": 0}, True),
+        (["train", "val", "test", ""], {}, False),
+        (["test"], {}, True),
+        ([""], {"val": 0, "test": 0}, False),
+    ],
+)
+def test_whether_splits_are_to_be_made(
+    present: list[str], shares: dict[str, float], expected: bool
+) -> None:
+    files = files_of([0] * 40, splits=[present[i % len(present)] for i in range(40)])
+    assert all_shared_out(files, **shares) is expected
+    assert (assign_splits(files, **shares).splits == files.splits) is expected
 
 
 def test_files_without_a_split_fill_those_that_are_missing() -> None:

@@ -124,7 +124,7 @@ def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Less
     else:
         files = find_files(settings.data, group=settings.group)
         files, made = _in_splits(
-            _looked_through(files) if audit else files, settings, audited=audit
+            _looked_through(files, settings) if audit else files, settings, audited=audit
         )
     say_set_aside(files.set_aside)
     check_classes(files)
@@ -155,15 +155,18 @@ def _named(settings: Settings) -> ImageData:
     return images
 
 
-def _looked_through(files: ImageFiles) -> ImageFiles:
+def _looked_through(files: ImageFiles, settings: Settings) -> ImageFiles:
     """Return the usable files, with what is wrong said on stderr, and near-copies grouped."""
     from lamplighter.data.audit import audit
+    from lamplighter.data.splitting import all_shared_out
 
     with bar("looking") as progress:
         found = audit(files, progress=progress)
     for finding in found.findings:
         say(f"audit: {finding.severity}: {finding.sentence}")
-    return found.grouped if "" in files.splits else found.usable
+    # Near-copies that are still to be shared out are kept on one side.
+    there = all_shared_out(found.usable, val=settings.validation, test=_TEST)
+    return found.usable if there else found.grouped
 
 
 def _in_splits(files: ImageFiles, settings: Settings, *, audited: bool) -> tuple[ImageFiles, bool]:

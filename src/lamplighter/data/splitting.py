@@ -46,12 +46,10 @@ def assign_splits(
             f"received {val} and {test}."
         )
     files = _labelled(files)
-    present = set(files.splits) - {""}
-    shares = {name: share for name, share in (("val", val), ("test", test)) if share}
-    shares = {name: share for name, share in shares.items() if name not in present}
-    source = "" if "" in files.splits else "train"
-    if source == "train" and not (shares and "train" in present):
+    if all_shared_out(files, val=val, test=test):
         return _with_notes(files, [])
+    shares = _missing(files, val=val, test=test)
+    source = "" if "" in files.splits else "train"
     splits = list(files.splits)
     if source == "":
         _follow_groups(files, splits)
@@ -61,6 +59,18 @@ def assign_splits(
         splits[index] = name
     result = replace(files, splits=tuple(splits))
     return _with_notes(result, _what_was_made(splits, shares, taken=len(pool) if source else 0))
+
+
+def all_shared_out(files: ImageFiles, *, val: float = 0.15, test: float = 0.15) -> bool:
+    """Return whether `assign_splits` would leave every file in the split where it is.
+
+    Args:
+        files: N files.
+        val: the share that it would be given for "val".
+        test: the share that it would be given for "test".
+    """
+    made = "train" in files.splits and _missing(files, val=val, test=test)
+    return "" not in files.splits and not made
 
 
 def check_classes(files: ImageFiles, purpose: str = "training") -> None:
@@ -87,6 +97,12 @@ def check_classes(files: ImageFiles, purpose: str = "training") -> None:
             f"{purpose} needs two classes or more, received {received} in {files.name}; put the "
             "images of each class into a folder of its own and name the folder above these."
         )
+
+
+def _missing(files: ImageFiles, *, val: float, test: float) -> dict[str, float]:
+    """Return the shares of the splits that are asked for and have no file."""
+    shares = {"val": val, "test": test}
+    return {name: share for name, share in shares.items() if share and name not in files.splits}
 
 
 def _labelled(files: ImageFiles) -> ImageFiles:
