@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -86,6 +88,40 @@ def test_a_bad_file_is_set_aside_and_the_others_go_on(colours, pictures):
     assert "there" in reasons[pictures.paths[5]]
     expected = [mean_colour(features.files.root / path) for path in features.files.paths]
     np.testing.assert_allclose(features.vectors, expected, atol=1e-5)
+
+
+def test_a_file_that_changes_under_way_is_not_kept(colours, pictures, monkeypatch):
+    """What was hashed is the old content, what is decoded is the new."""
+    place = pictures.files[4]
+    old, opened = place.read_bytes(), Preprocessing.open
+
+    def late(self, path, **options):
+        if path == place:
+            Image.new("RGB", (9, 9), "white").save(path)
+        return opened(self, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Preprocessing, "open", late)
+        changed = embed(colours, pictures)
+    np.testing.assert_allclose(changed.vectors[4], mean_colour(place), atol=1e-5)
+    assert changed.hashes[4] == hashlib.sha256(place.read_bytes()).hexdigest()
+    place.write_bytes(old)
+    again = embed(colours, pictures)
+    assert again.cached == 11
+    np.testing.assert_allclose(again.vectors[4], mean_colour(place), atol=1e-5)
+
+
+def test_a_file_is_never_in_memory_as_a_whole(colours, pictures):
+    place = pictures.files[4]
+    with place.open("ab") as file:
+        file.truncate(200_000_000)  # zeros after the end of the PNG
+    tracemalloc.start()
+    try:
+        assert len(embed(colours, pictures, cache=False)) == 12
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 30e6
 
 
 def test_no_readable_file_is_an_error(colours, pictures):
@@ -176,8 +212,6 @@ def test_a_run_that_was_killed_goes_on_where_it_was(colours, tmp_path, own_cache
 
 def test_memory_grows_by_the_vectors_alone(colours, tmp_path):
     """Decoded images are let go: 200 images of 3 MB never lie in memory together."""
-    import tracemalloc
-
     folder = tmp_path / "large"
     folder.mkdir()
     for number in range(60):

@@ -24,7 +24,7 @@ from lamplighter.data.images import reason_alone
 from lamplighter.data.leakage import copies, groups_across_splits, merged_groups
 from lamplighter.data.loading import each_file
 from lamplighter.data.look_cache import LookCache
-from lamplighter.data.looks import Look, content_hash, fault_of, look_at, pixels_hash
+from lamplighter.data.looks import Look, content_hash, fault_of, file_state, look_at, pixels_hash
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _look_at_some(
     states: dict[str, tuple[int, ...]] = {}
 
     def read(path: str) -> None:
-        states[path] = _state(root / path)
+        states[path] = file_state(root / path)
         contents[path] = content_hash(root / path)
 
     _for_each(root, paths, read, faults)
@@ -198,7 +198,9 @@ def _look_at_some(
     _for_each(root, new, see, faults)
     if known is not None:
         # Of a file that changed under way, the look belongs to another content than the hash.
-        settled = [path for path in new if path in looks and states[path] == _state(root / path)]
+        settled = [
+            path for path in new if path in looks and states[path] == file_state(root / path)
+        ]
         known.put(looks[path] for path in settled)
 
 
@@ -217,15 +219,6 @@ def _for_each(
             faults[paths[index]] = (fault_of(error), reason_alone(error, root / paths[index]))
 
     each_file(tried, len(paths))
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    """Return what changes when the file `path` is written to; nothing where it is gone."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return ()
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def _exact(

@@ -98,6 +98,15 @@ def content_hash(path: Path) -> str:
         raise ImageError(f"{path} could not be read ({error}); try again.") from error
 
 
+def file_state(path: Path) -> tuple[int, ...]:
+    """Return what changes when the file `path` is written to; nothing where it is gone."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 def pixels_hash(path: Path) -> str:
     """Return a hash of the pixels of the image in the file `path`, whatever its format.
 

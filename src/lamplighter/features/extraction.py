@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.images import reason_alone
+from lamplighter.data.looks import content_hash, file_state
 from lamplighter.data.naming import shown
 from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.features.cache import FeatureCache
@@ -91,7 +92,8 @@ def embed(
         classifier: pretrained, trained, or loaded from a bundle.
         files: what to embed; labels are not needed.
         cache: keep vectors in the user's cache folder by file content and network, and take
-            from there those that are known; a run that was killed loses at most a second.
+            from there those that are known; a run that was killed loses at most a second. Of a
+            file that changes while it is read nothing is kept.
         scaled: let large JPEG files be decoded at a smaller scale, which is faster and changes
             the vectors a little (cosine similarity above 0.995).
         progress: called with the number of files done so far and the number of all.
@@ -122,7 +124,7 @@ def embed(
                     vectors[len(hashes)] = row.vector
                     hashes.append(row.content)
                     known += row.known
-                    if not row.known:
+                    if row.lasting:
                         pending.append((row.content, row.vector))
                 if len(pending) >= _KEPT_AT_ONCE:
                     kept.put(pending)
@@ -167,9 +169,12 @@ def fingerprint(classifier: Classifier, *, scaled: bool = True) -> str:
 
 @dataclass(frozen=True)
 class _Row:
+    """A vector and the content that it is of; `lasting` where the cache is to keep it."""
+
     content: str
     vector: NDArray[np.float32]
-    known: bool
+    known: bool = False
+    lasting: bool = False
 
 
 class _Worker:
@@ -202,17 +207,21 @@ class _Worker:
     def _chunk(self, files: Sequence[Path]) -> list[_Row | str]:
         rows: list[_Row | str | None] = []
         inputs: list[NDArray[np.float32]] = []
-        contents: list[str] = []
+        contents: list[tuple[str, bool]] = []
         for file in files:
             try:
-                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                state = file_state(file)
+                content = content_hash(file)
                 vector = self._cache.get([content]).get(content)
                 if vector is not None and len(vector) == self._compute.num_features:
                     rows.append(_Row(content, vector, known=True))
                     continue
                 image = self._preprocessing.open(file, scaled=self._scaled)
+                settled = file_state(file) == state
+                if not settled:  # what was decoded is another content than what was hashed
+                    content = content_hash(file)
                 inputs.append(self._preprocessing(image))
-                contents.append(content)
+                contents.append((content, settled))
                 rows.append(None)
             except ImageError as error:
                 rows.append(reason_alone(error, file))
@@ -220,8 +229,11 @@ class _Worker:
                 rows.append(f"cannot be read: {error.strerror or error}; is it still there?")
         if inputs:
             vectors = self._features(np.stack(inputs))
-            fresh = iter(zip(contents, vectors, strict=True))
-            rows = [_Row(*next(fresh), known=False) if row is None else row for row in rows]
+            fresh = (
+                _Row(content, vector, lasting=settled)
+                for (content, settled), vector in zip(contents, vectors, strict=True)
+            )
+            rows = [next(fresh) if row is None else row for row in rows]
         return [row for row in rows if row is not None]
 
     def _features(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
