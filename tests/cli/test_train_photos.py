@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter import load
+from lamplighter import add_trust, find_files, load, load_images
 from lamplighter.saving.bundle import describe
 
 from .test_train import epochs_in, wait_for, weights
@@ -119,6 +119,28 @@ def test_a_folder_with_splits(run, splits, tmp_path, caplog):
     outcome = run("evaluate", out, splits, "--split", "test-other")
     assert (outcome.code, outcome.out) == (1, "")
     assert "splits has no split 'test-other'; it has train, val, test" in outcome.line
+
+
+def test_the_bundle_says_how_far_it_can_be_trusted(run, folder, tmp_path):
+    out = tmp_path / "a.lamp"
+    outcome = run("train", folder, *QUICK, "--seed", 3, "--out", out)
+    assert outcome.code == 0, outcome.err
+    starts = [line.split()[0] for line in outcome.out.splitlines() if line[:1].strip()]
+    assert starts[2:5] == ["calibration", "unknown", "wrote"]
+    description = describe(out)
+    measured = description["trust"]["measured"]
+    assert (measured["count"], measured["unknown_count"]) == (9, 0)
+    assert description["record"]["scores"]["test"]["answered"] is not None
+    classifier = load(out)
+    files = find_files(tmp_path / "a.training" / "splits.csv")
+    expected = add_trust(classifier, load_images(files, classifier.preprocessing), seed=3)
+    assert description["trust"]["temperature"] == pytest.approx(expected.temperature, rel=1e-3)
+    assert description["trust"]["threshold"] == pytest.approx(expected.threshold, abs=1e-3)
+
+    outcome = run("train", folder, *QUICK, "--validation", 0, "--out", out, "--force")
+    assert outcome.code == 0, outcome.err
+    assert "calibration" not in outcome.out
+    assert describe(out)["trust"] is None
 
 
 def test_two_classifiers_of_other_sizes(run, splits, tmp_path):

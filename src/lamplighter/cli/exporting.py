@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lamplighter.models.trust import Trust
 
 _SUFFIXES = {"onnx": ".onnx", "state-dict": ".pt", "torch-export": ".pt2"}
 _INDENT = 14
@@ -149,6 +152,12 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "ONNX graph", f"{text} on {parity.get('images', 'some images')}"
     yield "written", f"{description['created']} by {description['written_by']}"
     yield "with", _listed(description["versions"])
+
+
+def trust_text(trust: Trust) -> str:
+    """Return what is said of a trust that was just measured, as lines for stdout."""
+    lines = trust_lines(asdict(trust))
+    return "\n".join(wrapped(f"{what:<12} {said}", 13) for what, said in lines)
 
 
 def trust_lines(trust: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lamplighter.cli.data import say
+from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.settings import has_checkpoint
 from lamplighter.cli.text import printable
 from lamplighter.errors import OutputError
@@ -26,6 +27,9 @@ def learn_and_save(
     images: ImageData, settings: Settings, out: Path, *, resume: bool, **options: Any
 ) -> Classifier:
     """Train as `settings` say, and write the classifier to `out`.
+
+    Where there are validation images of photos, the bundle carries its calibration and its
+    "unknown"; the digits of MNIST are no measure for drawings of one's own.
 
     Raises:
         OutputError: the disk is full, or something cannot be written.
@@ -53,6 +57,8 @@ def learn_and_save(
             verbose=2 if sys.stderr.isatty() else 1,
             **options,
         )
+        if settings.data != "mnist" and "val" in images:
+            _measure_trust(classifier, images, settings.seed)
         save(classifier, out)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
         say(f"lamplighter: stopped; {_kept(folder)}")
@@ -63,6 +69,16 @@ def learn_and_save(
             f"free some space; {_kept(folder)}"
         ) from error
     return classifier
+
+
+def _measure_trust(classifier: Classifier, images: ImageData, seed: int) -> None:
+    """Give the classifier its trust, and its record how it answers with it on the test split."""
+    from lamplighter.evaluation.report import evaluate
+    from lamplighter.evaluation.trust import add_trust
+
+    add_trust(classifier, images, seed=seed)
+    if "test" in images:
+        evaluate(classifier, images, "test")
 
 
 def _kept(folder: Path) -> str:
@@ -82,14 +98,16 @@ def summarise(
     if "test" in images:
         score = Estimate(**classifier.record.scores["test"]["accuracy"])
         tested = f"test accuracy {score} on {len(images['test']):,} images"
-    typer.echo(
+    lines = [
         f"{classifier.architecture.name} trained on {len(images['train']):,} images "
-        f"in {seconds:.1f} s\n{tested}\n"
-        + printable(
-            f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB); "
-            f"history in {out.with_suffix('.training')}"
-        )
-    )
+        f"in {seconds:.1f} s",
+        tested,
+    ]
+    if classifier.trust is not None:
+        lines.append(trust_text(classifier.trust))
+    wrote = f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"
+    lines.append(printable(f"{wrote}; history in {out.with_suffix('.training')}"))
+    typer.echo("\n".join(lines))
     if classes and "test" in images:
         from lamplighter.evaluation.report import evaluate
 

@@ -161,6 +161,9 @@ def train(
 
     Its history and a checkpoint of each epoch are kept in a folder beside it, NAME.training.
 
+    Of photos, the answers are calibrated on the validation images, and those unlike all training
+    images are called unknown.
+
     Ctrl-C stops; --resume continues after the last whole epoch.
     """
     asked = _given(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +12,7 @@ import typer
 
 from lamplighter.cli.data import say
 from lamplighter.cli.embedding import backbone_named
-from lamplighter.cli.exporting import trust_lines
+from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, write_splits
 from lamplighter.cli.progress import bar
@@ -163,8 +162,7 @@ def _text(ladder: Ladder, out: Path) -> str:
     ]
     parts += map(str, ladder.tests)
     if ladder.classifier.trust is not None:
-        lines = list(trust_lines(asdict(ladder.classifier.trust)))
-        parts.append("\n".join(wrapped(f"{what:<12} {said}", 13) for what, said in lines))
+        parts.append(trust_text(ladder.classifier.trust))
     parts.append(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     text = "\n\n".join(part for part in parts if part)
     return "\n".join(printable(line) for line in text.split("\n"))
