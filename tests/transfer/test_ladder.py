@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from lamplighter.evaluation.report import evaluate
 from lamplighter.inference.predictor import predict
 from lamplighter.saving.bundle import load, save
 from lamplighter.training.trial import Trial
-from lamplighter.transfer import climbing, rungs
+from lamplighter.transfer import climbing, rungs, tuning
 from lamplighter.transfer.climbing import climb_ladder
 from lamplighter.transfer.preparing import prepared
 
@@ -113,13 +114,40 @@ def test_bad_files_are_set_aside_and_named(shapes, tiny):
         assert "empty.png" in text
 
 
-def test_a_rung_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny):
-    ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear", "full"], budget=1e-4)
+def test_a_rung_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, monkeypatch):
+    monkeypatch.setattr(tuning, "seconds_per_step", lambda *_, **__: 60.0)
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear", "full"], budget=1)
     assert [rung.name for rung in ladder.rungs] == ["linear"]
     assert "epoch" in ladder.left_out["full"]
     assert "full was left out" in ladder.recommendation()
     with pytest.raises(TrainingError, match="no rung fits into the budget"):
-        climb_ladder(shapes, backbone=tiny, rungs=["full"], budget=1e-4)
+        climb_ladder(shapes, backbone=tiny, rungs=["full"], budget=1)
+
+
+def test_no_rung_begins_once_the_budget_is_spent(shapes, tiny, monkeypatch):
+    original = climbing.climb
+
+    def slow(name, ground):
+        rung = original(name, ground)
+        ground.deadline = time.monotonic()
+        return rung
+
+    monkeypatch.setattr(climbing, "climb", slow)
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "svm", "linear", "head"])
+    assert [rung.name for rung in ladder.rungs] == ["knn"]
+    assert list(ladder.left_out) == ["svm", "linear", "head"]
+    assert "spent before it could begin" in ladder.left_out["linear"]
+    # Of several rungs the reason is given once.
+    with pytest.raises(TrainingError, match=r"budget: the budget was spent before[^;]*; choose"):
+        climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear"], budget=1e-9)
+
+
+def test_a_head_is_left_out_where_its_first_epochs_tell_that_it_would_take_too_long(shapes, tiny):
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "head"])
+    (head,) = (rung for rung in ladder.rungs if rung.name == "head")
+    minutes = head.seconds / 60 / 4
+    with pytest.raises(TrainingError, match=r"an epoch takes about .* for 58 epochs add about"):
+        climb_ladder(shapes, backbone=tiny, rungs=["head"], budget=minutes)
 
 
 def test_ctrl_c_compares_what_is_done(shapes, tiny, monkeypatch):

@@ -62,7 +62,10 @@ def transfer(
     budget: Annotated[
         float,
         typer.Option(
-            metavar="MINUTES", min=0.01, help="A rung that does not fit into it is left out."
+            metavar="MINUTES",
+            min=0.01,
+            help="Once they are over no rung begins; head, blocks and full are left out, too, "
+            "where they do not fit into the rest.",
         ),
     ] = 10.0,
     fit: Annotated[

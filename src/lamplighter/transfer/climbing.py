@@ -63,7 +63,8 @@ def climb_ladder(
         source: photos with their classes: a folder, a CSV of paths, or files found before.
         backbone: a pretrained network by name, or any classifier with features.
         rungs: which of `RUNGS` to climb.
-        budget: minutes for the rungs; one that does not fit in is left out.
+        budget: minutes for the rungs. Once they are over no rung begins; "head", "blocks" and
+            "full" are left out, too, where they are seen not to fit into the rest.
         balanced: whether rare classes count as much as common ones.
         seed: of splits, folds and training.
         audit: look through the files first; bad ones are set aside either way.
@@ -210,7 +211,7 @@ def _climb_all(
         raise failure
     if not climbed:
         raise TrainingError(
-            f"no rung fits into the budget: {'; '.join(left_out.values())}; "
+            f"no rung fits into the budget: {'; '.join(dict.fromkeys(left_out.values()))}; "
             "choose a larger budget, or a cheaper rung such as linear."
         )
     return climbed, left_out

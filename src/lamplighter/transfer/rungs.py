@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lamplighter.data.image_data import ImageData
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
+    from lamplighter.training.view import TrialView
 
 SUMMARIES = {
     "knn": "the nearest training images vote",
@@ -77,27 +78,25 @@ def climb(name: str, ground: Ground) -> Rung:
     """Return what the rung `name` costs and gains.
 
     Raises:
-        BudgetSpentError: it does not fit into the budget.
+        BudgetSpentError: the budget is spent, or the rung is known not to fit into the rest.
     """
+    if time.monotonic() >= ground.deadline:
+        raise BudgetSpentError("the budget was spent before it could begin")
     if name in HEADS:
         return _on_features(name, ground, ground.fitted(name))
     if name == "head":
-        start = time.perf_counter()
-        head = _trained_head(ground)
-        return _on_features(name, ground, head, seconds=time.perf_counter() - start)
+        return _on_features(name, ground, _trained_head(ground))
     return _tuned(name, ground)
 
 
-def _on_features(
-    name: str, ground: Ground, fitted: FittedHead, *, seconds: float | None = None
-) -> Rung:
+def _on_features(name: str, ground: Ground, fitted: FittedHead) -> Rung:
     start = time.perf_counter()
     logits = head_logits(fitted, ground.val.vectors)
     per_image = ground.backbone_seconds + (time.perf_counter() - start) / len(logits)
     return Rung(
         name=name,
         report=report_on(ground.val, "val", logits, ground.class_names),
-        seconds=fitted.seconds if seconds is None else seconds,
+        seconds=fitted.seconds,
         per_image=per_image,
         details=fitted.chosen,
         logits=logits,
@@ -122,7 +121,7 @@ def _trained_head(ground: Ground) -> FittedHead:
 
     from lamplighter.models.heads import LinearHead
     from lamplighter.training.balancing import class_weights
-    from lamplighter.training.callbacks import LabelSmoothing, OneCycle
+    from lamplighter.training.callbacks import LabelSmoothing, OneCycle, on_epoch_end
     from lamplighter.training.loaders import seed_all
     from lamplighter.training.trial import Trial, load_engine
 
@@ -136,12 +135,21 @@ def _trained_head(ground: Ground) -> FittedHead:
     # Fitted by gradient descent, features of one scale are learned from sooner.
     mean, std = ground.train.vectors.mean(axis=0), float(ground.train.vectors.std())
     scaled = torch.from_numpy((ground.train.vectors - mean) / std)
+    ends: list[float] = []
+
+    @on_epoch_end
+    def check_budget(_: TrialView) -> None:
+        # The first epoch sets things up as well, so that the second tells what the others take.
+        ends.append(time.monotonic())
+        if len(ends) == 2:
+            _check_fits(ends[1] - ends[0], _HEAD_EPOCHS - 2, ground.deadline - ends[1])
+
     trial = Trial(
         head,
         torch.optim.AdamW(head.parameters(), lr=_HEAD_RATE, weight_decay=0.02),
         nn.CrossEntropyLoss(weight=weights),
         metrics=["loss", "acc"],
-        callbacks=[OneCycle(None), LabelSmoothing(0.05)],
+        callbacks=[OneCycle(None), LabelSmoothing(0.05), check_budget],
         verbose=0,
         seed=ground.seed,
     ).with_train_data(scaled, torch.from_numpy(labels), batch_size=_HEAD_BATCH)
@@ -237,13 +245,29 @@ def _affordable(
         left -= len(data["train"]) * ground.backbone_seconds + measured
     epochs = min(_MOST_EPOCHS[name], int(left / epoch)) if epoch else _MOST_EPOCHS[name]
     if epochs < _FEWEST_EPOCHS:
-        raise BudgetSpentError(
-            f"an epoch takes about {_spoken(epoch)} and {_spoken(max(0.0, left))} of the budget "
-            f"are left; for {_MOST_EPOCHS[name]} epochs add about "
-            f"{_spoken(_MOST_EPOCHS[name] * epoch - max(0.0, left))}"
-        )
+        raise _too_dear(epoch, _MOST_EPOCHS[name], left)
     return epochs
 
 
+def _check_fits(epoch: float, epochs: int, left: float) -> None:
+    """Refuse that many epochs, of `epoch` seconds each, if fewer than these seconds are left.
+
+    Raises:
+        BudgetSpentError: they are.
+    """
+    if epochs * epoch > left:
+        raise _too_dear(epoch, epochs, left)
+
+
+def _too_dear(epoch: float, epochs: int, left: float) -> BudgetSpentError:
+    left = max(0.0, left)
+    return BudgetSpentError(
+        f"an epoch takes about {_spoken(epoch)} and {_spoken(left)} of the budget are left; "
+        f"for {epochs} epochs add about {_spoken(epochs * epoch - left)}"
+    )
+
+
 def _spoken(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds:.2g} s"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
