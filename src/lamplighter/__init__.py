@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lamplighter.data.augmentation import RandomFlip as RandomFlip
     from lamplighter.data.augmentation import RandomShift as RandomShift
     from lamplighter.data.augmentation import RandomWarp as RandomWarp
+    from lamplighter.data.augmentation import photo_augmentation as photo_augmentation
     from lamplighter.data.files import ImageFiles as ImageFiles
     from lamplighter.data.folders import find_files as find_files
     from lamplighter.data.image_data import ImageData as ImageData
@@ -80,6 +81,8 @@ if TYPE_CHECKING:
     from lamplighter.features.heads import with_head as with_head
     from lamplighter.features.index import Index as Index
     from lamplighter.features.query import similar as similar
+    from lamplighter.features.query import source_of as source_of
+    from lamplighter.features.reduced import at_precision as at_precision
     from lamplighter.inference.predictor import Predictions as Predictions
     from lamplighter.inference.predictor import predict as predict
     from lamplighter.models.classifier import Classifier as Classifier
@@ -150,6 +153,7 @@ _HOMES = {
     "VALIDATION_DATA": "lamplighter.training.loaders",
     "add_trust": "lamplighter.evaluation.trust",
     "assign_splits": "lamplighter.data.splitting",
+    "at_precision": "lamplighter.features.reduced",
     "attribute": "lamplighter.explain.attribution",
     "audit": "lamplighter.data.audit",
     "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",
@@ -190,6 +194,7 @@ _HOMES = {
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
     "open_image": "lamplighter.data.images",
+    "photo_augmentation": "lamplighter.data.augmentation",
     "plot_attribution": "lamplighter.explain.attribution_plots",
     "plot_comparison": "lamplighter.explain.score_plots",
     "plot_confusion": "lamplighter.evaluation.plots",
@@ -210,6 +215,7 @@ _HOMES = {
     "save": "lamplighter.saving.bundle",
     "save_features": "lamplighter.features.files",
     "similar": "lamplighter.features.query",
+    "source_of": "lamplighter.features.query",
     "stages": "lamplighter.transfer.freezing",
     "train": "lamplighter.training.recipes",
     "unfreeze": "lamplighter.transfer.freezing",
