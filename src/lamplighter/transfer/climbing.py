@@ -220,13 +220,12 @@ def _climb_all(
 def _finished(best: Rung, ground: Ground, features: Features) -> Classifier:
     """Return the classifier of a rung with its trust, its record and images to prove it on."""
     classifier = best.make()
-    tuned = best.answer is None
     if classifier.samples is None:
         few = features.split("train").take(range(min(_SAMPLES, len(ground.train))))
-        data = ground.pixels() if tuned else load_images(few.files, ground.base.preprocessing)
+        data = ground.pixels() if best.tuned else load_images(few.files, ground.base.preprocessing)
         classifier.samples = data["train"].images[:_SAMPLES]
     train, val = ground.train.vectors, ground.val.vectors
-    if tuned:
+    if best.tuned:
         train, val = (_own_answers(classifier, ground, split)[1] for split in ("train", "val"))
     classifier.trust = make_trust(
         classifier,

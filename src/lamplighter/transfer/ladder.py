@@ -45,7 +45,10 @@ class Ladder:
     cached: int
 
     def table(self) -> str:
-        """Return the rungs as text: scores on validation with 95 % intervals, and costs."""
+        """Return the rungs as text: scores on validation with 95 % intervals, and costs.
+
+        A line below tells which times for one image are the backbone's, if any is.
+        """
         rows = [["rung", "accuracy", "95 % interval", "macro-F1", "95 % interval", "training",
                  "one image"]]  # fmt: skip
         for rung in self.rungs:
@@ -61,7 +64,10 @@ class Ladder:
                     f"{1000 * rung.per_image:.1f} ms",
                 ]
             )
-        return align(rows)
+        tuned = " and ".join(rung.name for rung in self.rungs if rung.tuned)
+        if not tuned:
+            return align(rows)
+        return f"{align(rows)}\n{tuned}: one image as the backbone takes, which has the same layers"
 
     def recommendation(self) -> str:
         """Return which rung to take and why, in words."""

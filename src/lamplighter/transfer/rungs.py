@@ -52,7 +52,8 @@ class Rung:
         name: one of `RUNGS`.
         report: on the validation split.
         seconds: how long it took to learn, the features apart.
-        per_image: seconds to answer for one image, decoding apart.
+        per_image: seconds to answer for one image, decoding apart; where the network itself has
+            learned, those of the backbone, whose layers it has.
         details: what was chosen for it; plain JSON types.
         logits: of the validation images, shape (N, K).
         make: returns the classifier.
@@ -67,6 +68,11 @@ class Rung:
     logits: NDArray[np.float32]
     make: Callable[[], Classifier]
     answer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the network itself has learned."""
+        return self.answer is None
 
     @property
     def summary(self) -> str:
