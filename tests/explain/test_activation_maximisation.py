@@ -17,9 +17,8 @@ from lamplighter.explain.activation_maximisation import PLAIN, maximise, plot_ma
 from lamplighter.explain.objectives import channel, class_, layer, neuron
 from lamplighter.explain.transforms import Jitter
 from lamplighter.models.classifier import Classifier
-from lamplighter.models.heads import KNNHead
-from tests.explain.conftest import kept_as_it_was
 from lamplighter.models.heads import KNNHead, SVMHead
+from tests.explain.conftest import kept_as_it_was
 
 DIGITS = [str(digit) for digit in range(10)]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DataError, ShapeError
-from lamplighter.evaluation.plots import GRID, finished
+from lamplighter.evaluation.plots import GRID, INK, finished
 from lamplighter.explain.style import (
     DIVERGING,
     SEQUENTIAL,

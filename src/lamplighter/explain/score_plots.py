@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lamplighter.evaluation.plots import INK, finished
 from lamplighter.explain.attribution_plots import (
     over_picture,
     plot_curves,
@@ -15,7 +16,6 @@ from lamplighter.explain.attribution_plots import (
 from lamplighter.explain.method_comparison import CHANCE
 from lamplighter.explain.style import (
     DIVERGING,
-    INK,
     SEQUENTIAL,
     TITLE,
     axes_grid,
@@ -76,7 +76,7 @@ def plot_sanity(check: SanityCheck) -> Figure:
             write_title(cell, lines)
     drawn = ScalarMappable(Normalize(-1 if signed else 0, 1), DIVERGING if signed else SEQUENTIAL)
     draw_bar(grid, drawn, f"{before.method.unit}, share of 99th percentile")
-    return grid.figure
+    return finished(grid.figure)
 
 
 def plot_comparison(comparison: MethodComparison) -> Figure:
@@ -107,8 +107,8 @@ def plot_comparison(comparison: MethodComparison) -> Figure:
     title = f"Methods of attribution on {images} image{'s' if images > 1 else ''}"
     if any(_doubtful(score) for score in comparison.scores):
         title += "\n* does not pass the sanity check: not to be believed, whatever its curves"
-    figure.suptitle(title, fontsize=TITLE, color=INK)
-    return figure
+    figure.suptitle(title, fontsize=TITLE)
+    return finished(figure)
 
 
 def _doubtful(score: MethodScore) -> bool:
