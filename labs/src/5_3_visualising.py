@@ -903,9 +903,9 @@ lamplighter.plot_attribution([ours, *others], columns=6)
 # %% [markdown]
 # Five methods, five pictures of the same answer. The first three colour single pixels. Grad-CAM
 # shows a place, no finer than the last maps of 5 x 5 cells. Integrated gradients and occlusion
-# have signs: red speaks for the class and blue against it. Every map is scaled to its own strongest
-# values (the 99th percentile is the value that 99 % of its pixels stay below), so that a bright map
-# does not mean a sure answer.
+# have signs: red speaks for the class and blue against it. The maps of a method are scaled together
+# to their strongest values (the 99th percentile is the value that 99 % of their pixels stay below),
+# so that a bright map does not mean a sure answer.
 #
 # A clean and sharp picture is convincing. Is it true? Here is one more method. Look at its
 # picture before you read on.

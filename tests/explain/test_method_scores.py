@@ -211,6 +211,13 @@ BRIGHT = Classifier(
 )
 
 
+EIGHT = Classifier(
+    nn.Sequential(nn.Flatten(), nn.Linear(64, 2)),
+    Preprocessing(height=8, width=8, channels=1, mean=(0.0,), std=(1.0,)),
+    ("a", "b"),
+)
+
+
 def left_first(network, inputs, targets):
     return torch.arange(4.0, 0, -1).expand(len(inputs), 4, 4)
 
@@ -363,6 +370,34 @@ def test_methods_are_drawn_beside_chance(digit_classifier, digits, count):
         shapes = [line.get_linestyle() for line in panel.get_lines()]
         assert [shape == ":" for shape in shapes] == [False, False, True]
     assert f"on {count} image{'s' if count > 1 else ''}\n* does not pass" in figure.get_suptitle()
+
+
+def _strongest(cell):
+    """Return how far the colours of a map are from those of nothing, at most."""
+    drawn = np.asarray(cell.images[0].get_array())
+    return np.abs(drawn - np.median(drawn, axis=(0, 1))).max()
+
+
+def test_maps_of_a_method_have_one_scale_and_each_method_its_own():
+    images = np.zeros((2, 1, 8, 8), np.uint8)
+
+    def marks(strength):
+        def method(network, inputs, targets):
+            maps = torch.zeros(len(inputs), 8, 8)
+            maps[:, 0] = strength * torch.tensor([1.0, 0.1])[:, None]
+            return maps
+
+        return method
+
+    def plotted(*strengths):
+        found = [attribute(EIGHT, images, marks(strength)) for strength in strengths]
+        return [axes for axes in plot_attribution(found).axes if axes.images]
+
+    _, strong, _, weak = plotted(1.0)
+    assert _strongest(strong) > 2 * _strongest(weak)
+    _, one, other, _, weak_one, weak_other = plotted(1.0, 1000.0)
+    np.testing.assert_allclose(one.images[0].get_array(), other.images[0].get_array())
+    np.testing.assert_allclose(weak_one.images[0].get_array(), weak_other.images[0].get_array())
 
 
 def test_a_wide_photo_lies_above_its_map_and_the_bar_says_all():

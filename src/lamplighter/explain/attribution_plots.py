@@ -45,10 +45,10 @@ def plot_attribution(
 ) -> Figure:
     """Return maps drawn over their images, each image first without.
 
-    The stronger a value, the less of the grey image shows through. Every map is scaled to its own
-    99th percentile, since values of different methods and images have no scale in common: of
-    maps with a sign, blue speaks against the class, red for it. A map of which all values are 0
-    says so.
+    The stronger a value, the less of the grey image shows through. All maps of a method have one
+    scale, up to their 99th percentile together, so that images can be compared; each method has
+    its own, since values of different methods have none in common. Of maps with a sign, blue
+    speaks against the class, red for it. A map of which all values are 0 says so.
 
     Args:
         attributions: what `attribute` returned, or several methods on the same images.
@@ -70,6 +70,7 @@ def plot_attribution(
         )
     height, width = first.pictures.shape[1:3]
     signed = [one.method.signed or bool((one.maps < 0).any()) for one in many]
+    shares = [strength_of(one.maps) for one in many]  # (N, H, W) each
     columns = columns or _columns(len(many), width / height)
     in_rows = math.ceil((len(many) + 1) / columns) * columns  # each image begins a row
     count = len(first) * (in_rows if len(first) > 1 else len(many) + 1)
@@ -87,12 +88,11 @@ def plot_attribution(
         draw_image(cell, first.pictures[number])
         top = int(first.probabilities[number].argmax())
         write_title(cell, [f"seen: {first.class_names[top]}", _share(first, number, top)])
-        for one, has_sign in zip(many, signed, strict=True):
+        for one, has_sign, share in zip(many, signed, shares, strict=True):
             cell = next(cells)
-            share = strength_of(one.maps[number])
             target = int(one.targets[number])
             name = one.method.title if len(many) > 1 else f"why {one.class_names[target]}"
-            draw_image(cell, over_picture(first.pictures[number], share, has_sign))
+            draw_image(cell, over_picture(first.pictures[number], share[number], has_sign))
             say_if_empty(cell, one.maps[number])
             lines = [name, f"{_share(one, number, target)}"]
             if len(many) > 1:
@@ -154,7 +154,11 @@ def plot_curves(curves: Sequence[Curve]) -> Figure:
 
 
 def strength_of(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return a map (H, W) as shares of its 99th percentile of absolute values, cut to -1..1."""
+    """Return maps as shares of the 99th percentile of their absolute values, cut to -1..1.
+
+    Args:
+        values: maps of one method, which have this scale together, shape (..., H, W).
+    """
     strong = float(np.percentile(np.abs(values), _PERCENTILE))
     strong = strong or float(np.abs(values).max()) or 1.0
     shares: NDArray[np.float64] = np.clip(values.astype(np.float64) / strong, -1, 1)
@@ -230,7 +234,7 @@ def _draw_bars(grid: Grid, bars: Sequence[tuple[str, float, str]]) -> None:
 def _title(many: Sequence[Attribution]) -> str:
     if len(many) == 1:
         return f"{many[0].method.title} ({many[0].method.paper})"
-    return "What the answer rests on, by method; each map as a share of its 99th percentile"
+    return "What the answer rests on, as shares of the 99th percentile of each method"
 
 
 def _columns(methods: int, aspect: float) -> int:
