@@ -15,13 +15,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 
+from lamplighter.errors import LabError
 from lamplighter.teaching.catalogue import read_catalogue
 from lamplighter.teaching.examiner import Examiner
 from lamplighter.teaching.making import stale
 from lamplighter.teaching.marking import Marking
-from lamplighter.teaching.notebooks import hidden_lines, make_notebook
+from lamplighter.teaching.notebooks import execute, hidden_lines, make_notebook
 from lamplighter.teaching.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -109,29 +111,53 @@ def test_all_answers(lab):
     assert list(_try_all(CATALOGUE.source(lab).steps)) == []
 
 
+# nbgrader's version is the solved one with the hidden tests in it: one run shows both.
 _EXECUTE = """
 import json, resource, sys, tempfile, time
 from pathlib import Path
+import nbformat
 from lamplighter.teaching.catalogue import read_catalogue
 from lamplighter.teaching.notebooks import execute, make_notebook
 catalogue = read_catalogue()
+notebook = make_notebook(catalogue, catalogue.lab(sys.argv[1]), "nbgrader")
+notebook.cells.insert(0, nbformat.v4.new_code_cell(sys.argv[2]))
 start = time.monotonic()
 with tempfile.TemporaryDirectory() as folder:
-    execute(make_notebook(catalogue, catalogue.lab(sys.argv[1]), "solved"), Path(folder))
+    execute(notebook, Path(folder))
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 print(json.dumps({"peak": peak, "seconds": time.monotonic() - start}))
 """
+_REFUSE = """
+import sys
+
+def refuse(event, arguments):
+    connects = event == "socket.connect" and isinstance(arguments[1], tuple)
+    if connects or event == "socket.getaddrinfo":
+        raise OSError(f"expected a notebook that works offline, saw {event} {arguments[-1]}")
+
+sys.addaudithook(refuse)
+"""
+_OFFLINE = f"exec({_REFUSE!r}, {{}})"  # leaves no names in the notebook
+
+
+def test_a_notebook_that_needs_the_network_is_noticed(tmp_path):
+    asks = 'import urllib.request\nurllib.request.urlopen("http://127.0.0.1:9")'
+    cells = [nbformat.v4.new_code_cell(text) for text in (_OFFLINE, asks)]
+    with pytest.raises(LabError, match="expected a notebook that works offline"):
+        execute(nbformat.v4.new_notebook(cells=cells), tmp_path, seconds=60)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not LABS, reason="there are no labs yet")
-def test_the_solved_notebooks_run_in_time_and_memory():
+def test_whole_notebooks_run_offline_in_time_and_memory():
     seconds = {}
     for lab in CATALOGUE.present:
         done = subprocess.run(
-            [sys.executable, "-c", _EXECUTE, lab.id], capture_output=True, encoding="utf-8"
+            [sys.executable, "-c", _EXECUTE, lab.id, _OFFLINE],
+            capture_output=True,
+            encoding="utf-8",
         )
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.returncode == 0, (lab.id, done.stderr[-3000:])
         measured = json.loads(done.stdout.splitlines()[-1])
         assert measured["peak"] <= _MEMORY, (lab.id, measured)
         seconds[lab.id] = measured["seconds"]
