@@ -21,6 +21,7 @@ import pytest
 from lamplighter.errors import LabError
 from lamplighter.teaching.catalogue import read_catalogue
 from lamplighter.teaching.examiner import Examiner
+from lamplighter.teaching.grading import check
 from lamplighter.teaching.making import stale
 from lamplighter.teaching.marking import Marking
 from lamplighter.teaching.notebooks import execute, hidden_lines, make_notebook
@@ -162,6 +163,25 @@ def test_whole_notebooks_run_offline_in_time_and_memory():
         assert measured["peak"] <= _MEMORY, (lab.id, measured)
         seconds[lab.id] = measured["seconds"]
     assert sum(seconds.values()) <= _SECONDS, seconds
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_notebook_that_nobody_has_worked_on_is_graded_with_nothing(lab):
+    grade = check(CATALOGUE.notebook(lab), catalogue=CATALOGUE)
+    assert {exercise.result for exercise in grade.exercises} == {"not answered"}
+    assert (grade.points, grade.pending, grade.notes) == (0, 0, ())
+    source = CATALOGUE.source(lab)
+    assert grade.most == sum(cell.points for cell in source.exercises)
+    assert len(grade.questions) == len(source.questions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lab", LABS)
+def test_a_solved_notebook_is_graded_with_all_points(lab):
+    grade = check(CATALOGUE.solution(lab), catalogue=CATALOGUE)
+    assert [one for one in grade.exercises if one.result != "right" or one.problems] == []
+    assert grade.points == grade.most
+    assert grade.pending == sum(cell.points for cell in CATALOGUE.source(lab).questions)
 
 
 def _is_long(step: Step) -> bool:
