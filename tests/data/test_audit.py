@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lamplighter.data import audit as auditing
+from lamplighter.data import looks
 from lamplighter.data.audit import Audit, audit
 from lamplighter.data.files import SetAside
 from lamplighter.data.folders import find_files
@@ -97,6 +98,24 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     finding = the(audit(files_of(tmp_path, ["a/0.png", "b/1.png"])), "unreadable")
     assert finding.files == ("a/0.png",)
     assert "may not be read" in finding.details["reasons"]["a/0.png"]
+
+
+def test_an_image_too_large_for_the_memory_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path, "a/0.png", "b/1.png")
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "a/2.png")
+    flatten = looks.flatten_alpha
+
+    def exhausted(image: Image.Image) -> Image.Image:
+        if image.getpixel((0, 0)) == (255, 255, 255):
+            raise MemoryError
+        return flatten(image)
+
+    monkeypatch.setattr(looks, "flatten_alpha", exhausted)
+    finding = the(audit(files_of(tmp_path, ["a/0.png", "b/1.png", "a/2.png"])), "too-large")
+    assert finding.files == ("a/2.png",)
+    assert "needs more memory than there is" in finding.details["reasons"]["a/2.png"]
 
 
 def test_what_was_set_aside_before_is_told(tmp_path: Path) -> None:

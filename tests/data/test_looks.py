@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lamplighter.data import images, looks
 from lamplighter.data.looks import content_hash, fault_of, look_at, pixels_hash
 from lamplighter.errors import ImageError
 
@@ -104,6 +105,20 @@ def test_faults(tmp_path: Path, content: bytes, fault: str) -> None:
     with pytest.raises(ImageError) as error:
         look_at(tmp_path / "a.png", "")
     assert fault_of(error.value) == fault
+
+
+def test_an_image_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(image: Image.Image) -> Image.Image:
+        raise MemoryError
+
+    path = saved(tmp_path, "a.png", picture(0))
+    for name in ("as_8_bit", "flatten_alpha"):
+        with monkeypatch.context() as patch:
+            patch.setattr(images if name == "as_8_bit" else looks, name, exhausted)
+            for look in (lambda: look_at(path, ""), lambda: pixels_hash(path)):
+                with pytest.raises(ImageError, match="needs more memory than there is") as error:
+                    look()
+                assert fault_of(error.value) == "too-large"
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])

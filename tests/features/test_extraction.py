@@ -90,6 +90,25 @@ def test_a_bad_file_is_set_aside_and_the_others_go_on(colours, pictures):
     np.testing.assert_allclose(features.vectors, expected, atol=1e-5)
 
 
+def test_an_image_too_large_for_the_memory_is_set_aside(colours, pictures, monkeypatch):
+    """Decoded it may fit, and resized no longer."""
+    place = pictures.files[4]
+    Image.new("RGB", (30, 5), "white").save(place)
+    resize = Preprocessing._resize
+
+    def exhausted(self, image):
+        if image.size == (30, 5):
+            raise MemoryError
+        return resize(self, image)
+
+    monkeypatch.setattr(Preprocessing, "_resize", exhausted)
+    features = embed(colours, pictures)
+    assert len(features) == 11
+    (left_out,) = features.files.set_aside
+    assert left_out.path == pictures.paths[4]
+    assert left_out.reason.startswith("the image needs more memory than there is")
+
+
 def test_a_file_that_changes_under_way_is_not_kept(colours, pictures, monkeypatch):
     """What was hashed is the old content, what is decoded is the new."""
     place = pictures.files[4]

@@ -107,6 +107,17 @@ class TestPredict:
         with pytest.raises(ImageError, match=f"{count - 1}.png"):
             predict(classifier, files[:count])
 
+    @pytest.mark.parametrize("count", [1, 9])
+    def test_an_image_too_large_for_the_memory_is_named(
+        self, classifier, files, count, monkeypatch
+    ):
+        def exhausted(self, image):
+            raise MemoryError
+
+        monkeypatch.setattr(type(classifier.preprocessing), "_resize", exhausted)
+        with pytest.raises(ImageError, match=r"0\.png cannot be used: the image needs more memory"):
+            predict(classifier, files[:count])
+
     def test_one_image_instead_of_a_list_is_refused(self, classifier, files):
         for image in (files[0], str(files[0]), Image.new("L", (6, 4))):
             with pytest.raises(DataError, match="a list of images"):

@@ -76,6 +76,21 @@ def image_size(path: str | Path) -> Size:
         return _upright_size(_identify(file))
 
 
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Turn a lack of memory for one image into an error about that image; others may fit.
+
+    Raises:
+        ImageError: what is done within needs more memory than there is.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise ImageError(
+            "the image needs more memory than there is; scale it down first."
+        ) from error
+
+
 def reason_alone(error: ImageError, path: str | Path) -> str:
     """Return what `error` says of the file `path`, without naming it."""
     return str(error).removeprefix(f"{_name(Path(path))} ")
@@ -173,8 +188,13 @@ def _explained(path: Path, file: BinaryIO) -> Iterator[None]:
         ) from error
     except ImageError as error:
         raise ImageError(f"{_name(path)} cannot be used: {error}") from error
+    except MemoryError as error:
+        raise ImageError(
+            f"{_name(path)} needs more memory than there is; scale it down first, or fetch it "
+            "again if it should be small."
+        ) from error
     # Decoders meet damaged files with errors of many kinds: OSError, SyntaxError, ValueError,
-    # struct.error, EOFError, zlib.error, MemoryError, ...
+    # struct.error, EOFError, zlib.error, ...
     except Exception as error:
         raise ImageError(
             f"{_name(path)} must be a whole image, received one that is damaged or cut short "

@@ -200,8 +200,6 @@ def _read(
             pixels[files.splits[index]][rows[index]] = preprocessing.pixels(image)
         except ImageError as error:
             reasons[index] = reason_alone(error, paths[index])
-        except MemoryError:
-            reasons[index] = "needs more memory than there is; scale it down first."
 
     each_file(read, len(files), progress=progress)
     failed = {index: reason for index, reason in enumerate(reasons) if reason is not None}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lamplighter.data.images import flatten_alpha, open_image
+from lamplighter.data.images import flatten_alpha, open_image, within_memory
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SIDE = 32  # of the grey thumbnail, in pixels
 COLOUR_SIDE = 8  # of the coloured one
 _ENOUGH = 64  # pixels a side from which both are made
+_TOO_LARGE = (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ class Look:
     colours: NDArray[np.uint8]
 
 
+@within_memory()
 def look_at(path: Path, content: str) -> Look:
     """Return what is seen of the image in the file `path`; a JPEG is decoded at a reduced scale.
 
@@ -55,7 +57,8 @@ def look_at(path: Path, content: str) -> Look:
         content: its SHA-256, from `content_hash`.
 
     Raises:
-        ImageError: it is no image that can be used (see `open_image`).
+        ImageError: it is no image that can be used (see `open_image`), or the memory does not
+            suffice.
     """
     sizes: list[Size] = []
 
@@ -107,11 +110,12 @@ def file_state(path: Path) -> tuple[int, ...]:
     return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+@within_memory()
 def pixels_hash(path: Path) -> str:
     """Return a hash of the pixels of the image in the file `path`, whatever its format.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, or the memory does not suffice.
     """
     image = open_image(path)
     opaque = flatten_alpha(image).convert("RGB")
@@ -128,7 +132,7 @@ def fault_of(error: ImageError) -> str:
     source = error.__cause__ or error.__context__
     if isinstance(source, UnidentifiedImageError):
         return "not-an-image"
-    if isinstance(source, Image.DecompressionBombWarning | Image.DecompressionBombError):
+    if isinstance(source, _TOO_LARGE):
         return "too-large"
     if "is empty (0 bytes)" in str(error):
         return "empty"

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lamplighter.data.digits import centre_digit
-from lamplighter.data.images import as_8_bit, flatten_alpha, open_image
+from lamplighter.data.images import as_8_bit, flatten_alpha, open_image, within_memory
 from lamplighter.errors import DataError
 
 if TYPE_CHECKING:
@@ -102,11 +102,13 @@ class Preprocessing:
         batch = self.normalise(self.pixels(image)[np.newaxis])  # (1, C, H, W)
         return batch.squeeze(0)
 
+    @within_memory()
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return what the network sees of `image`, before normalising: uint8, shape (C, H, W).
 
         Raises:
-            ImageError: the image has no pixels, or no digit where one is to be found.
+            ImageError: the image has no pixels, or no digit where one is to be found, or needs
+                more memory than there is.
         """
         if self.find_digit:
             grey = Image.fromarray(centre_digit(image))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from lamplighter.data.images import flatten_alpha, open_image
+from lamplighter.data.images import flatten_alpha, open_image, within_memory
 from lamplighter.errors import ImageError
 from lamplighter.evaluation.sheets import contact_sheet
 
@@ -52,10 +52,11 @@ def sheet_name(finding: Finding) -> str:
 def thumbnail(audit: Audit, path: str, size: tuple[int, int]) -> Image.Image:
     """Return the image at `path`, RGB, its aspect ratio kept, at most (width, height) large."""
     try:
-        image = flatten_alpha(open_image(audit.files.root / path, at_least=size))
+        with within_memory():
+            image = flatten_alpha(open_image(audit.files.root / path, at_least=size))
+            return ImageOps.contain(image.convert("RGB"), size)
     except ImageError:
         return Image.new("RGB", size, _GREY)
-    return ImageOps.contain(image.convert("RGB"), size)
 
 
 def _rows(audit: Audit, finding: Finding) -> Image.Image:
