@@ -19,6 +19,8 @@ from lamplighter.data.folders import find_files
 from .pictures import files_of, picture, saved
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lamplighter.data.findings import Finding
 
 
@@ -83,6 +85,23 @@ def test_each_bad_file_is_named_and_set_aside(tmp_path: Path) -> None:
     assert set(reasons) == set(files.paths) - set(good)
     assert all(reason.endswith(".") for reason in reasons.values())
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == before
+
+
+def test_bad_files_are_told_in_the_order_of_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def backwards(function: Callable[[int], None], count: int) -> None:
+        for index in reversed(range(count)):
+            function(index)
+
+    paths = [f"{name}/{number}.png" for name in "ab" for number in range(20)]
+    for path in paths:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("")
+    monkeypatch.setattr(auditing, "each_file", backwards)
+    found = audit(files_of(tmp_path, paths))
+    assert the(found, "empty").files == tuple(paths)
+    assert tuple(left_out.path for left_out in found.usable.set_aside) == tuple(paths)
 
 
 def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,8 @@ def _looked_at(
             _look_at_some(files.root, paths, known, looks=looks, faults=faults)
             if progress is not None:
                 progress(start + len(paths), len(files))
-    return looks, faults
+    # Threads find them in no order.
+    return looks, {path: faults[path] for path in files.paths if path in faults}
 
 
 def _look_at_some(
