@@ -12,6 +12,7 @@ from PIL import Image
 
 from lamplighter.data.audit import audit
 from lamplighter.data.files import ImageFiles
+from lamplighter.data.folders import find_files
 from lamplighter.evaluation.audit_report import audit_page, audit_table
 from lamplighter.evaluation.audit_sheet import audit_sheets
 
@@ -123,9 +124,20 @@ def test_the_table_names_bad_files_copies_and_classes(found: Audit) -> None:
     assert "test/b/leak.png = train/a/one.png" in text or "one.png = test/b/leak.png" in text
     classes = [line.split() for line in text.split("\n")[-3:]]
     assert classes == [["<i>a</i>", "2", "1"], ["b", "3", "1"], ["all", "5", "2"]]
-    assert "    and 1 more" not in text
-    assert "void.png" not in audit_table(found, most=0)
-    assert "    and 1 more" in audit_table(found, most=0)
+    assert "more, all named by --json" not in text
+    short = audit_table(found, most=0)
+    assert "leak.png" not in short
+    assert "    and 1 more, all named by --json" in short
+    assert "void.png: is empty (0 bytes)" in short
+
+
+def test_the_table_names_every_bad_file(tmp_path: Path) -> None:
+    names = [f"a/{number:03}.png" for number in range(130)]
+    (tmp_path / "a").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    text = audit_table(audit(find_files(tmp_path)))
+    assert all(f"    {name}: is empty (0 bytes)" in text for name in names)
 
 
 def test_one_sheet_for_each_finding_that_has_pictures(found: Audit) -> None:

@@ -43,7 +43,8 @@ def named(left_out: Sequence[SetAside], most: int) -> list[str]:
     lines = [f"set aside {file.path}: {file.reason}" for file in left_out[:most]]
     if len(left_out) > most:
         lines.append(
-            f"and {len(left_out) - most:,} more are set aside; `lamplighter audit` names them all."
+            f"and {len(left_out) - most:,} more are set aside; `lamplighter audit --json` names "
+            "them all."
         )
     return lines
 

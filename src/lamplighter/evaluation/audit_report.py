@@ -48,19 +48,19 @@ td.bar span { display: block; height: .7rem; background: var(--bar); border-radi
 """
 
 
-def audit_table(audit: Audit, *, most: int = 20) -> str:
+def audit_table(audit: Audit, *, most: int = 5) -> str:
     """Return the findings of an audit, the files that they name, and its classes as text.
 
     Args:
         audit: what `audit` returned.
-        most: names of bad files to show for each finding; of others a quarter as many.
+        most: names to show for each finding; bad files are all named.
     """
     first, *lines = str(audit).split("\n")
     text = [first]
     for line, finding in zip_longest(lines, audit.findings):
         text.append(line)
         if finding is not None:
-            text += _names(finding, most if finding.severity == "error" else most // 4)
+            text += _names(finding, None if finding.severity == "error" else most)
     table = f"\n\n{align(audit.balance())}" if audit.usable.class_names else ""
     return "\n".join(text) + table
 
@@ -81,16 +81,15 @@ def audit_page(audit: Audit) -> str:
     )
 
 
-def _names(finding: Finding, most: int) -> list[str]:
-    """Return lines that name the files of a finding, at most `most`."""
+def _names(finding: Finding, most: int | None) -> list[str]:
+    """Return lines that name the files of a finding, at most `most`, or all of them."""
     if finding.groups:
         names = [_joined(group) for group in finding.groups]
     else:
         names = [_with_reason(finding, path) for path in finding.files]
-    hidden = len(names) - most
-    return [f"    {name}" for name in names[:most]] + (
-        [f"    and {hidden:,} more"] if hidden > 0 else []
-    )
+    lines = [f"    {name}" for name in names[:most]]
+    hidden = len(names) - len(lines)
+    return lines + ([f"    and {hidden:,} more, all named by --json"] if hidden else [])
 
 
 def _joined(group: Sequence[str], most: int = 4) -> str:
