@@ -165,6 +165,18 @@ def test_show_input_writes_what_the_network_sees(run, trained, tmp_path):
         np.testing.assert_array_equal(enlarged[5::10, 5::10], expected)
 
 
+def test_show_input_of_names_as_long_as_may_be(run, trained, digit):
+    long = digit.with_name("n" * 251 + ".png")
+    wide = digit.with_name("é" * 125 + ".png")
+    for path in (long, wide):
+        shutil.copy(digit, path)
+    seen = digit.parent / "seen"
+    outcome = run("predict", trained, long, wide, digit, "--show-input", seen)
+    assert (outcome.code, outcome.err) == (0, "")
+    names = [f"001-{'n' * 200}.png", f"002-{'é' * 100}.png", "003-three.png"]
+    assert sorted(path.name for path in seen.iterdir()) == names
+
+
 def test_show_input_replaces_nothing_unasked(run, trained, digit):
     seen = digit.parent / "seen"
     seen.mkdir()

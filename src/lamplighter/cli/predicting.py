@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _BATCH = 32
 _ENLARGED = 280
+_LONGEST = 200  # bytes of a picture's name; most systems allow 255
 
 
 def _at_least_one(top: int) -> int:
@@ -153,7 +155,7 @@ def _pictures(images: list[Path], folder: Path | None, *, force: bool) -> list[P
     """
     if folder is None:
         return []
-    names = [f"{number:03d}-{path.stem}.png" for number, path in enumerate(images, start=1)]
+    names = [f"{number:03d}-{_cut(path.stem)}.png" for number, path in enumerate(images, start=1)]
     pictures = [folder / name for name in names]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,6 +166,13 @@ def _pictures(images: list[Path], folder: Path | None, *, force: bool) -> list[P
     for picture in pictures:
         check_new(picture, "--show-input", force=force)
     return pictures
+
+
+def _cut(stem: str) -> str:
+    """Return as much of `stem` as leaves room for a number and a suffix."""
+    while len(os.fsencode(stem)) > _LONGEST:
+        stem = stem[:-1]
+    return stem
 
 
 def _show(classifier: Classifier, image: Path, picture: Path) -> None:
