@@ -15,6 +15,7 @@
     │   ├── ClassCountError       class names and network outputs do not fit one another
     │   ├── UnknownClassError     a class that the classifier does not have
     │   ├── UnknownLayerError     a layer that the network does not have, or not of that kind
+    │   ├── NoGradientError       scores whose gradient is missing, or 0 everywhere
     │   └── NetworkMissingError   the torch network of a bundle cannot be built
     ├── BundleError               a .lamp file that cannot be used
     │   ├── NewerFormatError      written by a later version of Lamplighter
