@@ -197,10 +197,15 @@ def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         climb_ladder(shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f")
     monkeypatch.setattr(Trial, "run", original)
+    plan = json.loads((tmp_path / "f" / "blocks" / "plan.json").read_text())
+    assert plan["seconds"] > 0
+    plan["seconds"] += 1000
+    (tmp_path / "f" / "blocks" / "plan.json").write_text(json.dumps(plan))
     resumed = climb_ladder(
         shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f", resume=True
     )
     np.testing.assert_allclose(resumed.chosen.logits, alone.chosen.logits, atol=1e-4)
+    assert resumed.chosen.seconds > plan["seconds"] > 1000  # the part before the stop counts
     with pytest.raises(ResumeError, match="begun with another seed"):
         climb_ladder(
             shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f", resume=True, seed=2

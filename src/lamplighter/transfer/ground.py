@@ -73,6 +73,19 @@ class Ground:
         return head
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What fine-tuning was begun with.
+
+    Attributes:
+        epochs: of how many it is to be.
+        seconds: what those that are done took.
+    """
+
+    epochs: int
+    seconds: float = 0.0
+
+
 def begin(folder: Path | None, ground: Ground, epochs: int) -> None:
     """Note in `folder` what fine-tuning begins with, so that it can be resumed, and only so.
 
@@ -89,12 +102,26 @@ def begin(folder: Path | None, ground: Ground, epochs: int) -> None:
             f"{folder}, for checkpoints, cannot be written to: {error.strerror}; choose another "
             "place."
         ) from error
+    _write(folder, {**_terms(ground), "epochs": epochs, "seconds": 0.0})
+
+
+def note_seconds(folder: Path, seconds: float) -> None:
+    """Note how long the epochs that are done took, for the case that it is stopped.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    plan = json.loads((folder / _PLAN).read_bytes())
+    _write(folder, {**plan, "seconds": seconds})
+
+
+def _write(folder: Path, plan: dict[str, Any]) -> None:
     with written_whole(folder / _PLAN) as file:
-        file.write(json.dumps({**_terms(ground), "epochs": epochs}, indent=2).encode() + b"\n")
+        file.write(json.dumps(plan, indent=2).encode() + b"\n")
 
 
-def planned(folder: Path | None, ground: Ground) -> int | None:
-    """Return of how many epochs a fine-tuning that was stopped was to be, or None if none was.
+def planned(folder: Path | None, ground: Ground) -> Plan | None:
+    """Return what a fine-tuning that was stopped was begun with, or None if none was.
 
     Raises:
         ResumeError: it was begun with other images, another backbone or other settings.
@@ -103,7 +130,7 @@ def planned(folder: Path | None, ground: Ground) -> int | None:
         return None
     try:
         plan = json.loads((folder / _PLAN).read_bytes())
-        epochs = int(plan.pop("epochs"))
+        noted = Plan(int(plan["epochs"]), float(plan.get("seconds", 0.0)))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ResumeError(
             f"{folder / _PLAN} is missing or damaged, so that it is not known what was begun; "
@@ -115,7 +142,7 @@ def planned(folder: Path | None, ground: Ground) -> int | None:
             f"the fine-tuning in {folder} was begun with another {differing[0]}; "
             "begin anew without --resume."
         )
-    return epochs
+    return noted
 
 
 def _terms(ground: Ground) -> dict[str, Any]:

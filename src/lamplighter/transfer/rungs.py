@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LamplighterError
 from lamplighter.features.heads import HEADS, FittedHead, with_head
-from lamplighter.transfer.ground import Ground, begin, planned
+from lamplighter.transfer.ground import Ground, Plan, begin, note_seconds, planned
 from lamplighter.transfer.scoring import known_labels, report_on
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Rung:
     Attributes:
         name: one of `RUNGS`.
         report: on the validation split.
-        seconds: how long it took to learn, the features apart.
+        seconds: how long it took to learn, the features apart; what was done before a stop
+            included.
         per_image: seconds to answer for one image, decoding apart; where the network itself has
             learned, those of the backbone, whose layers it has.
         details: what was chosen for it; plain JSON types.
@@ -171,6 +172,7 @@ def _tuned(name: str, ground: Ground) -> Rung:
     """Return the rung whose last block, or all of it, is fine-tuned, from the linear head on."""
     from lamplighter.data.augmentation import photo_augmentation
     from lamplighter.inference.predictor import predict_pixels
+    from lamplighter.training.callbacks import on_epoch_end
     from lamplighter.training.trial import load_engine
     from lamplighter.transfer.tuning import fine_tune
 
@@ -180,14 +182,21 @@ def _tuned(name: str, ground: Ground) -> Rung:
     data = ground.pixels()
     since = None if name == "full" else _last_block(classifier)
     folder = ground.folder / name if ground.folder is not None else None
-    epochs = planned(folder, ground) if ground.resume else None
-    resume = epochs is not None
-    if epochs is None:
-        epochs = _affordable(name, ground, classifier, data, since)
-        begin(folder, ground, epochs)
+    plan = planned(folder, ground) if ground.resume else None
+    resume = plan is not None
+    if plan is None:
+        plan = Plan(_affordable(name, ground, classifier, data, since))
+        begin(folder, ground, plan.epochs)
+    start -= plan.seconds  # of the part that was done before a stop
+
+    @on_epoch_end
+    def keep_time(_: TrialView) -> None:
+        if folder is not None:
+            note_seconds(folder, time.perf_counter() - start)
+
     details = {
         "since": since,
-        "epochs": epochs,
+        "epochs": plan.epochs,
         "learning_rate": _RATES[name],
         "decay": _DECAYS[name],
         "augmented": name == "full",
@@ -196,7 +205,7 @@ def _tuned(name: str, ground: Ground) -> Rung:
         classifier,
         data,
         since=since,
-        epochs=epochs,
+        epochs=plan.epochs,
         learning_rate=_RATES[name],
         decay=_DECAYS[name],
         batch_size=_BATCH,
@@ -205,6 +214,7 @@ def _tuned(name: str, ground: Ground) -> Rung:
         seed=ground.seed,
         folder=folder,
         resume=resume,
+        callbacks=[keep_time],
         verbose=ground.verbose,
     )
     seconds = time.perf_counter() - start
