@@ -10,7 +10,6 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from tests.explain.conftest import kept_as_it_was
 from torch import nn
 
 from lamplighter.data.image_data import ImageData
@@ -22,6 +21,7 @@ from lamplighter.explain.gallery import gallery
 from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.sanity import sanity_check
 from lamplighter.models.classifier import Classifier
+from tests.explain.conftest import kept_as_it_was
 
 if TYPE_CHECKING:
     from collections.abc import Callable
