@@ -49,10 +49,11 @@ def main() -> None:
     for _ in range(ROUNDS):
         for name in METHODS:
             seconds[name].append(timed(lambda name=name: attribute(classifier, inputs, name))[0])
-    rows, total, gap = [], sum(median(taken) for taken in seconds.values()), 0.0
+    rows, total = [], sum(median(taken) for taken in seconds.values())
     for name, taken in seconds.items():
         found = attribute(classifier, inputs, name)
-        gap = max(gap, float(found.measured["gap"].max()) if "gap" in found.measured else 0.0)
+        if "gap" in found.measured:
+            gap, steps = float(found.measured["gap"][0]), int(found.measured["steps"][0])
         settings = ", ".join(f"{key} {value}" for key, value in found.settings.items())
         rows.append([name, f"{median(taken):.2f}", settings])
     rows.append(["all six", f"{total:.2f}", ""])
@@ -63,7 +64,8 @@ def main() -> None:
         f"Grad-CAM takes {1000 * median(cam):.0f} ms, a forward and backward pass "
         f"{1000 * median(plain):.0f} ms: {ratio:.2f} times as long (bar {BARS['grad-cam']:g}), "
         f"medians of {4 * ROUNDS} rounds taken in turn.\n\n"
-        f"Integrated gradients miss completeness by {100 * gap:.2f} % (bar {100 * BARS['gap']:g})."
+        f"Integrated gradients miss completeness by {100 * gap:.2f} % (bar {100 * BARS['gap']:g}) "
+        f"with {steps} steps."
     )
     record("explaining.py", "Attributions of a photo", text)
 

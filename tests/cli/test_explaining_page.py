@@ -42,6 +42,9 @@ def test_pictures_table_and_page(run, trained, tmp_path):
         gaps = {row["method"]: row["completeness_gap"] for row in image["maps"]}
         assert gaps.pop("integrated-gradients") < 0.05
         assert set(gaps.values()) == {None}
+        steps = {row["method"]: row["steps"] for row in image["maps"]}
+        assert steps.pop("integrated-gradients") >= 48
+        assert set(steps.values()) == {None}
     page = (out / "index.html").read_text()
     assert page.count("<img ") == 2 + len(pictures)
     assert f"wrote {out / 'index.html'}".replace(" ", "") in outcome.out.replace("\n", "").replace(

@@ -18,6 +18,7 @@ from tests.explain.conftest import kept_as_it_was
 
 GREY = Preprocessing(height=12, width=10, channels=1, mean=(0.1,), std=(0.5,))
 COLOUR = Preprocessing(height=9, width=14)
+UNIT = Preprocessing(height=12, width=10, channels=1, mean=(0.0,), std=(1.0,))
 
 
 class Tiny(nn.Module):
@@ -153,22 +154,66 @@ def test_integrated_gradients_add_up(digit_classifier, digit_data):
     assert found.settings["baseline"] == "black"
 
 
-def test_integrated_gradients_of_a_photo_add_up(photo_classifier, photo):
-    found = attribute(photo_classifier, photo, "integrated-gradients", steps=16)
+def even_steps(network, image, target, steps):
+    """Return a plain Riemann sum over the middles of even steps from 0, shape (H, W)."""
+    total = torch.zeros(image.shape, dtype=torch.float64)
+    for part in ((torch.arange(steps) + 0.5) / steps).split(16):
+        points = (part.reshape(-1, 1, 1, 1) * image).requires_grad_()
+        (slopes,) = torch.autograd.grad(network(points)[:, target].sum(), points)
+        total += slopes.double().sum(0)
+    return (total / steps * image).sum(0).numpy()
+
+
+def test_integrated_gradients_of_a_photo_are_near_those_of_many_even_steps(photo_classifier, photo):
+    found = attribute(photo_classifier, photo, "integrated-gradients")
+    network, target = photo_classifier.network.eval(), int(found.targets[0])
     with torch.no_grad():  # the mean colour is 0
-        logits = photo_classifier.network.eval()(
-            torch.stack([found.inputs[0], torch.zeros(3, 96, 96)])
-        )
-    whole = float(logits[0, found.targets[0]] - logits[1, found.targets[0]])
-    assert found.maps.sum() == pytest.approx(whole, rel=0.05)
+        logits = network(torch.stack([found.inputs[0], torch.zeros(3, 96, 96)]))[:, target]
+    whole = float(logits[0] - logits[1])
+    assert abs(found.maps.sum() - whole) <= 0.05 * abs(whole)
+    assert found.measured["gap"][0] == pytest.approx(abs(found.maps.sum() / whole - 1), abs=1e-4)
+    many = even_steps(network, found.inputs[0], target, 512)
+    few = even_steps(network, found.inputs[0], target, int(found.measured["steps"][0]))
+    missed = np.abs(found.maps[0] - many).sum()
+    assert missed < 0.1 * np.abs(many).sum()
+    assert missed < np.abs(few - many).sum()
 
 
-def test_integrated_gradients_with_many_steps_need_no_calibration():
-    classifier, inputs = classifier_of(Tiny()), images()
-    plain = attribute(classifier, inputs, "integrated-gradients", steps=256, calibrated=False)
-    assert (plain.measured["gap"] < 0.01).all()
-    weighed = attribute(classifier, inputs, "integrated-gradients", steps=16)
-    np.testing.assert_allclose(weighed.maps, plain.maps, atol=0.02 * np.abs(plain.maps).max())
+class Kinked(nn.Module):
+    """A score that rises between two thousandths and three of the way alone."""
+
+    def forward(self, images):
+        way = images.mean((1, 2, 3))[:, None] - torch.tensor([0.002, 0.003])
+        rise = 1000 * (way[:, :1].relu() - way[:, 1:].relu())
+        return torch.cat([rise, -rise, 0 * rise], 1)
+
+
+def test_integrated_gradients_take_more_steps_where_the_gap_is_too_wide():
+    inputs = torch.ones(1, 1, 12, 10)
+    classifier = classifier_of(Kinked(), UNIT)
+    found = attribute(classifier, inputs, "integrated-gradients", target=0, least_steps=2)
+    assert 2 < found.measured["steps"][0] <= 256
+    assert found.maps.sum() == pytest.approx(1, rel=0.05)
+    assert found.notes == ()
+
+
+class Jump(nn.Module):
+    """A score with a jump that gradients do not see, beside a slope."""
+
+    def forward(self, images):
+        way = images.mean((1, 2, 3))[:, None]
+        return torch.cat([way + (way > 0.3), -way, 0 * way], 1)
+
+
+def test_integrated_gradients_say_where_most_steps_do_not_suffice():
+    classifier = classifier_of(Jump(), UNIT)
+    found = attribute(classifier, torch.ones(1, 1, 12, 10), "integrated-gradients", target=0)
+    assert found.measured["steps"].tolist() == [256]
+    assert found.measured["gap"][0] == pytest.approx(0.5)
+    (note,) = found.notes
+    assert "by 50 %" in note
+    assert "256 steps" in note
+    assert found.maps.sum() == pytest.approx(1)  # not scaled to the whole of 2
 
 
 class Functional(nn.Module):
@@ -292,7 +337,7 @@ def test_a_method_of_ones_own():
         ("saliency", {"steps": 3}, "saliency takes no settings, received steps"),
         ("smoothgrad", {"samples": 0}, "samples must be"),
         ("smoothgrad", {"noise": -1.0}, "noise must be"),
-        ("integrated-gradients", {"steps": 5}, "even number"),
+        ("integrated-gradients", {"least_steps": 1}, "at least 2"),
         ("integrated-gradients", {"baseline": "white"}, "baseline must be one of black"),
         ("occlusion", {"window": 11}, "must fit into the image of 12 x 10 pixels"),
         ("occlusion", {"window": 2, "stride": 3}, "stride must be at most the window"),
@@ -365,7 +410,7 @@ def test_a_support_vector_machine_is_explained_by_its_confidences():
     assert attribute(classifier_of(network), images(), "saliency").maps.any()
     assert attribute(classifier_of(network), images(), "occlusion").maps.shape == (2, 12, 10)
     added = attribute(classifier_of(network), 9 * images(), "integrated-gradients")
-    assert added.measured["steps"].tolist() == [32, 32]  # more steps see no more of the votes
+    assert added.measured["steps"].tolist() == [48, 48]  # more steps see no more of the votes
     missed = (added.measured["gap"] > 0.05).any()
     assert missed == any("contributions miss" in note for note in added.notes)
 

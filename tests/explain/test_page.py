@@ -141,13 +141,15 @@ def test_what_is_said_is_what_the_classifier_says(classifier: Classifier, image:
     assert explanation.top[0][1] == pytest.approx(float(shares[best]), abs=1e-6)
     values = explanation.to_dict()
     assert [row["completeness_gap"] is None for row in values["maps"]] == [True, False]
+    assert [row["steps"] is None for row in values["maps"]] == [True, False]
     for reason, name in zip(explanation.reasons, ("saliency", "integrated-gradients"), strict=True):
         expected = attribute(classifier, [image], name, target=best).maps
         assert reason.attribution is not None
         np.testing.assert_allclose(reason.attribution.maps, expected, atol=1e-6)
         assert reason.seconds > 0
-    text = Reader(page("c", "", [Shown(explanation, dict.fromkeys(METHODS, _png()))])).words
-    assert f"{100 * float(shares[best]):.1f} %" in text
+    html = page("c", "", [Shown(explanation, dict.fromkeys(METHODS, _png()))])
+    assert f"{100 * float(shares[best]):.1f} %" in Reader(html).words
+    assert f'<td class="number">{explanation.reasons[1].steps}</td>' in html
 
 
 def test_scores_of_a_comparison_go_to_their_maps(classifier: Classifier, image: Path) -> None:

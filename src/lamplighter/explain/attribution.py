@@ -52,7 +52,8 @@ class Attribution:
         settings: of the method, plain JSON types.
         notes: what a reader of the maps should know, a sentence each.
         measured: numbers about each map by name, each of shape (N,); of integrated gradients
-            `gap`, by which share of the whole the contributions miss it (completeness).
+            `gap`, by which share of the whole the contributions miss it (completeness), and
+            `steps`, how many were taken.
     """
 
     maps: NDArray[np.float32]
@@ -122,7 +123,7 @@ def attribute(
             images (N, C, H, W) and classes (N,) and returns maps (N, H, W).
         target: the class that is asked about, by name or number, or one for each image; by
             default the most probable one.
-        settings: of the method, such as steps=64; its docstring has them.
+        settings: of the method, such as least_steps=64; its docstring has them.
 
     Raises:
         UnknownClassError: the classifier has no such class.

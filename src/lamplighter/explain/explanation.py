@@ -53,6 +53,13 @@ class Reason:
             return None
         return float(self.attribution.measured["gap"][0])
 
+    @property
+    def steps(self) -> int | None:
+        """How many steps integrated gradients took; None of other methods."""
+        if self.attribution is None or "steps" not in self.attribution.measured:
+            return None
+        return int(self.attribution.measured["steps"][0])
+
     def to_dict(self) -> dict[str, Any]:
         """Return the values as plain JSON types, without the map."""
         made = self.attribution
@@ -62,6 +69,7 @@ class Reason:
             "paper": self.method.paper,
             "seconds": round(self.seconds, 3),
             "completeness_gap": self.gap,
+            "steps": self.steps,
             "deletion": self.deletion,
             "insertion": self.insertion,
             "settings": made.settings if made is not None else None,

@@ -195,6 +195,7 @@ def _table(explanation: Explanation) -> str:
     """Return seconds and scores of each map; columns without any are left out."""
     columns = {
         "completeness gap": [_percent(one.gap) for one in explanation.reasons],
+        "steps": ["" if one.steps is None else str(one.steps) for one in explanation.reasons],
         "deletion, less is better": [_number(one.deletion) for one in explanation.reasons],
         "insertion, more is better": [_number(one.insertion) for one in explanation.reasons],
         "seconds": [f"{one.seconds:.2f}" for one in explanation.reasons],
