@@ -424,6 +424,22 @@ def test_torch_works_in_the_confinement_with_workers_and_all(labs_copy, hand_in)
     assert [exercise.problems for exercise in grade.exercises] == [(), (), ()]
 
 
+def test_a_bad_file_beside_the_notebook_is_left_out(labs_copy, hand_in):
+    source = labs_copy.source_file(labs_copy.labs[0])
+    read = "from pathlib import Path\nside = 28\nif Path('side.txt').is_file():\n"
+    read += "    side = int(Path('side.txt').read_text())\n"
+    source.write_text(source.read_text().replace("side = 28\n", read))
+    path = hand_in(RIGHT)
+    (path.parent / "side.txt").write_text("28")
+    assert check(path, catalogue=labs_copy).notes == ()
+    (path.parent / "side.txt").write_text("wide")
+    grade = check(path, catalogue=labs_copy)
+    assert grade.points == 5
+    (note,) = grade.notes
+    assert "files beside the notebook" in note
+    assert "ValueError: invalid literal" in note
+
+
 def test_a_test_may_send_much(labs_copy, hand_in):
     source = labs_copy.source_file(labs_copy.labs[0])
     text = source.read_text().replace("seconds=2", "seconds=60")

@@ -112,7 +112,7 @@ def grade(
         (n for n, step in enumerate(steps, start=1) if step.cell.id in submission.answers),
         default=0,
     )
-    marked = _mark(submission, steps[:last], memory, progress) if last else {}
+    marked, notes = _mark(submission, steps[:last], memory, progress) if last else ({}, [])
     exercises = tuple(
         marked.get(cell.id)
         or ExerciseGrade(
@@ -128,14 +128,14 @@ def grade(
         for cell in submission.source.questions
     )
     lab = submission.lab
-    return Grade(
-        lab.id, lab.title, exercises, questions, submission.notes, time.monotonic() - start
-    )
+    notes = [*submission.notes, *notes]
+    return Grade(lab.id, lab.title, exercises, questions, tuple(notes), time.monotonic() - start)
 
 
 def _mark(
     submission: Submission, steps: tuple[Step, ...], memory: int, progress: Progress | None
-) -> dict[str, ExerciseGrade]:
+) -> tuple[dict[str, ExerciseGrade], list[str]]:
+    """Return the grades by exercise, and notes."""
     remove_stale()
     marked = {}
     folder = submission.path.resolve().parent
@@ -151,4 +151,4 @@ def _mark(
                 marking.given(step)
             if progress is not None:
                 progress(number, len(steps))
-    return marked
+    return marked, marking.notes

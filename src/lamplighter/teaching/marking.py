@@ -49,10 +49,15 @@ class _Done:
 
 @dataclass
 class Marking:
-    """A lab in progress: call `given` and `exercise` for its steps, in order."""
+    """A lab in progress: call `given` and `exercise` for its steps, in order.
+
+    Attributes:
+        notes: what the learner or the teacher should know.
+    """
 
     sandbox: Sandbox
     examiner: Examiner
+    notes: list[str] = field(default_factory=list)
     _done: list[_Done] = field(default_factory=list)
 
     def given(self, step: Step) -> None:
@@ -81,9 +86,13 @@ class Marking:
         return grade
 
     def attempt(self, step: Step, answer: str) -> tuple[ExerciseGrade, bool]:
-        """Run and test an answer; whether the kernel is still fit for use is the second value."""
+        """Run and test an answer; whether the kernel is still fit for use is the second value.
+
+        Raises:
+            LabError: the source's own cells before it do not run.
+        """
         if not self.sandbox.alive:
-            self._again(own=False)
+            self._recover([])
         self.sandbox.ask("before", "", _QUESTION_SECONDS)
         outcome = self.sandbox.run(answer, step.cell.seconds)
         points, feedback = 0.0, []
@@ -107,27 +116,37 @@ class Marking:
             LabError: it does not run, even where nothing of the learner's ran before it.
         """
         own = _own(step)
-        if fresh:
-            self.sandbox.stop()
-        elif not self.sandbox.alive:
-            self._again(own=False)
-        failure = self._run_all(own) if self.sandbox.alive else ""
-        for nothing_of_the_learners in (False, True):
-            if self.sandbox.alive and failure is None:
-                break
-            failure = self._again(own=nothing_of_the_learners)
-            if failure is None:
-                failure = self._run_all(own)
-        if failure is not None:
-            raise LabError(
-                f"the lab's own cells do not run here: {failure}; is lamplighter[train,labs] "
-                "installed whole?"
-            )
+        if fresh or not self.sandbox.alive or self._run_all(own) is not None:
+            self._recover(own)
         self._done.append(_Done(own, own))
+
+    def _recover(self, cells: list[Cell]) -> None:
+        """Run all that is behind, and `cells`, in a fresh kernel.
+
+        Where that fails it is tried with nothing of the learner's: no answer, no file beside the
+        notebook.
+
+        Raises:
+            LabError: it fails without them too.
+        """
+        failure: str | None = None
+        for own in (False, True):
+            before, failure = failure, self._again(own=own) or self._run_all(cells)
+            if failure is None:
+                if own:
+                    self.notes.append(
+                        "the files beside the notebook and the answers so far are left out, since "
+                        f"the lab's own cells do not run with them: {before}"
+                    )
+                return
+        raise LabError(
+            f"the lab's own cells do not run here: {failure}; is lamplighter[train,labs] "
+            "installed whole?"
+        )
 
     def _again(self, *, own: bool) -> str | None:
         """Run all that is behind once more, in a fresh kernel; return what went wrong."""
-        self.sandbox.start()
+        self.sandbox.start(bare=own)
         for done in self._done:
             if own:
                 done.chosen = done.own

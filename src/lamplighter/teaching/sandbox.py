@@ -90,13 +90,18 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self) -> None:
+    def start(self, *, bare: bool = False) -> None:
         """Start the kernel, or a fresh one with fresh copies in the place of another.
+
+        Args:
+            bare: its folder is empty, now and from now on.
 
         Raises:
             LabError: it does not start, or the folder is too large to be copied.
         """
         self.close()
+        if bare:
+            self._files = None
         from jupyter_client.manager import KernelManager
 
         name = f"{PREFIX}{os.getpid()}-"
