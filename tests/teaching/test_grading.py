@@ -72,6 +72,14 @@ def test_wrong_answers_lose_their_own_points_with_feedback(attack):
     assert third.result == "right"  # on the solution's ramp, not on the learner's
 
 
+def test_names_that_a_wrong_answer_takes_are_put_back(attack):
+    wrong = "side = 5\ndel np\ndef output_size(size, k, padding=0):\n    return size - k"
+    look = "assert side == 28 and 'scratch' not in globals()\n" + RIGHT["0.1-c"]
+    grade = attack(a=f"scratch = 1\n{wrong}", c=look)
+    assert _points(grade) == {"0.1-a": 0, "0.1-b": 2, "0.1-c": 1}
+    assert [exercise.problems for exercise in grade.exercises] == [(), (), ()]
+
+
 def test_an_answer_that_raises_or_is_begun_only(attack):
     grade = attack(
         a="def output_size(size, kernel, padding=0):\n    raise NotImplementedError  # soon",

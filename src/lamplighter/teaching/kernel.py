@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 PRINTED = 1_000_000  # characters that a cell may print
-QUESTION = "# lamplighter: "  # then "ask", "before" or "after"; what to ask on the next line
+QUESTION = (
+    "# lamplighter: "  # then "ask", "before", "after" or "back"; what to ask on the next line
+)
 _WATCHED = (
     "builtins",
     "torch",
@@ -95,6 +97,13 @@ def _same(space: str, name: str, before: Any, now: Any) -> bool:
     return own and home == space.partition(".")[0] and getattr(now, "__name__", "") == name
 
 
+def put_back(names: dict[str, Any], before: dict[str, Any]) -> None:
+    """Let `names` stand for what they stood for in `before`, and remove new ones."""
+    for name in names.keys() - before.keys():
+        del names[name]
+    names.update(before)
+
+
 def load_without_workers() -> None:
     """Let torch's loaders load in this process: workers need memory that others can see."""
     module: Any = sys.modules.get("torch.utils.data.dataloader")
@@ -165,6 +174,7 @@ def main(arguments: list[str]) -> None:
         """A kernel that answers the grader's questions."""
 
         _before: dict[str, dict[str, Any]]
+        _names: dict[str, Any]
 
         async def do_execute(self, code: str, silent: bool, *rest: Any, **more: Any) -> Any:
             streams[0].size = streams[1].size = 0
@@ -181,8 +191,11 @@ def main(arguments: list[str]) -> None:
                     return answer(self.shell.user_ns, text)
                 if kind == "before":
                     keep_reserve(True)
-                    self._before = watched()
+                    self._before, self._names = watched(), dict(self.shell.user_ns)
                     refused.clear()
+                    return {}
+                if kind == "back":
+                    put_back(self.shell.user_ns, self._names)
                     return {}
                 return {"changed": changed(self._before)[:20], "refused": list(refused)}
             except BaseException as error:  # whatever the learner has made of this process

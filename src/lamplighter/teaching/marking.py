@@ -102,6 +102,8 @@ class Marking:
             points, feedback = self._test(step, answer, outcome)
         problems, sound = self._look_after(outcome)
         right = not feedback
+        if sound and not right:  # names that it made something else of
+            self.sandbox.ask("back", "", _QUESTION_SECONDS)
         result: Result = "right" if right else "partly right" if points else "wrong"
         most = step.cell.points
         grade = ExerciseGrade(

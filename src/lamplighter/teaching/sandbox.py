@@ -148,7 +148,7 @@ class Sandbox:
         return self._execute(code, seconds)
 
     def ask(self, kind: str, text: str, seconds: float) -> Outcome:
-        """Ask the kernel a question: `ask` with an encoded one, `before`, or `after`."""
+        """Ask the kernel a question: `ask` with an encoded one, `before`, `after`, `back`."""
         return self._execute(f"{QUESTION}{kind}\n{text}", seconds)
 
     @property
