@@ -15,6 +15,7 @@ from lamplighter.data.files import ImageFiles
 from lamplighter.data.folders import find_files
 from lamplighter.evaluation.audit_report import audit_page, audit_table
 from lamplighter.evaluation.audit_sheet import audit_sheets
+from lamplighter.evaluation.fits import fits_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,8 +147,11 @@ def test_one_sheet_for_each_finding_that_has_pictures(found: Audit) -> None:
         "blank.png",
         "conflicting-labels.png",
         "leakage-train-test.png",
+        "odd-sizes-fits.png",
         "odd-sizes.png",
     ]
+    expected = fits_sheet(picture(3).resize((600, 60)), 224, title="train/b/strip.png")
+    np.testing.assert_array_equal(sheets["odd-sizes-fits.png"], expected)
     assert sheets["leakage-train-test.png"].width > sheets["blank.png"].width
     pair = np.asarray(sheets["leakage-train-test.png"]).astype(int)
     # Two cells of 224 pixels: the same picture twice.
@@ -158,6 +162,8 @@ def test_one_sheet_for_each_finding_that_has_pictures(found: Audit) -> None:
 
 def test_a_file_that_vanished_since_is_a_grey_field(found: Audit) -> None:
     (found.files.root / "train/b/white.png").unlink()
-    sheet = audit_sheets(found)["blank.png"]
-    assert (np.asarray(sheet) == 0x8A).all(axis=2).sum() > 10_000
+    (found.files.root / "train/b/strip.png").unlink()
+    for name in ("blank.png", "odd-sizes.png", "odd-sizes-fits.png"):
+        sheet = audit_sheets(found)[name]
+        assert (np.asarray(sheet) == 0x8A).all(axis=2).sum() > 10_000
     assert "white.png" in audit_page(found)

@@ -47,3 +47,10 @@ def test_large_inputs_are_reduced() -> None:
 def test_a_size_out_of_range_is_refused() -> None:
     with pytest.raises(DataError, match="height and width"):
         fits_sheet(two_halves(), 0)
+
+
+def test_a_title_stands_above_the_pictures() -> None:
+    plain, titled = fits_sheet(two_halves(), 224), fits_sheet(two_halves(), 224, title="a/b.png")
+    above = titled.height - plain.height
+    assert above > 0
+    assert titled.crop((0, above + 14, *titled.size)) == plain.crop((0, 14, *plain.size))

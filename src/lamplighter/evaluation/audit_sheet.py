@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from lamplighter.data.images import flatten_alpha, open_image, within_memory
 from lamplighter.errors import ImageError
+from lamplighter.evaluation.fits import fits_sheet
 from lamplighter.evaluation.sheets import contact_sheet
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CELL = 224  # pixels of the longer side of an image in a sheet
 _MOST_GROUPS, _MOST_IN_ROW, _MOST_IMAGES = 20, 4, 40
+_MOST_FITTED = 8  # images of odd size that are shown under each fit
+_SEEN = 224  # pixels a side that most pretrained networks see
 _GREY = "#8a8a8a"  # behind an image with nothing to show
 
 
@@ -28,7 +31,8 @@ def audit_sheets(audit: Audit) -> dict[str, Image.Image]:
     """Return a contact sheet for each finding about images that can be looked at.
 
     Copies stand in one row each, at most 4 of 20 groups; of other findings at most 40 images are
-    shown. A file that has vanished since is shown as a grey field.
+    shown. A file that has vanished since is shown as a grey field. Of 8 images of odd size a
+    second sheet shows what a network of 224 x 224 pixels sees under each fit.
 
     Returns:
         Sheets by file name, such as "leakage-train-test.png".
@@ -39,6 +43,8 @@ def audit_sheets(audit: Audit) -> dict[str, Image.Image]:
         if not finding.files or finding.severity == "error" or finding.kind == "unlabelled":
             continue
         sheets[name] = _rows(audit, finding) if finding.groups else _grid(audit, finding)
+        if finding.kind == "odd-sizes":
+            sheets["odd-sizes-fits.png"] = _fits(audit, finding)
     return sheets
 
 
@@ -61,7 +67,25 @@ def thumbnail(audit: Audit, path: str, size: tuple[int, int]) -> Image.Image:
 
 def _rows(audit: Audit, finding: Finding) -> Image.Image:
     """Return one sheet with a row for each group."""
-    rows = [_row(audit, group[:_MOST_IN_ROW]) for group in finding.groups[:_MOST_GROUPS]]
+    return _stacked([_row(audit, group[:_MOST_IN_ROW]) for group in finding.groups[:_MOST_GROUPS]])
+
+
+def _fits(audit: Audit, finding: Finding) -> Image.Image:
+    """Return one sheet with a row for each image: what a network sees of it under each fit."""
+    return _stacked([_fitted(audit, path) for path in finding.files[:_MOST_FITTED]])
+
+
+def _fitted(audit: Audit, path: str) -> Image.Image:
+    title = _drawable(path)
+    try:
+        with within_memory():
+            return fits_sheet(open_image(audit.files.root / path), _SEEN, title=title)
+    except ImageError:
+        return fits_sheet(Image.new("RGB", (CELL, CELL), _GREY), _SEEN, title=title)
+
+
+def _stacked(rows: Sequence[Image.Image]) -> Image.Image:
+    """Return `rows` one below the other on white."""
     size = max(row.width for row in rows), sum(row.height for row in rows)
     sheet = Image.new("RGB", size, "white")
     top = 0

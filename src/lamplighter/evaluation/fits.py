@@ -23,6 +23,7 @@ def fits_sheet(
     *,
     channels: int = 3,
     crop_pct: float = 1.0,
+    title: str = "",
 ) -> Image.Image:
     """Return `image` beside what a network of the input `size` sees of it under each fit.
 
@@ -33,6 +34,7 @@ def fits_sheet(
         size: side of the square that the network sees, or its (height, width), in pixels.
         channels: 1 (grey) or 3 (RGB).
         crop_pct: of the fit "crop", as in `Preprocessing`.
+        title: a line above the pictures, such as the name of the file.
 
     Raises:
         DataError: size, channels or crop_pct are out of range.
@@ -57,7 +59,7 @@ def fits_sheet(
         captions.append(f"{fit}\n{width} x {height}")
     cell = tuple(max(sides) for sides in zip(*(picture.size for picture in pictures), strict=True))
     cells = np.stack([_on_white(picture, cell) for picture in pictures])  # (4, 3, H, W)
-    return contact_sheet(cells, captions, columns=len(pictures))
+    return contact_sheet(cells, captions, columns=len(pictures), title=title)
 
 
 def _enlarged(picture: Image.Image) -> Image.Image:

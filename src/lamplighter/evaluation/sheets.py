@@ -37,7 +37,11 @@ _Line = tuple[str, str, str]  # words that may be cut, words that may not, their
 
 
 def contact_sheet(
-    images: NDArray[np.uint8], captions: Sequence[str], *, columns: int | None = None
+    images: NDArray[np.uint8],
+    captions: Sequence[str],
+    *,
+    columns: int | None = None,
+    title: str = "",
 ) -> Image.Image:
     """Return images in rows, each with its caption under it.
 
@@ -48,12 +52,13 @@ def contact_sheet(
         images: pixels, uint8, shape (N, C, H, W), C = 1 (grey) or 3 (RGB), N at least 1.
         captions: N texts.
         columns: images in a row; by default as many as make the sheet nearly square.
+        title: a line above them, cut short where it is too long.
 
     Raises:
         DatasetError: there is no image, or captions or columns do not fit the images.
     """
     lines = [[(line, "", _INK) for line in caption.split("\n")] for caption in captions]
-    return _sheet(images, lines, columns=columns)
+    return _sheet(images, lines, columns=columns, title=title)
 
 
 def mistakes_sheet(
