@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from lamplighter import load, open_image, predict
+from lamplighter.errors import OutputError
 
 from .conftest import DIGITS, environment
 
@@ -188,6 +190,19 @@ def test_show_input_replaces_nothing_unasked(run, trained, digit):
     assert there.read_text() == "mine"
     assert run("predict", trained, digit, "--show-input", seen, "--force").code == 0
     assert pixels_of(there).shape == (280, 280)
+
+
+def test_answers_are_given_where_a_picture_cannot_be_written(run, trained, digit, monkeypatch):
+    @contextlib.contextmanager
+    def full(path):
+        raise OutputError(f"{path} cannot be written: No space left on device.")
+        yield
+
+    monkeypatch.setattr("lamplighter.saving.writing.written_whole", full)
+    outcome = run("predict", trained, digit, "--show-input", digit.parent / "seen")
+    assert outcome.code == 1
+    assert outcome.out.startswith(str(digit))
+    assert "No space left on device" in outcome.line
 
 
 def test_show_input_into_a_file_is_one_line(run, trained, digit):

@@ -89,9 +89,6 @@ def predict(
         classifier.preprocessing = dataclasses.replace(classifier.preprocessing, find_digit=False)
     pictures = _pictures(images, show_input, force=force)
     answers, failures = _answers(classifier, images, top, always_answer)
-    for number, answer in answers.items():
-        if pictures:
-            _show(classifier, Path(answer["path"]), pictures[number])
     if as_json:
         document = {"predictions": list(answers.values()), "errors": failures}
         typer.echo(json.dumps(document, indent=2))
@@ -101,6 +98,9 @@ def predict(
         _print(list(answers.values()))
     for failure in failures:
         sys.stderr.write(f"lamplighter: {printable(failure['error'])}\n")
+    if pictures:  # after the answers, which a full disk must not cost
+        for number, answer in answers.items():
+            _show(classifier, Path(answer["path"]), pictures[number])
     if failures:
         raise typer.Exit(1)
 
