@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from lamplighter.data.audit import audit as look_through
 from lamplighter.data.files import ImageFiles, named
 from lamplighter.data.folders import find_files
-from lamplighter.data.splitting import assign_splits, check_classes
+from lamplighter.data.splitting import all_shared_out, assign_splits, check_classes
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def prepared(
             watch.say(f"audit: {finding.severity}: {finding.sentence}")
         name_set_aside(found.usable, watch)
         # Near-copies that are still to be shared out are kept on one side.
-        files = found.usable if _all_shared_out(found.usable) else found.grouped
+        files = found.usable if all_shared_out(found.usable) else found.grouped
     else:
         name_set_aside(files, watch)
     before = files.splits
@@ -92,10 +92,6 @@ def prepared(
             "to make one; add images, five or more for each class."
         )
     return files, found
-
-
-def _all_shared_out(files: ImageFiles) -> bool:
-    return "" not in files.splits and {"train", "val", "test"} <= set(files.split_names)
 
 
 def name_set_aside(files: ImageFiles, watch: Watch, after: int = 0) -> None:
