@@ -113,6 +113,9 @@ FIGURES: dict[str, Callable[[], Any]] = {
     "plot_attribution": lambda: lamplighter.plot_attribution(
         [attribute(_classifier(), _images(), name) for name in ("saliency", _mean_of_pixels)]
     ),
+    "plot_comparison": lambda: lamplighter.plot_comparison(
+        lamplighter.compare_methods(_classifier(), _images(), ["saliency", _mean_of_pixels])
+    ),
     "plot_confusion": lambda: lamplighter.plot_confusion(_report()),
     "plot_coverage": lambda: lamplighter.plot_coverage(_trust()),
     "plot_curves": lambda: lamplighter.plot_curves(_curves()),
@@ -128,6 +131,9 @@ FIGURES: dict[str, Callable[[], Any]] = {
         lamplighter.maximise(_classifier(), BAD, steps=2), title=BAD
     ),
     "plot_reliability": lambda: lamplighter.plot_reliability(_trust()),
+    "plot_sanity": lambda: lamplighter.plot_sanity(
+        lamplighter.sanity_check(_classifier(), _images(), _mean_of_pixels)
+    ),
 }
 # Figures that write no names but their own.
 _NAMELESS = {"plot_coverage", "plot_learning_rates", "plot_reliability"}
