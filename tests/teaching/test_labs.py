@@ -100,7 +100,8 @@ def test_what_is_generated_is_fresh():
     assert [path.name for path in stale(CATALOGUE)] == []
 
 
-@pytest.mark.parametrize("lab", LABS)
+# What comes before takes seconds in these labs, half a minute in the others.
+@pytest.mark.parametrize("lab", [param for param in LABS if param.id[:3] in ("5_2", "5_3")])
 def test_answers_before_the_first_long_cell(lab):
     steps = takewhile(lambda step: not _is_long(step), CATALOGUE.source(lab).steps)
     assert list(_try_all(steps)) == []
