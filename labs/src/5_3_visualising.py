@@ -639,7 +639,7 @@ net.load_state_dict(weights)
 torch.manual_seed(3)
 net = nn.Sequential(nn.Flatten(), nn.Linear(30, 4)).eval()
 image = torch.rand(1, 5, 6)
-logit = float(net(image[None])[0, 2])
+logit = net(image[None])[0, 2].item()
 across = float(image.diff(dim=2).abs().sum())
 along = float(image.diff(dim=1).abs().sum())
 squares = float((image**2).sum())
@@ -650,7 +650,7 @@ for tv, l2, expected, what in [
     (2.0, 3.0, logit - 2 * (across + along) - 3 * squares, "with tv=2 and l2=3"),
 ]:
     seen = learner(
-        BUILD + "float(regularised_score(net, image, 2, tv=tv, l2=l2))",
+        BUILD + "regularised_score(net, image, 2, tv=tv, l2=l2).detach().item()",
         weights=net.state_dict(), image=image, tv=tv, l2=l2,
     )  # fmt: skip
     assert abs(seen - expected) < 1e-3, (
