@@ -113,7 +113,8 @@ def test_all_answers(lab):
     assert list(_try_all(CATALOGUE.source(lab).steps)) == []
 
 
-# nbgrader's version is the solved one with the hidden tests in it: one run shows both.
+# nbgrader's version is the solved one with the hidden tests in it: one run shows both. What the
+# hidden tests take is no part of a solved notebook's time.
 _EXECUTE = """
 import json, resource, sys, tempfile, time
 from pathlib import Path
@@ -122,12 +123,18 @@ from lamplighter.teaching.catalogue import read_catalogue
 from lamplighter.teaching.notebooks import execute, make_notebook
 catalogue = read_catalogue()
 notebook = make_notebook(catalogue, catalogue.lab(sys.argv[1]), "nbgrader")
-notebook.cells.insert(0, nbformat.v4.new_code_cell(sys.argv[2]))
+clock = "__import__('time').monotonic()"
+for cell in notebook.cells:
+    if "### BEGIN HIDDEN TESTS" in cell.source:
+        cell.source = f"_began = {clock}\\n{cell.source}\\n_hidden += {clock} - _began"
+notebook.cells.insert(0, nbformat.v4.new_code_cell(f"_hidden = 0.0\\n{sys.argv[2]}"))
+notebook.cells.append(nbformat.v4.new_code_cell("print(_hidden)"))
 start = time.monotonic()
 with tempfile.TemporaryDirectory() as folder:
     execute(notebook, Path(folder))
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-print(json.dumps({"peak": peak, "seconds": time.monotonic() - start}))
+hidden = float(notebook.cells[-1].outputs[0].text)
+print(json.dumps({"peak": peak, "seconds": time.monotonic() - start - hidden, "hidden": hidden}))
 """
 _REFUSE = """
 import sys
