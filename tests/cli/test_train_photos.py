@@ -45,13 +45,13 @@ def folder(tmp_path_factory) -> Path:
 def splits(tmp_path_factory) -> Path:
     """Splits as a user made them: blue is not in test, violet in test alone, one file bad."""
     root = tmp_path_factory.mktemp("splits") / "splits"
-    for split, count in (("train", 8), ("valid", 3), ("test", 4)):
+    for place, (split, count) in enumerate({"train": 8, "valid": 3, "test": 4}.items()):
         for name, channel in COLOURS.items():
             for number in range(count if (split, name) != ("test", "blue") else 0):
                 photo(
                     root / split / name / f"{number}.png",
                     channel,
-                    len(split) * 1000 + 10 * number + channel,
+                    1000 * place + 10 * number + channel,
                 )
     photo(root / "test" / "violet" / "0.png", 2, 5)
     (root / "train" / "red" / "bad.jpg").write_bytes(b"no image")
