@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter import add_trust, find_files, load, load_images
+from lamplighter import add_trust, evaluate, find_files, load, load_images
 from lamplighter.saving.bundle import describe
 
 from .test_train import epochs_in, wait_for, weights
@@ -141,6 +141,20 @@ def test_the_bundle_says_how_far_it_can_be_trusted(run, folder, tmp_path):
     assert outcome.code == 0, outcome.err
     assert "calibration" not in outcome.out
     assert describe(out)["trust"] is None
+
+
+def test_the_test_split_is_answered_once(run, folder, tmp_path, monkeypatch):
+    asked = []
+
+    def noted(classifier, images, split, **others):
+        asked.append(split)
+        return evaluate(classifier, images, split, **others)
+
+    for home in ("evaluation.report", "training.recipes"):
+        monkeypatch.setattr(f"lamplighter.{home}.evaluate", noted)
+    outcome = run("train", folder, *QUICK, "--out", tmp_path / "a.lamp")
+    assert outcome.code == 0, outcome.err
+    assert asked == ["test"]
 
 
 def test_two_classifiers_of_other_sizes(run, splits, tmp_path):

@@ -42,6 +42,12 @@ def test_a_recipe_gives_a_tested_classifier_with_its_record(tiny_digits: ImageDa
     assert evaluate(classifier, tiny_digits, "train").accuracy.value > 0.5
 
 
+def test_the_test_split_may_be_left_alone(tiny_digits: ImageData) -> None:
+    classifier = train(tiny_digits, epochs=1, test=False, verbose=0)
+    assert "test" in tiny_digits
+    assert classifier.record.scores == {}
+
+
 def test_a_seed_gives_the_weights_again(tiny_digits: ImageData) -> None:
     first, again, other = (
         train(tiny_digits, epochs=1, seed=seed, verbose=0).network for seed in (1, 1, 2)

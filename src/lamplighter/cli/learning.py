@@ -20,20 +20,24 @@ if TYPE_CHECKING:
     from lamplighter.cli.photos import Lesson
     from lamplighter.cli.settings import Settings
     from lamplighter.data.image_data import ImageData
+    from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
 
 
 def learn_and_save(
     images: ImageData, settings: Settings, out: Path, *, resume: bool, **options: Any
-) -> Classifier:
-    """Train as `settings` say, and write the classifier to `out`.
+) -> tuple[Classifier, Report | None]:
+    """Train as `settings` say, write the classifier to `out`, and return it with its test.
 
     Where there are validation images of photos, the bundle carries its calibration and its
-    "unknown"; the digits of MNIST are no measure for drawings of one's own.
+    "unknown"; the digits of MNIST are no measure for drawings of one's own. The test split is
+    answered once, with them.
 
     Raises:
         OutputError: the disk is full, or something cannot be written.
     """
+    from lamplighter.evaluation.report import evaluate
+    from lamplighter.evaluation.trust import add_trust
     from lamplighter.saving.bundle import save
     from lamplighter.training.recipes import train as learn
 
@@ -54,11 +58,13 @@ def learn_and_save(
             balance=settings.balance,
             folder=folder,
             resume=resume,
+            test=False,
             verbose=2 if sys.stderr.isatty() else 1,
             **options,
         )
         if settings.data != "mnist" and "val" in images:
-            _measure_trust(classifier, images, settings.seed)
+            add_trust(classifier, images, seed=settings.seed)
+        report = evaluate(classifier, images, "test") if "test" in images else None
         save(classifier, out)
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
         say(f"lamplighter: stopped; {_kept(folder)}")
@@ -68,17 +74,7 @@ def learn_and_save(
             f"{error.filename or folder} cannot be written: {error.strerror or error}; "
             f"free some space; {_kept(folder)}"
         ) from error
-    return classifier
-
-
-def _measure_trust(classifier: Classifier, images: ImageData, seed: int) -> None:
-    """Give the classifier its trust, and its record how it answers with it on the test split."""
-    from lamplighter.evaluation.report import evaluate
-    from lamplighter.evaluation.trust import add_trust
-
-    add_trust(classifier, images, seed=seed)
-    if "test" in images:
-        evaluate(classifier, images, "test")
+    return classifier, report
 
 
 def _kept(folder: Path) -> str:
@@ -88,19 +84,21 @@ def _kept(folder: Path) -> str:
 
 
 def summarise(
-    classifier: Classifier, images: ImageData, out: Path, seconds: float, *, classes: bool
+    classifier: Classifier,
+    report: Report | None,
+    out: Path,
+    *,
+    images: int,
+    seconds: float,
+    classes: bool,
 ) -> None:
-    """Print what was trained and how good it is, with `classes` at each class."""
-    from lamplighter.evaluation.intervals import Estimate
-
+    """Print what was trained on so many images and how good it is, with `classes` at each class."""
     assert classifier.architecture is not None
     tested = "there is no test split to measure on"
-    if "test" in images:
-        score = Estimate(**classifier.record.scores["test"]["accuracy"])
-        tested = f"test accuracy {score} on {len(images['test']):,} images"
+    if report is not None:
+        tested = f"test accuracy {report.accuracy} on {report.count:,} images"
     lines = [
-        f"{classifier.architecture.name} trained on {len(images['train']):,} images "
-        f"in {seconds:.1f} s",
+        f"{classifier.architecture.name} trained on {images:,} images in {seconds:.1f} s",
         tested,
     ]
     if classifier.trust is not None:
@@ -108,10 +106,7 @@ def summarise(
     wrote = f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"
     lines.append(printable(f"{wrote}; history in {out.with_suffix('.training')}"))
     typer.echo("\n".join(lines))
-    if classes and "test" in images:
-        from lamplighter.evaluation.report import evaluate
-
-        report = evaluate(classifier, images, "test")
+    if classes and report is not None:
         lines = [*str(report).split("\n")[1:], "", *report.table().split("\n")]
         typer.echo("\n" + "\n".join(printable(line) for line in lines))
 

@@ -197,12 +197,13 @@ def train(
         begin(folder, settings)
         lesson.write_splits(folder)
     start = time.perf_counter()
-    classifier = learn_and_save(
+    classifier, report = learn_and_save(
         lesson.images, settings, out, device=device, resume=resume, silence=silence or ()
     )
     seconds = time.perf_counter() - start
     forget_checkpoint(folder)
-    summarise(classifier, lesson.images, out, seconds, classes=data != "mnist")
+    images = len(lesson.images["train"])
+    summarise(classifier, report, out, images=images, seconds=seconds, classes=data != "mnist")
     say_next(lesson, settings, out)
 
 

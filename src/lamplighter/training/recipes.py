@@ -120,6 +120,7 @@ def train(
     balance: Balance = "none",
     folder: str | Path | None = None,
     resume: bool = False,
+    test: bool = True,
     callbacks: Sequence[Any] = (),
     silence: Sequence[str] = (),
     verbose: int = 2,
@@ -142,6 +143,7 @@ def train(
             classes count the same; "none" leaves a large class its weight.
         folder: where the history and a checkpoint of each epoch are kept; None keeps neither.
         resume: continue from the checkpoint in `folder`, if there is one.
+        test: False leaves the test split alone, as while choosing between several trainings.
         callbacks: what else watches and steers, as in `Trial`.
         silence: names of `lamplighter.CHECKS` not to look for.
         verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
@@ -203,7 +205,7 @@ def train(
         "balance": balance,
         "half": half,
     }
-    if "test" in data:
+    if test and "test" in data:
         evaluate(classifier, data, "test")
     return classifier
 
