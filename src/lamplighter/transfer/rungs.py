@@ -149,7 +149,9 @@ def _trained_head(ground: Ground) -> FittedHead:
         # The first epoch sets things up as well, so that the second tells what the others take.
         ends.append(time.monotonic())
         if len(ends) == 2:
-            _check_fits(ends[1] - ends[0], _HEAD_EPOCHS - 2, ground.deadline - ends[1])
+            epoch, others, left = ends[1] - ends[0], _HEAD_EPOCHS - 2, ground.deadline - ends[1]
+            if others * epoch > left:
+                raise _too_dear(epoch, others, left)
 
     trial = Trial(
         head,
@@ -263,16 +265,6 @@ def _affordable(
     if epochs < _FEWEST_EPOCHS:
         raise _too_dear(epoch, _MOST_EPOCHS[name], left)
     return epochs
-
-
-def _check_fits(epoch: float, epochs: int, left: float) -> None:
-    """Refuse that many epochs, of `epoch` seconds each, if fewer than these seconds are left.
-
-    Raises:
-        BudgetSpentError: they are.
-    """
-    if epochs * epoch > left:
-        raise _too_dear(epoch, epochs, left)
 
 
 def _too_dear(epoch: float, epochs: int, left: float) -> BudgetSpentError:
