@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from lamplighter import errors as errors
+from lamplighter.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from lamplighter import models as models
@@ -116,8 +117,6 @@ if TYPE_CHECKING:
     from lamplighter.transfer.freezing import unfreeze as unfreeze
     from lamplighter.transfer.ladder import Ladder as Ladder
     from lamplighter.transfer.tuning import fine_tune as fine_tune
-
-__version__ = "0.1.0"
 
 # Each public name and the module that it is fetched from.
 _HOMES = {

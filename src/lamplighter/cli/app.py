@@ -28,6 +28,7 @@ from lamplighter.cli import (
 )
 from lamplighter.cli.text import printable
 from lamplighter.errors import LamplighterError
+from lamplighter.version import __version__
 
 # What stands for bad use; typer and click have kept it in different places.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
@@ -65,8 +66,6 @@ app.command("labs")(teaching.labs)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from lamplighter import __version__
-
         typer.echo(f"lamplighter {__version__}")
         raise typer.Exit
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import math
 import platform
@@ -11,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lamplighter.errors import BundleError, NewerFormatError
+from lamplighter.version import __version__
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,12 +68,10 @@ def describe_classifier(
     Raises:
         BundleError: the record of the classifier holds something that JSON cannot.
     """
-    # By name, since the package itself imports from every room.
-    version = importlib.import_module("lamplighter").__version__
     architecture, record = classifier.architecture, classifier.record
     values: dict[str, Any] = {
         "format": FORMAT,
-        "written_by": f"lamplighter {version}",
+        "written_by": f"lamplighter {__version__}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "architecture": (
             {"name": architecture.name, "arguments": dict(architecture.arguments)}

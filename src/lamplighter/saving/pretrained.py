@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import importlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from lamplighter.models.fetching import BUNDLED
 from lamplighter.saving.bundle import load, save
 from lamplighter.saving.description import FORMAT
 from lamplighter.saving.tracing import collection_paused, needs_training_packages
+from lamplighter.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +151,7 @@ def _kept_at(name: str, size: tuple[int, int] | None) -> Path:
             "the name of a pretrained network is made of letters, digits, _, - and one dot, "
             f"received {name!r}; {BUNDLED} comes with Lamplighter."
         )
-    versions = [importlib.import_module("lamplighter").__version__, str(FORMAT)]
+    versions = [__version__, str(FORMAT)]
     for package in _PACKAGES:
         try:
             versions.append(metadata.version(package))

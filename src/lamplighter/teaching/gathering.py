@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib
 import io
 import json
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from lamplighter.teaching.grading import grade
 from lamplighter.teaching.notebooks import source_hash
 from lamplighter.teaching.sandbox import MEMORY
 from lamplighter.teaching.submissions import file_hash, read_submission
+from lamplighter.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,8 +125,7 @@ def _key(path: Path, source: str, memory: int) -> str:
         and not other.name.startswith(".")
         and other.name != TABLE  # which each run writes anew
     ]
-    version = importlib.import_module("lamplighter").__version__
-    whole = [file_hash(path), source, beside, memory, version]
+    whole = [file_hash(path), source, beside, memory, __version__]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
