@@ -16,8 +16,8 @@ from lamplighter.evaluation.intervals import Estimate
 from lamplighter.explain.attribution import attribute
 from lamplighter.explain.curves import mean_of
 from lamplighter.explain.hooks import network_of
+from lamplighter.explain.random_weights import learned, renew_statistics, shuffle
 from lamplighter.models.classifier import Classifier
-from lamplighter.models.heads import KNNHead, SVMHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,15 +186,15 @@ def _random_maps(
     """
     network = copy.deepcopy(network_of(classifier))
     twin = Classifier(network, classifier.preprocessing, classifier.class_names)
-    weighted = [module for module in network.modules() if _learned(module)]
+    weighted = [module for module in network.modules() if learned(module)]
     targets = before.targets[images].tolist()
     drawn, done = [], 0
     for stage in range(1, stages + 1):
         end = round(len(weighted) * stage / stages)
         for module in weighted[::-1][done:end]:
-            _shuffle(module, generator)
+            shuffle(module, generator)
         done = end
-        _renew_statistics(network, before.inputs)
+        renew_statistics(network, before.inputs)
         inputs = before.inputs[torch.from_numpy(images)]
         try:
             maps = attribute(twin, inputs, before.method, target=targets, **settings).maps
@@ -259,48 +259,3 @@ def _mean_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
     last = np.cumsum(counts)
     ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[places]
     return ranks
-
-
-def _learned(module: nn.Module) -> list[torch.Tensor]:
-    """Return what a module itself, not those within it, has learned.
-
-    A head of neighbours or support vectors keeps that in buffers: all those that a bundle holds,
-    but for the whole numbers among them.
-    """
-    learned: list[torch.Tensor] = list(module.parameters(recurse=False))
-    if isinstance(module, KNNHead | SVMHead):
-        kept = module.state_dict()  # without buffers that only say how classes make pairs
-        learned += [kept[name] for name in kept if kept[name].is_floating_point()]
-    return learned
-
-
-def _shuffle(module: nn.Module, generator: torch.Generator) -> None:
-    """Put the values of each weight of a module, not of those within it, into random order."""
-    with torch.no_grad():
-        for weight in _learned(module):
-            order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-            weight.copy_(weight.flatten()[order].reshape(weight.shape))
-
-
-def _renew_statistics(network: nn.Module, inputs: torch.Tensor) -> None:
-    """Let batch normalisation measure its means and variances on `inputs` (N, C, H, W)."""
-    norms = [
-        part for part in network.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)
-    ]
-    norms = [norm for norm in norms if norm.track_running_stats]
-    if not norms:
-        return
-    device = next(network.parameters()).device
-    momenta = [norm.momentum for norm in norms]
-    network.eval()
-    for norm in norms:
-        norm.train()
-        norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
-    with torch.no_grad():
-        for batch in torch.split(inputs, 16):
-            # One value of a channel alone has no variance.
-            network((batch if len(batch) > 1 else batch.repeat(2, 1, 1, 1)).to(device))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
