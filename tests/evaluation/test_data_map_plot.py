@@ -8,7 +8,8 @@ import pytest
 
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.data_map import DataMap
-from lamplighter.evaluation.data_map_plot import COLOURS, plot_data_map, spread
+from lamplighter.evaluation.data_map_plot import plot_data_map, spread
+from lamplighter.evaluation.plots import COLOURS
 
 
 def _map(classes: int = 3, count: int = 120, **changes: Any) -> DataMap:

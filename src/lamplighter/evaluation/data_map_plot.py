@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DatasetError
-from lamplighter.evaluation.plots import INK, finished, new_figure
+from lamplighter.evaluation.plots import COLOURS, INK, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from lamplighter.evaluation.data_map import DataMap
 
-# Okabe and Ito's colours without yellow, which white swallows: told apart by colour-blind eyes.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")
 MARKERS = ("o", "s", "^", "D")
 _STYLES = len(COLOURS) * len(MARKERS)  # 7 and 4 have no factor in common: each pair comes once
 _OTHER = "#b8b8b8"

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.mistakes import mistakes
+from lamplighter.evaluation.plots import FRAME, INK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +29,7 @@ _SMALLEST, _LARGEST = 112, 224  # the longer side of an image as it is shown
 _GAP, _LINE, _TEXT = 14, 19, 15
 
 # Blue and orange, told apart by colour-blind eyes too, dark enough for text on white.
-_INK, _RIGHT, _WRONG, _FRAME = "#1a1a1a", "#005a8c", "#b84300", "#c8c8c8"
+_RIGHT, _WRONG = "#005a8c", "#b84300"
 
 # Fonts of common systems, for letters beyond ASCII, which Pillow's own font does not have.
 _FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "arial.ttf", "Arial.ttf")
@@ -57,7 +58,7 @@ def contact_sheet(
     Raises:
         DatasetError: there is no image, or captions or columns do not fit the images.
     """
-    lines = [[(line, "", _INK) for line in caption.split("\n")] for caption in captions]
+    lines = [[(line, "", INK) for line in caption.split("\n")] for caption in captions]
     return _sheet(images, lines, columns=columns, title=title)
 
 
@@ -126,13 +127,13 @@ def _sheet(
     draw = ImageDraw.Draw(sheet)
     font = _font([title, *(part for lines in captions for line in lines for part in line)])
     if title:
-        draw.text((_GAP, _GAP - 3), _cut(title, size[0] - 2 * _GAP, font), _INK, font)
+        draw.text((_GAP, _GAP - 3), _cut(title, size[0] - 2 * _GAP, font), INK, font)
     for number, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
         row, column = divmod(number, columns)
         x, y = _GAP + column * (cell + _GAP), top + row * (height + below + _GAP)
         left = x + (cell - width) // 2
         sheet.paste(_picture(pixels, (width, height)), (left, y))
-        draw.rectangle((left - 1, y - 1, left + width, y + height), outline=_FRAME)
+        draw.rectangle((left - 1, y - 1, left + width, y + height), outline=FRAME)
         for place, (words, kept, colour) in enumerate(caption):
             spot = (x, y + height + 4 + place * _LINE)
             room = cell - font.getlength(kept)
@@ -160,7 +161,7 @@ def _picture(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
 def _blank(title: str) -> Image.Image:
     font = _font([title])
     sheet = Image.new("RGB", (math.ceil(font.getlength(title)) + 2 * _GAP, 3 * _LINE), "white")
-    ImageDraw.Draw(sheet).text((_GAP, _LINE), title, _INK, font)
+    ImageDraw.Draw(sheet).text((_GAP, _LINE), title, INK, font)
     return sheet
 
 

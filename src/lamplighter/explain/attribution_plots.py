@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DataError, ShapeError
-from lamplighter.evaluation.plots import GRID, INK, finished
+from lamplighter.evaluation.plots import COLOURS, GRID, INK, finished
 from lamplighter.explain.style import (
     DIVERGING,
     SEQUENTIAL,
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 
 _EMPTY = "nothing speaks for it"
 _PERCENTILE = 99  # of absolute values that has the strongest colour
-# Blue, orange, green, ... that colour-blind eyes tell apart (Okabe and Ito, 2008).
-_LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#1a1a1a")
 _DASHES = ("-", "--", "-.", ":")
-_MOST_LINES = len(_LINES) * len(_DASHES)
+_MOST_LINES = len(COLOURS) * len(_DASHES)
 
 
 def plot_attribution(
@@ -126,8 +124,8 @@ def plot_curves(curves: Sequence[Curve]) -> Figure:
             panel.plot(
                 100 * curve.fractions,
                 100 * curve.probabilities.mean(0),
-                color=_LINES[number % len(_LINES)],
-                linestyle=_DASHES[number // len(_LINES) % len(_DASHES)],
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=_DASHES[number // len(COLOURS) % len(_DASHES)],
                 linewidth=1.6,
                 label=f"{curve.method}, {curve.area.value:.2f}",
             )

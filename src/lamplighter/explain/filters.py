@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lamplighter.errors import UnknownLayerError
-from lamplighter.evaluation.plots import FRAME, finished
+from lamplighter.evaluation.plots import finished
 from lamplighter.explain.channels import chosen_channels, selection_text
 from lamplighter.explain.hooks import check_finite, find_layer, network_of
 from lamplighter.explain.scales import scale_of
@@ -148,7 +148,6 @@ def _by_input(
     bar.update_ticks()
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label("weight", fontsize=SMALL)
-    bar.outline.set_edgecolor(FRAME)
     return finished(figure)
 
 

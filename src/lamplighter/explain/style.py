@@ -11,7 +11,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.evaluation.plots import FRAME, finished, new_figure
+from lamplighter.evaluation.plots import finished, new_figure
 from lamplighter.explain.scales import scale_of
 
 if TYPE_CHECKING:
@@ -247,7 +247,6 @@ def draw_bar(grid: Grid, drawn: Any, label: str, *, values: Sequence[NDArray[Any
     if len(words) > 2:  # there is room for two lines
         words = [words[0], _shortened(" ".join(words[1:]), letters)]
     bar.set_label("\n".join(words), fontsize=SMALL)
-    bar.outline.set_edgecolor(FRAME)
 
 
 def write_title(cell: Axes, lines: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.evaluation.plots import GRID, finished, new_figure
+from lamplighter.evaluation.plots import COLOURS, GRID, finished, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 # What stands in an entry beside the metrics.
 COUNTS = ("train_steps", "validation_steps")
 _COLUMNS = 3
-# Blue and orange, told apart by colour-blind eyes too.
-_TRAINING, _VALIDATION = "#0072b2", "#d55e00"
 
 
 def values_line(values: Mapping[str, Any]) -> str:
@@ -71,8 +69,8 @@ def _draw(axes: Axes, history: list[dict[str, Any]], name: str) -> None:
 
     epochs = range(1, len(history) + 1)
     for key, label, style, colour in (
-        (name, "training", "o-", _TRAINING),
-        (f"val_{name}", "validation", "s--", _VALIDATION),
+        (name, "training", "o-", COLOURS[0]),
+        (f"val_{name}", "validation", "s--", COLOURS[1]),
     ):
         if any(key in entry for entry in history):
             values = [entry.get(key, math.nan) for entry in history]

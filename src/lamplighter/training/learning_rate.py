@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
     from lamplighter.training.trial import Trial
 
-# Blue and orange, told apart by colour-blind eyes too.
-_LINE, _DOT = "#0072b2", "#d55e00"
-
 
 @dataclass(frozen=True)
 class LearningRates:
@@ -143,15 +140,15 @@ def _steepest(rates: list[float], losses: list[float]) -> float | None:
 
 def plot_learning_rates(found: LearningRates) -> Figure:
     """Return a figure of the loss against the learning rate, with the suggestion marked."""
-    from lamplighter.evaluation.plots import GRID, finished, new_figure
+    from lamplighter.evaluation.plots import COLOURS, GRID, finished, new_figure
 
     figure = new_figure(5.5, 3.6)
     axes = figure.add_subplot()
-    axes.plot(found.rates, found.losses, color=_LINE)
+    axes.plot(found.rates, found.losses, color=COLOURS[0])
     if found.suggestion is not None:
         loss = float(np.interp(found.suggestion, found.rates, found.losses))
         words = f"suggestion {found.suggestion:.2g}"
-        axes.plot([found.suggestion], [loss], "o", color=_DOT, label=words)
+        axes.plot([found.suggestion], [loss], "o", color=COLOURS[1], label=words)
         axes.legend()
     # What follows the lowest loss would squash all before it.
     before = found.losses[: int(np.argmin(found.losses)) + 1]
