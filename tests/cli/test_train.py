@@ -353,7 +353,7 @@ def test_sigterm_is_no_success(run, monkeypatch, tmp_path):
         time.sleep(5)
 
     handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("lamplighter.training.recipes.evaluate", terminated)
+    monkeypatch.setattr("lamplighter.evaluation.report.evaluate", terminated)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as Lightning does
     try:
         outcome = run("train", "mnist", *QUICK, "--out", tmp_path / "a.lamp")
