@@ -15,6 +15,7 @@ from lamplighter.cli.data import say, say_set_aside
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable
+from lamplighter.data.wording import counted
 
 if TYPE_CHECKING:
     from lamplighter.data.preprocessing import Fit
@@ -131,7 +132,8 @@ def _summary(features: Features, seconds: float) -> str:
     count, dimension = features.vectors.shape
     speed = f"{count / seconds:,.0f} images/s" if seconds else ""
     known = f", {features.cached:,} known from before" if features.cached else ""
-    return f"{count:,} images, {dimension:,} numbers each, in {seconds:.1f} s ({speed}{known})"
+    what = f"{counted(count, 'image')}, {dimension:,} numbers each"
+    return f"{what}, in {seconds:.1f} s ({speed}{known})"
 
 
 def _print(line: str) -> None:

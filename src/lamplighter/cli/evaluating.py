@@ -14,6 +14,7 @@ from lamplighter.cli.data import is_named, named_data, pixels_of, say, split_fil
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, learned_from
 from lamplighter.cli.text import printable, wrapped
+from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None] | None]:
 def _comparison_text(comparison: Comparison, a: str, b: str) -> str:
     report, width = comparison.a, max(len(a), len(b))
     return (
-        f"{report.data}, {report.split}: {report.count:,} images\n"
+        f"{report.data}, {report.split}: {counted(report.count, 'image')}\n"
         f"{printable(a):<{width}}  accuracy {comparison.a.accuracy}\n"
         f"{printable(b):<{width}}  accuracy {comparison.b.accuracy}\n"
         + wrapped(comparison.sentence(printable(a), printable(b)))

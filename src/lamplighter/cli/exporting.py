@@ -12,6 +12,7 @@ import typer
 from lamplighter.cli.classifiers import bundle_of, named_classifier
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.text import printable, wrapped
+from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _score(score: Any) -> str:
 
     try:
         accuracy = Estimate(**score["accuracy"])
-        return f"accuracy {accuracy} on {score['count']:,} images of {score['data']}"
+        return f"accuracy {accuracy} on {counted(score['count'], 'image')} of {score['data']}"
     except (KeyError, TypeError, ValueError):
         return _listed(score) if isinstance(score, dict) else str(score)
 

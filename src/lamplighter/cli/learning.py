@@ -12,6 +12,7 @@ from lamplighter.cli.data import say
 from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.settings import has_checkpoint
 from lamplighter.cli.text import printable
+from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def learn_and_save(
 
     folder = out.with_suffix(".training")
     say(
-        f"training {settings.model} on {len(images['train']):,} images of {settings.data}, "
-        f"{settings.epochs} epochs{', continued' if resume else ''}; "
+        f"training {settings.model} on {counted(len(images['train']), 'image')} of "
+        f"{settings.data}, {counted(settings.epochs, 'epoch')}{', continued' if resume else ''}; "
         "Ctrl-C keeps the last whole epoch"
     )
     try:
@@ -96,9 +97,9 @@ def summarise(
     assert classifier.architecture is not None
     tested = "there is no test split to measure on"
     if report is not None:
-        tested = f"test accuracy {report.accuracy} on {report.count:,} images"
+        tested = f"test accuracy {report.accuracy} on {counted(report.count, 'image')}"
     lines = [
-        f"{classifier.architecture.name} trained on {images:,} images in {seconds:.1f} s",
+        f"{classifier.architecture.name} trained on {counted(images, 'image')} in {seconds:.1f} s",
         tested,
     ]
     if classifier.trust is not None:

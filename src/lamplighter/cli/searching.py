@@ -11,6 +11,7 @@ import typer
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable
+from lamplighter.data.wording import counted
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -117,11 +118,11 @@ def _list_duplicates(index: Index, threshold: float, *, as_json: bool) -> None:
         return
     images = sum(map(len, groups))
     for number, group in enumerate(groups, start=1):
-        typer.echo(f"group {number}: {len(group):,} images")
+        typer.echo(f"group {number}: {counted(len(group), 'image')}")
         _print(group, indent="  ")
     typer.echo(
-        f"{images:,} of {len(index):,} images are nearly the same as another (similarity "
-        f"{threshold:g} or more), in {len(groups):,} groups"
+        f"{images:,} of {counted(len(index), 'image')} are nearly the same as another (similarity "
+        f"{threshold:g} or more), in {counted(len(groups), 'group')}"
     )
 
 

@@ -15,7 +15,6 @@ from lamplighter.data.findings import (
     bad_files,
     blank_images,
     class_balance,
-    counted,
     odd_sizes,
     similar_names,
     split_columns,
@@ -25,6 +24,7 @@ from lamplighter.data.leakage import copies, groups_across_splits, merged_groups
 from lamplighter.data.loading import each_file
 from lamplighter.data.look_cache import LookCache
 from lamplighter.data.looks import Look, content_hash, fault_of, file_state, look_at, pixels_hash
+from lamplighter.data.wording import counted
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:

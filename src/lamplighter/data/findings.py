@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lamplighter.data.files import NO_IMAGE_NAME
+from lamplighter.data.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -68,11 +69,6 @@ class Finding:
             "groups": [list(group) for group in self.groups],
             "details": self.details,
         }
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun, as in "1 file", "1,103 files"."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def bad_files(files: ImageFiles, faults: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from lamplighter.data.findings import NO_SPLIT, Finding, counted, split_columns
+from lamplighter.data.findings import NO_SPLIT, Finding, split_columns
+from lamplighter.data.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamplighter.data.wording import counted
 from lamplighter.errors import ClassCountError, DatasetError, ShapeError
 from lamplighter.evaluation import metrics
 from lamplighter.evaluation.intervals import Estimate, bootstrap_macro_f1, wilson
@@ -130,7 +131,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.data}, {self.split}: {self.count:,} images, {len(self.class_names)} classes",
+            f"{self.data}, {self.split}: {counted(self.count, 'image')}, "
+            + counted(len(self.class_names), "class", "classes"),
             f"accuracy  {self.accuracy}",
             f"macro-F1  {self.macro_f1}",
         ]
@@ -147,7 +149,7 @@ class Report:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"Report({self.data}, {self.split}, {self.count:,} images, {self.accuracy})"
+        return f"Report({self.data}, {self.split}, {counted(self.count, 'image')}, {self.accuracy})"
 
     def table(self) -> str:
         """Return the scores of each class as text; the interval is that of the recall."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lamplighter.data.wording import counted
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.plots import FRAME, INK
@@ -80,7 +81,7 @@ def mistakes_sheet(
     """
     worst = mistakes(report, data, count)
     wrong = report.count - int(report.right.sum())
-    title = f"{report.data}, {report.split}: {wrong:,} of {report.count:,} images wrong"
+    title = f"{report.data}, {report.split}: {wrong:,} of {counted(report.count, 'image')} wrong"
     if not worst:
         return _blank(title)
     lines = [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError, SimilarIndexError
 from lamplighter.features.index_hits import Hit, checked_condition, hits_of
 from lamplighter.features.index_scan import Scan, scan_of
@@ -110,7 +111,7 @@ class Index:
         return len(self._store)
 
     def __repr__(self) -> str:
-        return f"Index({self.path}, {len(self):,} images, {self.dimension:,} numbers each)"
+        return f"Index({self.path}, {counted(len(self), 'image')}, {self.dimension:,} numbers each)"
 
     @property
     def path(self) -> Path:

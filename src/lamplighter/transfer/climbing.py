@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.loading import load_images
+from lamplighter.data.wording import counted
 from lamplighter.errors import DatasetError, LamplighterError, ResumeError, TrainingError
 from lamplighter.evaluation.trust import make_trust
 from lamplighter.features.extraction import embed
@@ -89,7 +90,8 @@ def climb_ladder(
         seconds = time.perf_counter() - start
     name_set_aside(features.files, watch, after=len(files.set_aside))
     watch.say(
-        f"features of {len(features):,} images in {seconds:.1f} s, {features.cached:,} known before"
+        f"features of {counted(len(features), 'image')} in {seconds:.1f} s, "
+        f"{features.cached:,} known before"
     )
     ground = Ground(
         base=base,
