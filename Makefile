@@ -13,12 +13,13 @@ demo: $(STAMP)
 	@echo "Next: $(BIN)/lamplighter predict digits.lamp digits/* --show-input seen"
 	@echo "      $(BIN)/lamplighter evaluate digits.lamp mnist"
 
+# Two processes of one thread each: threads that wait for one another beside another process spin.
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # What takes longer than the default run allows.
 test-slow: $(STAMP)

@@ -1,9 +1,11 @@
-"""All ten digits maximised on one network and shown to another: seconds, and how many it knows.
+"""All ten digits maximised on one network and shown to others: seconds, and how many they know.
 
     python benchmarks/maximising.py [PICTURE.png]
 
-Each network is trained first by the quick recipe, which is not counted. Plain gradient ascent on
-pixels, which has neither movements nor priors, stands beside the default.
+Each network is trained first, which is not counted, by two recipes: by the quick one, whose label
+smoothing leaves a network unsure of what it knows, and by the lab's, which has none. How many real
+digits of ten a judge gives a probability over 0.9 stands beside what it makes of the maximised.
+Plain gradient ascent on pixels, which has neither movements nor priors, stands beside the default.
 """
 
 from __future__ import annotations
@@ -16,17 +18,20 @@ from measuring import median, record, table, timed
 
 SEEDS = (0, 1, 2, 3, 4)
 BARS = {"seconds": 20.0, "recognised": 8}
+SURE = 0.9
 DIGITS = [str(digit) for digit in range(10)]
+NETWORKS = {"quick-cnn": 1, "better-cnn": 2, "simple-cnn": 3}
+RECIPES = ("quick", "lab")
 
 
-def recognised(classifier, images: np.ndarray) -> int:
-    """Return how many of ten images are of their digit with a probability over 0.9."""
+def shares(classifier, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the probability of its class for each image."""
     import torch
 
     with torch.no_grad():
         inputs = torch.from_numpy(classifier.preprocessing.normalise(images))
-        shares = classifier.network.eval()(inputs).softmax(1).numpy()
-    return int((shares[np.arange(10), np.arange(10)] > 0.9).sum())
+        known = classifier.network.eval()(inputs).softmax(1).numpy()
+    return known[np.arange(len(labels)), labels]
 
 
 def main() -> None:
@@ -34,32 +39,52 @@ def main() -> None:
     from lamplighter.explain.activation_maximisation import PLAIN
 
     data = ImageData.mnist()
-    networks = {
-        name: train(data, model=name, seed=seed, verbose=0)
-        for name, seed in (("quick-cnn", 1), ("better-cnn", 2), ("simple-cnn", 3))
+    real = data["test"]
+    judges = {
+        (recipe, name): train(data, model=name, recipe=recipe, seed=seed, verbose=0)
+        for recipe in RECIPES
+        for name, seed in NETWORKS.items()
     }
-    rows, worst = [], 10
+    reference = {
+        key: 10 * float((shares(judge, real.images, real.labels) > SURE).mean())
+        for key, judge in judges.items()
+    }
+    rows, worst = [], dict.fromkeys(RECIPES, 10)
     for way, settings in (("default", {}), ("plain", PLAIN)):
-        for source, classifier in networks.items():
-            seconds, known = [], {name: [] for name in networks if name != source}
-            for seed in SEEDS:
-                found = []
-                wall, _ = timed(
-                    lambda: found.append(maximise(classifier, DIGITS, seed=seed, **settings))  # noqa: B023
+        for recipe in RECIPES:
+            for source in NETWORKS:
+                others = {name: [] for name in NETWORKS if name != source}
+                seconds = []
+                for seed in SEEDS:
+                    found = []
+                    wall, _ = timed(
+                        lambda: found.append(
+                            maximise(judges[recipe, source], DIGITS, seed=seed, **settings)  # noqa: B023
+                        )
+                    )
+                    seconds.append(wall)
+                    for name, counts in others.items():
+                        known = shares(judges[recipe, name], found[0].images, np.arange(10))
+                        counts.append(int((known > SURE).sum()))
+                    if (way, seed) == ("default", SEEDS[0]) and len(sys.argv) > 1:
+                        picture = f"{source}-{recipe}-{sys.argv[1]}"
+                        plot_maximised(found[0]).savefig(picture)
+                if way == "default":
+                    worst[recipe] = min(worst[recipe], *(min(counts) for counts in others.values()))
+                told = "; ".join(
+                    f"{name} {counts}, real {reference[recipe, name]:.1f}"
+                    for name, counts in others.items()
                 )
-                seconds.append(wall)
-                for name, counts in known.items():
-                    counts.append(recognised(networks[name], found[0].images))
-                if way == "default" and seed == SEEDS[0] and len(sys.argv) > 1:
-                    plot_maximised(found[0]).savefig(f"{source}-{sys.argv[1]}")
-            if way == "default":
-                worst = min(worst, *(min(counts) for counts in known.values()))
-            told = "; ".join(f"{name} {counts}" for name, counts in known.items())
-            rows.append([way, source, f"{median(seconds):.1f}", told])
+                rows.append([way, recipe, source, f"{median(seconds):.1f}", told])
+    least = "; ".join(f"{recipe} {count}" for recipe, count in worst.items())
     text = (
-        table(["", "maximised on", "seconds", "of ten, recognised by (each seed)"], rows)
-        + f"\n\nRecognised: of its class with a probability over 0.9. At least {worst} of ten with "
-        f"the default (bar {BARS['recognised']}); bar for the seconds {BARS['seconds']:.0f}."
+        table(
+            ["", "recipe of all", "maximised on", "seconds", "of ten, recognised by (each seed)"],
+            rows,
+        )
+        + f"\n\nRecognised: of its class with a probability over {SURE}; real: of ten real test "
+        f"digits. The least of ten with the default: {least} (bar {BARS['recognised']}); bar for "
+        f"the seconds {BARS['seconds']:.0f}."
     )
     record("maximising.py", "Maximised digits", text)
 
