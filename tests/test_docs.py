@@ -52,14 +52,23 @@ def fewer() -> None:
             shutil.rmtree(folder)
 
 
+def quick_commands(page: Path) -> list[str]:
+    """Return the commands of a page that need no minutes, nor what such a one makes."""
+    return [line for line in commands(page) if not line.startswith(SLOW + AFTER_SLOW)]
+
+
 ALL_COMMANDS = [
     pytest.param(line, id=f"{page.stem}: {line}") for page in PAGES for line in commands(page)
 ]
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
+WITH_COMMANDS = [page for page in PAGES if quick_commands(page)]
 
 
 def test_the_pages_have_what_is_tested() -> None:
     photos = ROOT / "docs" / "photos.md"
 
+    assert {"photos", "explain"} <= {page.stem for page in WITH_PYTHON}
+    assert {"photos"} <= {page.stem for page in WITH_COMMANDS}
     assert len(blocks(photos, "python")) > 10
     assert {"data", "audit", "transfer", "predict", "embed", "similar"} <= {
         line.split()[1] for line in commands(photos)
@@ -78,20 +87,17 @@ def test_a_command_that_is_none_is_found() -> None:
         parsed(["embedd", "emoji"])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
 @pytest.mark.slow
 def test_the_python_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = blocks(page, "python")
-    if not code:
-        pytest.skip("the page has no Python")
     emoji_files(Path("drawings"))
     fewer()
 
     names: dict[str, object] = {"__name__": page.stem}
-    for line, content in code:
+    for line, content in blocks(page, "python"):
         # Lines above it, so that a traceback names the line of the page.
         exec(compile("\n" * line + content, str(page), "exec"), names)
 
@@ -109,16 +115,13 @@ def test_the_python_runs(
         assert len(list(Path("watched").iterdir())) == 2
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
 @pytest.mark.slow
 def test_the_quick_commands_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = [line for line in commands(page) if not line.startswith(SLOW + AFTER_SLOW)]
-    if not run:
-        pytest.skip("the page has no command that is quick")
-    for line in run:
+    for line in quick_commands(page):
         result = CliRunner().invoke(app, shlex.split(line)[1:])
         assert result.exit_code == 0, f"{line}: {result.output} {result.exception!r}"
         fewer()
