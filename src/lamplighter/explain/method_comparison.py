@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from lamplighter.data.wording import counted
 from lamplighter.errors import ModelError
 from lamplighter.evaluation.tables import align
 from lamplighter.explain.attribution import METHODS, as_method, attribute
@@ -113,7 +114,7 @@ class MethodComparison:
         interval = "; in brackets 95 % bootstrap intervals over them" if images > 1 else ""
         lines += [
             "",
-            f"{images} image{'s' if images > 1 else ''}{interval}.",
+            f"{counted(images, 'image')}{interval}.",
             "Deletion: area under the probability as pixels go, small is good.",
             "Insertion: the same as they come, large is good.",
             "Gain: insertion less deletion, less that of chance.",

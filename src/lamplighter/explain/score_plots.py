@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lamplighter.data.wording import counted
 from lamplighter.evaluation.plots import INK, finished
 from lamplighter.explain.attribution_plots import (
     over_picture,
@@ -104,7 +105,7 @@ def plot_comparison(comparison: MethodComparison) -> Figure:
         for line in (panel.get_lines()[chance], legend.get_lines()[chance]):
             line.set(color=INK, linestyle=":", linewidth=2.2)
     images = len(comparison.scores[0].deletion.areas)
-    title = f"Methods of attribution on {images} image{'s' if images > 1 else ''}"
+    title = f"Methods of attribution on {counted(images, 'image')}"
     if any(_doubtful(score) for score in comparison.scores):
         title += "\n* does not pass the sanity check: not to be believed, whatever its curves"
     figure.suptitle(title, fontsize=TITLE)
