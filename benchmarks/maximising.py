@@ -35,8 +35,27 @@ def shares(classifier, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return known[np.arange(len(labels)), labels]
 
 
+def shown(judges, recipe: str, source: str, settings: dict) -> tuple:
+    """Return seconds, how many of ten each other network knows, and the first images.
+
+    Seconds and counts are lists, a value for each seed.
+    """
+    from lamplighter import maximise
+
+    others = {name: [] for name in NETWORKS if name != source}
+    seconds, found = [], []
+    for seed in SEEDS:
+        start = time.perf_counter()
+        found.append(maximise(judges[recipe, source], DIGITS, seed=seed, **settings))
+        seconds.append(time.perf_counter() - start)
+        for name, counts in others.items():
+            known = shares(judges[recipe, name], found[-1].images, np.arange(10))
+            counts.append(int((known > SURE).sum()))
+    return seconds, others, found[0]
+
+
 def main() -> None:
-    from lamplighter import ImageData, maximise, plot_maximised, train
+    from lamplighter import ImageData, plot_maximised, train
     from lamplighter.explain.activation_maximisation import PLAIN
 
     data = ImageData.mnist()
@@ -52,27 +71,17 @@ def main() -> None:
     }
     rows, worst = [], dict.fromkeys(RECIPES, 10)
     for way, settings in (("default", {}), ("plain", PLAIN)):
-        for recipe in RECIPES:
-            for source in NETWORKS:
-                others = {name: [] for name in NETWORKS if name != source}
-                seconds = []
-                for seed in SEEDS:
-                    start = time.perf_counter()
-                    found = maximise(judges[recipe, source], DIGITS, seed=seed, **settings)
-                    seconds.append(time.perf_counter() - start)
-                    for name, counts in others.items():
-                        known = shares(judges[recipe, name], found.images, np.arange(10))
-                        counts.append(int((known > SURE).sum()))
-                    if (way, seed) == ("default", SEEDS[0]) and len(sys.argv) > 1:
-                        picture = f"{source}-{recipe}-{sys.argv[1]}"
-                        plot_maximised(found).savefig(picture)
-                if way == "default":
-                    worst[recipe] = min(worst[recipe], *(min(counts) for counts in others.values()))
-                told = "; ".join(
-                    f"{name} {counts}, real {reference[recipe, name]:.1f}"
-                    for name, counts in others.items()
-                )
-                rows.append([way, recipe, source, f"{median(seconds):.1f}", told])
+        for recipe, source in judges:
+            seconds, others, first = shown(judges, recipe, source, settings)
+            if way == "default":
+                worst[recipe] = min(worst[recipe], *map(min, others.values()))
+                if len(sys.argv) > 1:
+                    plot_maximised(first).savefig(f"{source}-{recipe}-{sys.argv[1]}")
+            told = "; ".join(
+                f"{name} {counts}, real {reference[recipe, name]:.1f}"
+                for name, counts in others.items()
+            )
+            rows.append([way, recipe, source, f"{median(seconds):.1f}", told])
     least = "; ".join(f"{recipe} {count}" for recipe, count in worst.items())
     text = (
         table(
