@@ -19,7 +19,7 @@ from lamplighter.training.loaders import EpochBatches, Source
 from lamplighter.training.memory import keep_freed_memory
 from lamplighter.training.progress import progress, progress_bar
 from lamplighter.training.search import Search
-from lamplighter.training.surroundings import interruptible, quietly
+from lamplighter.training.surroundings import Unprofiled, interruptible, quietly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +65,7 @@ def fit(
         trainer = _trainer(
             {
                 **_DEFAULTS,
+                "profiler": Unprofiled(),
                 "max_epochs": plan.view.epochs,
                 "callbacks": callbacks,
                 "logger": loggers or False,

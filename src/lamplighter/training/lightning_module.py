@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -294,3 +295,9 @@ class TrialModule(pl.LightningModule):
 
     def _stop_at_non_finite(self) -> None:
         raise non_finite(self._losses.read(), self.view, self.global_step + 1)
+
+
+# Lightning asks for its arguments at each step, and Python would put them together each time.
+TrialModule.training_step.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    TrialModule.training_step
+)

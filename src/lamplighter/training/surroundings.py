@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from lightning_fabric.utilities.warnings import PossibleUserWarning
+from pytorch_lightning.profilers import PassThroughProfiler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +26,21 @@ _NOISE = (
 )
 
 
+class Unprofiled(PassThroughProfiler):
+    """Measures nothing, as Lightning's own default, without a generator for each of its hooks."""
+
+    def profile(self, action_name: str) -> Any:
+        """Return a context in which nothing happens."""
+        return _NOTHING
+
+
+_NOTHING = contextlib.nullcontext()
+
+
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Keep Lightning's remarks on hardware, worker processes and its other products off screen."""
+    _stop_looking_for_drivers()
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     loggers += [logging.getLogger(f"{logger.name}.utilities.rank_zero") for logger in loggers]
     levels = [logger.level for logger in loggers]
@@ -41,6 +56,16 @@ def quietly() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _stop_looking_for_drivers() -> None:
+    """Let Adam ask whether there is a GPU without a search of the disk, where there is none.
+
+    Lightning has torch ask NVIDIA's driver instead of CUDA, so that processes can still be forked.
+    Adam asks at every step, and each time the driver that is missing is looked for anew.
+    """
+    if not torch.cuda.is_available():
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
 
 
 @contextlib.contextmanager
