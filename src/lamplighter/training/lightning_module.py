@@ -88,10 +88,11 @@ class TrialModule(pl.LightningModule):
         schedulers = [c for c in self.plan.callbacks if isinstance(c, SchedulerCallback)]
         if not schedulers:
             return optimizer
-        steps = self._remaining_steps()
+        assert optimizer is not None
+        steps, done = self._remaining_steps(), self.view.step
         return [optimizer], [
             {
-                "scheduler": callback.make_scheduler(optimizer, steps),  # type: ignore[arg-type]
+                "scheduler": callback.make_scheduler(optimizer, steps, done),
                 "interval": callback.interval,
                 "monitor": callback.monitor,
             }

@@ -229,7 +229,7 @@ def test_every_public_name_is_there_and_others_are_not() -> None:
     ("method", "arguments"),
     [
         (base.BatchTransform().transform_batch, (None, None)),
-        (base.SchedulerCallback().make_scheduler, (None, 1)),
+        (base.SchedulerCallback().make_scheduler, (None, 1, 0)),
         (base.CriterionTransform().training_criterion, (None,)),
     ],
 )

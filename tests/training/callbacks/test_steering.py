@@ -51,6 +51,21 @@ def _plain_rates(make: Callable[[Any], Any], steps: int, lr: float = 0.05) -> li
     return rates
 
 
+class _Interrupted(Exception):
+    pass
+
+
+def _until(epoch: int) -> Any:
+    """Return a callback that ends training when this epoch begins."""
+
+    @on_epoch_start
+    def interrupt(view: TrialView) -> None:
+        if view.epoch == epoch:
+            raise _Interrupted
+
+    return interrupt
+
+
 def _by_epoch(rates: list[float], batches: int = 5) -> list[float]:
     assert all(len(set(rates[i : i + batches])) == 1 for i in range(0, len(rates), batches))
     return rates[::batches]
@@ -125,20 +140,10 @@ def test_resume_from_a_checkpoint_goes_on_with_the_rates(
     whole: list[float] = []
     make_trial(make(), _recorded(whole)).run(4)
 
-    class Interrupted(Exception):
-        pass
-
-    @on_epoch_start
-    def interrupt(view: TrialView) -> None:
-        if view.epoch == 2:
-            raise Interrupted
-
     parts: list[float] = []
-    with pytest.raises(Interrupted):
-        make_trial(make(), _recorded(parts), Checkpoint(tmp_path), interrupt).run(4)
-    again = make_trial(
-        make(), _recorded(parts), Checkpoint(tmp_path), on_epoch_start(lambda _: None)
-    )
+    with pytest.raises(_Interrupted):
+        make_trial(make(), _recorded(parts), Checkpoint(tmp_path), _until(2)).run(4)
+    again = make_trial(make(), _recorded(parts), Checkpoint(tmp_path), _until(99))
     again.run(4, checkpoint=tmp_path / "last.ckpt")
     assert parts == pytest.approx(whole)
 
@@ -186,6 +191,41 @@ def test_one_cycle_continued_for_longer_takes_its_place_in_the_longer_cycle(
     again = make_trial(OneCycle(0.4), Checkpoint(tmp_path), _recorded(rates))
     again.callbacks[1:] = [again.callbacks[1], again.callbacks[2]]
     again.run(4, checkpoint=tmp_path / "last.ckpt")
+    expected = _plain_rates(lambda o: OneCycleLR(o, 0.4, total_steps=20, pct_start=0.3), 20)
+    assert rates[1:] == pytest.approx(expected[11:])
+
+
+@pytest.mark.parametrize("three_phase", [False, True])
+def test_a_second_cycle_resumed_goes_on_where_it_was(
+    make_trial: Callable[..., Trial], tmp_path: Path, three_phase: bool
+) -> None:
+    def cycle() -> OneCycle:
+        return OneCycle(0.4, three_phase=three_phase)
+
+    whole: list[float] = []
+    uninterrupted = make_trial(cycle(), _recorded(whole))
+    uninterrupted.run(2)
+    uninterrupted.run(4)
+
+    parts: list[float] = []
+    first = make_trial(cycle(), _recorded(parts), Checkpoint(tmp_path), _until(4))
+    first.run(2)
+    with pytest.raises(_Interrupted):
+        first.run(4)
+    again = make_trial(cycle(), _recorded(parts), Checkpoint(tmp_path), _until(99))
+    again.run(6, checkpoint=tmp_path / "last.ckpt")
+    assert parts == pytest.approx(whole)
+
+
+def test_a_second_cycle_continued_for_longer_takes_its_place_in_the_longer_cycle(
+    make_trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    first = make_trial(OneCycle(0.4), Checkpoint(tmp_path))
+    first.run(1)
+    first.run(2)
+    rates: list[float] = []
+    again = make_trial(OneCycle(0.4), Checkpoint(tmp_path), _recorded(rates))
+    again.run(5, checkpoint=tmp_path / "last.ckpt")
     expected = _plain_rates(lambda o: OneCycleLR(o, 0.4, total_steps=20, pct_start=0.3), 20)
     assert rates[1:] == pytest.approx(expected[11:])
 

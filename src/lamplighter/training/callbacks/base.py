@@ -90,8 +90,14 @@ class SchedulerCallback(Callback):
     interval: str = "epoch"
     monitor: str | None = None
 
-    def make_scheduler(self, optimizer: Optimizer, steps: int | None) -> LRScheduler:
-        """Return the scheduler for a run of `steps` changes of the weights, if that is known."""
+    def make_scheduler(self, optimizer: Optimizer, steps: int | None, done: int) -> LRScheduler:
+        """Return the scheduler of a run.
+
+        Args:
+            optimizer: whose learning rate it changes.
+            steps: changes of the weights in this run, if that is known.
+            done: changes of the weights in earlier runs.
+        """
         raise NotImplementedError
 
 

@@ -52,7 +52,7 @@ class Scheduler(SchedulerCallback):
         self._scheduler: LRScheduler | None = None
         self._kept: dict[str, Any] = {}  # the state for a scheduler that is not made yet
 
-    def make_scheduler(self, optimizer: Optimizer, steps: int | None) -> LRScheduler:
+    def make_scheduler(self, optimizer: Optimizer, steps: int | None, done: int) -> LRScheduler:
         """Return the scheduler; a later run of the same trial goes on with it."""
         if self._scheduler is None or self._scheduler.optimizer is not optimizer:
             # Making a scheduler sets the learning rate anew, which the optimizer has already.
@@ -75,12 +75,32 @@ class Scheduler(SchedulerCallback):
 
 
 class _Cycle(OneCycleLR):
-    """A cycle that keeps its length when a checkpoint was written in a shorter or longer one."""
+    """A cycle that keeps its end when a checkpoint was written in a shorter or longer run.
+
+    Args:
+        optimizer: whose learning rate it changes.
+        max_lr: the peak.
+        begun: changes of the weights before it.
+        arguments: what else OneCycleLR takes.
+    """
+
+    def __init__(self, optimizer: Optimizer, max_lr: Any, *, begun: int, **arguments: Any) -> None:
+        self.begun = begun
+        super().__init__(optimizer, max_lr, **arguments)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back the place in the cycle."""
-        lengths = ("total_steps", "_schedule_phases")
-        super().load_state_dict({k: v for k, v in state_dict.items() if k not in lengths})
+        # Until now this one reached over the earlier runs as well: its run is resumed as a whole.
+        length = self.total_steps - (state_dict["begun"] - self.begun)
+        if length != state_dict["total_steps"]:
+            ends = [phase["end_step"] for phase in self._schedule_phases]
+            scale = length / self.total_steps
+            phases = [
+                {**phase, "end_step": (end + 1) * scale - 1}
+                for phase, end in zip(self._schedule_phases, ends, strict=True)
+            ]
+            state_dict = {**state_dict, "total_steps": length, "_schedule_phases": phases}
+        super().load_state_dict(state_dict)
 
 
 class OneCycle(SchedulerCallback):
@@ -104,7 +124,7 @@ class OneCycle(SchedulerCallback):
         self.warm_up = warm_up
         self.arguments = arguments
 
-    def make_scheduler(self, optimizer: Optimizer, steps: int | None) -> LRScheduler:
+    def make_scheduler(self, optimizer: Optimizer, steps: int | None, done: int) -> LRScheduler:
         """Return a cycle over `steps` changes of the weights.
 
         Raises:
@@ -124,6 +144,7 @@ class OneCycle(SchedulerCallback):
         return _Cycle(
             optimizer,
             peaks,
+            begun=done,
             total_steps=steps,
             pct_start=warm_up,
             **self.arguments,
