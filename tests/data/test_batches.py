@@ -91,6 +91,19 @@ def test_augmentation_comes_before_normalising() -> None:
     assert all(0 <= low < high <= 1 for low, high in seen)
 
 
+def test_the_last_epochs_may_show_the_images_as_they_are() -> None:
+    def blacken(images: torch.Tensor) -> torch.Tensor:
+        return images * 0
+
+    batches = numbered(20, 20, augmentation=blacken, augmented_epochs=2)
+    plain = numbered(20, 20)
+    for epoch in range(4):
+        batches.set_epoch(epoch)
+        plain.set_epoch(epoch)
+        (images, _), (as_they_are, _) = next(iter(batches)), next(iter(plain))
+        assert torch.equal(images, as_they_are) is (epoch >= 2)
+
+
 @pytest.mark.parametrize(("count", "size", "processes"), [(20, 6, 2), (21, 8, 3), (9, 4, 2)])
 def test_processes_share_each_batch(
     monkeypatch: pytest.MonkeyPatch, count: int, size: int, processes: int

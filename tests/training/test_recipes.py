@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from lamplighter import evaluate, train
 from lamplighter.data.image_data import ImageData
 from lamplighter.errors import ResumeError, TrainingError, UnknownModelError
-from lamplighter.training.callbacks import on_epoch_end
+from lamplighter.training.callbacks import on_batch_end, on_epoch_end
 from lamplighter.training.recipes import RECIPES
 
 from . import toys
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from lamplighter.training.view import TrialView
 
 
@@ -54,6 +58,42 @@ def test_a_seed_gives_the_weights_again(tiny_digits: ImageData) -> None:
     )
     assert toys.same_weights(first, again)
     assert not toys.same_weights(first, other)
+
+
+@pytest.mark.parametrize(("share", "changed"), [(0.0, 10), (0.2, 8), (0.26, 7), (1.0, 0)])
+def test_a_share_of_the_epochs_shows_the_images_as_they_are(
+    tiny_digits: ImageData, monkeypatch: pytest.MonkeyPatch, share: float, changed: int
+) -> None:
+    seen: list[int] = []
+
+    def note(images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return images
+
+    recipe = replace(RECIPES["quick"], augmentation=note, plain_epochs=share)
+    monkeypatch.setitem(RECIPES, "quick", recipe)
+    train(tiny_digits, epochs=10, verbose=0, test=False)
+    assert sum(seen) == changed * len(tiny_digits["train"])
+
+
+@pytest.mark.parametrize(
+    ("units", "half"), [({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({}, False)]
+)
+def test_half_precision_is_for_processors_with_units_for_it(
+    tiny_digits: ImageData, monkeypatch: pytest.MonkeyPatch, units: dict[str, bool], half: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setitem(RECIPES, "quick", replace(RECIPES["quick"], half=True))
+    used = []
+
+    @on_batch_end
+    def note(view: TrialView) -> None:
+        used.append(view.logits.dtype)
+
+    classifier = train(tiny_digits, epochs=1, callbacks=[note], verbose=0, test=False)
+    assert set(used) == {torch.bfloat16 if half else torch.float32}
+    assert classifier.record.recipe["half"] is half
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -44,7 +44,7 @@ def sample(data: ImageData) -> torch.Tensor:
     return torch.from_numpy(data.preprocessing.normalise(data["val"].images[:2]))
 
 
-@pytest.mark.parametrize(("name", "after"), [("champion", "features.10"), ("better-cnn", "hidden")])
+@pytest.mark.parametrize(("name", "after"), [("champion", "features.11"), ("better-cnn", "hidden")])
 @pytest.mark.parametrize("balance", ["none", "sampler"])
 def test_the_tail_learns_what_the_whole_network_learns(
     data: ImageData, name: str, after: str, balance: str
@@ -106,7 +106,7 @@ def test_a_backbone_that_is_no_chain_is_cut_before_its_head() -> None:
 
 def test_activations_are_those_of_the_frozen_part(data: ImageData, tmp_path: Path) -> None:
     model = classifier(data)
-    cut = CutNetwork(model.network, "features.3", sample(data))
+    cut = CutNetwork(model.network, "features.4", sample(data))
     images = data["train"].images
     done: list[tuple[int, int]] = []
     kept = activations(
@@ -130,20 +130,20 @@ def test_activations_are_those_of_the_frozen_part(data: ImageData, tmp_path: Pat
 
 def test_activations_that_cannot_be(data: ImageData, tmp_path: Path) -> None:
     model = classifier(data)
-    cut = CutNetwork(model.network, "features.3", sample(data))
+    cut = CutNetwork(model.network, "features.4", sample(data))
     images = data["val"].images
     with pytest.raises(TrainingError, match="there are no images"):
         activations(cut, images[:0], model.preprocessing)
     with pytest.raises(OutputError, match=r"cannot be written to .*nowhere: No such file.*; make"):
         activations(cut, images, model.preprocessing, limit=0, folder=tmp_path / "nowhere")
-    unfreeze(model.network, since="features.3")
-    with pytest.raises(TrainingError, match=r"up to features\.3 must be frozen, and were unfrozen"):
+    unfreeze(model.network, since="features.4")
+    with pytest.raises(TrainingError, match=r"up to features\.4 must be frozen, and were unfrozen"):
         activations(cut, images, model.preprocessing)
 
 
 def test_a_full_disk_is_said(data: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
     model = classifier(data)
-    cut = CutNetwork(model.network, "features.3", sample(data))
+    cut = CutNetwork(model.network, "features.4", sample(data))
     full = Path("/dev/full").open("wb", 0)  # noqa: SIM115 - the activations close it
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full)
     with pytest.raises(OutputError, match="No space left on device; make room, or cut nearer"):

@@ -35,6 +35,8 @@ class Batches:
         seed: of the shuffling.
         preprocessing: how pixels are normalised.
         augmentation: random changes to float images on the scale 0..1, before normalising.
+        augmented_epochs: after so many epochs the images come as they are; None changes them in
+            all epochs.
         balanced: with `shuffle`, draw N images in each epoch, with replacement, so that all
             classes are equally likely.
     """
@@ -49,6 +51,7 @@ class Batches:
         seed: int,
         preprocessing: Preprocessing,
         augmentation: Augmentation | None = None,
+        augmented_epochs: int | None = None,
         balanced: bool = False,
     ) -> None:
         import torch
@@ -64,6 +67,7 @@ class Batches:
         self.seed = seed
         self.preprocessing = preprocessing
         self.augmentation = augmentation
+        self.augmented_epochs = augmented_epochs
         self.balanced = balanced
         self.epoch = 0
         self._mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
@@ -85,7 +89,8 @@ class Batches:
     def inputs(self, chosen: Tensor) -> Tensor:
         """Return what a network is given of the images at `chosen` (B,): (B, C, H, W)."""
         images = self.images[chosen].float().div_(255)  # (B, C, H, W)
-        if self.augmentation is not None:
+        plain = self.augmented_epochs is not None and self.epoch >= self.augmented_epochs
+        if self.augmentation is not None and not plain:
             images = self.augmentation(images)
         # Not in place: an augmentation may hand out a tensor that it keeps.
         return (images - self._mean) / self._std

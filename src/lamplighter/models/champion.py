@@ -9,7 +9,9 @@ from lamplighter.models.small import SmallCNN
 
 
 class ChampionCNN(SmallCNN):
-    """Six 3x3 convolutions with batch normalisation in three stages, dropout, out.
+    """A 5x5 and four 3x3 convolutions with batch normalisation in three stages, dropout, out.
+
+    Two 3x3 convolutions in place of the first gave no better score and took half as long again.
 
     Args:
         num_classes: K, the number of classes.
@@ -32,12 +34,11 @@ class ChampionCNN(SmallCNN):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        # Two unpadded 3x3 convolutions take as much from the edges as one of 5x5.
+        # The two unpadded 3x3 convolutions take as much from the edges as one of 5x5.
         height, width = shrink(img_size, (5, 2), (5, 2))
         first, second, third = widths
         self.features = nn.Sequential(  # (N, C, H, W), sizes for 28 x 28
-            *_conv(in_chans, first, 3),  # (N, 32, 26, 26)
-            *_conv(first, first, 3, pool=2),  # (N, 32, 12, 12)
+            *_conv(in_chans, first, 5, pool=2),  # (N, 32, 12, 12)
             *_conv(first, second, 3),  # (N, 64, 10, 10)
             *_conv(second, second, 3, pool=2),  # (N, 64, 4, 4)
             *_conv(second, third, 3, padding=1),  # (N, 128, 4, 4)

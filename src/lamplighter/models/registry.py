@@ -62,7 +62,7 @@ _MODELS = {
     "champion": ModelEntry(
         "lamplighter.models.champion",
         "ChampionCNN",
-        "six 3x3 convolutions with batch normalisation, dropout 0.3, out; for the best score",
+        "five convolutions with batch normalisation, dropout 0.3, out; for the best score",
     ),
 }
 # Networks that are not started from nothing; found by their name, and not listed.

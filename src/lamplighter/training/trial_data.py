@@ -41,6 +41,7 @@ class TrialData:
         batch_size: int = 128,
         *,
         augmentation: Augmentation | None = None,
+        augmented_epochs: int | None = None,
         balance: Literal["none", "sampler"] = "none",
     ) -> Self:
         """Take "train", "val" and "test" from `data`, as far as it has them.
@@ -52,6 +53,8 @@ class TrialData:
             data: images, whose classes the classifier knows.
             batch_size: images in a batch.
             augmentation: random changes to the training images, float (B, C, H, W) in 0..1.
+            augmented_epochs: after so many epochs they come as they are; None changes them in
+                all epochs.
             balance: "sampler" draws training images so that all classes are equally likely.
 
         Raises:
@@ -80,6 +83,7 @@ class TrialData:
                 seed=seed,
                 preprocessing=classifier.preprocessing if classifier else data.preprocessing,
                 augmentation=augmentation if training else None,
+                augmented_epochs=augmented_epochs,
                 balanced=training and balance == "sampler",
             )
         if classifier is not None:
