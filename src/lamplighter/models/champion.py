@@ -30,7 +30,7 @@ class ChampionCNN(SmallCNN):
         in_chans: int = 1,
         img_size: tuple[int, int] = (28, 28),
         *,
-        widths: tuple[int, int, int] = (32, 64, 128),
+        widths: tuple[int, int, int] = (32, 80, 160),
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
@@ -39,10 +39,10 @@ class ChampionCNN(SmallCNN):
         first, second, third = widths
         self.features = nn.Sequential(  # (N, C, H, W), sizes for 28 x 28
             *_conv(in_chans, first, 5, pool=2),  # (N, 32, 12, 12)
-            *_conv(first, second, 3),  # (N, 64, 10, 10)
-            *_conv(second, second, 3, pool=2),  # (N, 64, 4, 4)
-            *_conv(second, third, 3, padding=1),  # (N, 128, 4, 4)
-            *_conv(third, third, 3, padding=1),  # (N, 128, 4, 4)
+            *_conv(first, second, 3),  # (N, 80, 10, 10)
+            *_conv(second, second, 3, pool=2),  # (N, 80, 4, 4)
+            *_conv(second, third, 3, padding=1),  # (N, 160, 4, 4)
+            *_conv(third, third, 3, padding=1),  # (N, 160, 4, 4)
         )
         self.num_features = third * height * width
         self.hidden = nn.Dropout(dropout)
