@@ -90,7 +90,7 @@ class _Cycle(OneCycleLR):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back the place in the cycle."""
-        # Until now this one reached over the earlier runs as well: its run is resumed as a whole.
+        # What is resumed is planned as one run, from the first step of the first one.
         length = self.total_steps - (state_dict["begun"] - self.begun)
         if length != state_dict["total_steps"]:
             ends = [phase["end_step"] for phase in self._schedule_phases]
