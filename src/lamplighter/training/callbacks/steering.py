@@ -93,11 +93,10 @@ class _Cycle(OneCycleLR):
         # What is resumed is planned as one run, from the first step of the first one.
         length = self.total_steps - (state_dict["begun"] - self.begun)
         if length != state_dict["total_steps"]:
-            ends = [phase["end_step"] for phase in self._schedule_phases]
             scale = length / self.total_steps
             phases = [
-                {**phase, "end_step": (end + 1) * scale - 1}
-                for phase, end in zip(self._schedule_phases, ends, strict=True)
+                {**phase, "end_step": (phase["end_step"] + 1) * scale - 1}
+                for phase in self._schedule_phases
             ]
             state_dict = {**state_dict, "total_steps": length, "_schedule_phases": phases}
         super().load_state_dict(state_dict)
