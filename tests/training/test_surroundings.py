@@ -7,18 +7,12 @@ import torch
 from pytorch_lightning.profilers import SimpleProfiler
 from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 
-from lamplighter import Trial
 from lamplighter.training.lightning_module import TrialModule
 from lamplighter.training.surroundings import Unprofiled, quietly
 
+from . import toys
+
 SEARCH = "PYTORCH_NVML_BASED_CUDA_CHECK"
-
-
-def _toy(**arguments):
-    network = torch.nn.Linear(4, 2)
-    batches = [(torch.randn(3, 4), torch.tensor([0, 1, 0]))] * 2
-    trial = Trial(network, torch.optim.Adam(network.parameters()), torch.nn.CrossEntropyLoss())
-    return trial.with_generators(batches).with_trainer(**arguments)
 
 
 @pytest.mark.parametrize(("present", "kept"), [(False, False), (True, True)])
@@ -32,7 +26,7 @@ def test_the_driver_is_searched_for_only_where_there_is_a_gpu(monkeypatch, prese
 
 def test_a_profiler_of_ones_own_still_measures():
     profiler = SimpleProfiler()
-    _toy(profiler=profiler).run(1, verbose=0)
+    toys.trial().with_generators(toys.loader(16)).with_trainer(profiler=profiler).run(1)
     assert len(profiler.recorded_durations["run_training_batch"]) == 2
 
 
