@@ -65,7 +65,6 @@ def fit(
         trainer = _trainer(
             {
                 **_DEFAULTS,
-                "profiler": Unprofiled(),
                 "max_epochs": plan.view.epochs,
                 "callbacks": callbacks,
                 "logger": loggers or False,
@@ -205,7 +204,7 @@ _UNREADABLE = (
 
 def _trainer(arguments: Mapping[str, Any]) -> pl.Trainer:
     try:
-        return pl.Trainer(**arguments)
+        return pl.Trainer(**{"profiler": Unprofiled(), **arguments})
     except MisconfigurationException as error:
         reason = " ".join(str(error).split())
         raise TrainingError(

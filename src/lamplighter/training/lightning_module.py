@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from lamplighter.training.explaining import (
 )
 from lamplighter.training.loaders import seed_all
 from lamplighter.training.metrics import MeanMetric, gather, make_metrics, scalars
+from lamplighter.training.surroundings import with_known_signature
 from lamplighter.training.values import Values
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class TrialModule(pl.LightningModule):
             for callback in schedulers
         ]
 
+    @with_known_signature
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch; Lightning takes the gradient and steps the optimizer."""
         images, targets = unpack(batch)
@@ -296,9 +297,3 @@ class TrialModule(pl.LightningModule):
 
     def _stop_at_non_finite(self) -> None:
         raise non_finite(self._losses.read(), self.view, self.global_step + 1)
-
-
-# Lightning asks for its arguments at each step, and Python would put them together each time.
-TrialModule.training_step.__signature__ = inspect.signature(  # type: ignore[attr-defined]
-    TrialModule.training_step
-)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import os
 import signal
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.profilers import PassThroughProfiler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
 
 # Warnings that no user can or need act upon: torch's on how Lightning uses it, and Lightning's
 # where a trial that is resumed writes no checkpoints itself.
@@ -35,6 +38,12 @@ class Unprofiled(PassThroughProfiler):
 
 
 _NOTHING = contextlib.nullcontext()
+
+
+def with_known_signature(function: Function) -> Function:
+    """Note the arguments of a step, which Lightning has Python put together anew at each one."""
+    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return function
 
 
 @contextlib.contextmanager
