@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
@@ -13,6 +15,7 @@ from lamplighter.data.augmentation import (
     RandomColour,
     RandomFlip,
     RandomShift,
+    RandomThickness,
     RandomWarp,
     photo_augmentation,
 )
@@ -83,6 +86,48 @@ def test_each_image_is_warped_in_its_own_way_and_repeatably() -> None:
     assert torch.equal(first, RandomWarp()(images))
     assert first.shape == images.shape
     assert len({image.numpy().tobytes() for image in first}) == 8
+
+
+def test_strokes_are_thickened_as_far_as_dilation_and_thinned_as_far_as_erosion() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(60, 2, 7, 9)
+    changed = RandomThickness(1.0)(images)
+    lightest = _filtered(ndimage.grey_dilation, images)
+    darkest = _filtered(ndimage.grey_erosion, images)
+    thicker = _parts(changed - images, lightest - images)
+    thinner = _parts(changed - images, darkest - images)
+    # Each image went one way, the same part of it everywhere.
+    assert torch.equal(torch.isfinite(thicker), ~torch.isfinite(thinner))
+    for parts in (thicker[torch.isfinite(thicker)], thinner[torch.isfinite(thinner)]):
+        assert 20 <= len(parts) <= 40
+        assert 0 <= parts.min() < 0.2
+        assert 0.8 < parts.max() <= 1
+
+
+def _filtered(by: Any, images: Tensor) -> Tensor:
+    """`images` as SciPy changes them, with the values at the edge repeated outside."""
+    return torch.from_numpy(by(images.numpy(), size=(1, 1, 3, 3), mode="nearest"))
+
+
+def _parts(moved: Tensor, whole: Tensor) -> Tensor:
+    """What part of the way each image was moved, shape (B,); NaN if not the same everywhere."""
+    ways, wholes = moved.flatten(1), whole.flatten(1)
+    parts = (ways * wholes).sum(1) / (wholes**2).sum(1)
+    same = torch.isclose(ways, parts[:, None] * wholes, atol=1e-5).all(1)
+    return torch.where(same, parts, torch.nan)
+
+
+def test_a_smaller_amount_thickens_less_and_none_at_all_leaves_the_images() -> None:
+    images = blob(28, 28, 10, 12).repeat(30, 1, 1, 1)
+    kept = images.clone()
+
+    def furthest(amount: float) -> float:
+        torch.manual_seed(0)
+        return float((RandomThickness(amount)(images) - images).abs().max())
+
+    assert furthest(0.25) == pytest.approx(furthest(1.0) / 4, rel=1e-4)
+    assert furthest(0.0) == 0.0
+    assert torch.equal(images, kept)
 
 
 @pytest.mark.parametrize(("height", "width"), [(40, 40), (40, 80)])

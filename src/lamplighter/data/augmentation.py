@@ -118,6 +118,31 @@ class RandomWarp:
 
 
 @dataclass(frozen=True)
+class RandomThickness:
+    """Thicken or thin the light strokes of each image by an amount of its own.
+
+    Each value is moved towards the largest of its 3 x 3 neighbours (grey dilation) or the
+    smallest (grey erosion).
+
+    Attributes:
+        amount: the largest part of the way, 0..1; as much thicker as thinner.
+    """
+
+    amount: float = 0.5
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return images of the same shape (B, C, H, W)."""
+        import torch
+        from torch.nn import functional
+
+        amounts = (torch.rand(len(images), 1, 1, 1) * 2 - 1).mul_(self.amount).to(images.device)
+        # The smallest of the neighbours is the largest with all signs turned.
+        signs = torch.where(amounts < 0, -1.0, 1.0)
+        extremes = functional.max_pool2d(images * signs, 3, stride=1, padding=1) * signs
+        return torch.lerp(images, extremes, amounts.abs())
+
+
+@dataclass(frozen=True)
 class RandomFlip:
     """Show some of the images as in a mirror, left for right.
 

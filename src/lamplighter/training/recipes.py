@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from lamplighter.data.augmentation import RandomShift, RandomWarp, photo_augmentation
+from lamplighter.data.augmentation import (
+    Compose,
+    RandomShift,
+    RandomThickness,
+    RandomWarp,
+    photo_augmentation,
+)
 from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.evaluation.report import evaluate
 from lamplighter.models.classifier import Classifier
@@ -90,7 +96,9 @@ RECIPES = {
         one_cycle=True,
         weight_decay=0.2,
         label_smoothing=0.1,
-        augmentation=RandomWarp(degrees=15, scale=0.2, shear=0.2, translate=2),
+        augmentation=Compose(
+            (RandomWarp(degrees=15, scale=0.2, shear=0.2, translate=2), RandomThickness())
+        ),
         plain_epochs=0.12,  # warped strokes are blurred, those to be told apart are not
         ema_decay=0.996,
         half=True,
