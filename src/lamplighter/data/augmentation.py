@@ -80,12 +80,9 @@ class RandomWarp:
 
         count = len(images)
         height, width = images.shape[-2:]
-
-        def drawn(largest: float) -> Tensor:
-            return (torch.rand(count) * 2 - 1) * largest
-
-        angle = drawn(math.radians(self.degrees))
-        wide, high, shear = 1 + drawn(self.scale), 1 + drawn(self.scale), drawn(self.shear)
+        angle = _drawn(count, math.radians(self.degrees))
+        wide, high = 1 + _drawn(count, self.scale), 1 + _drawn(count, self.scale)
+        shear = _drawn(count, self.shear)
         cosine, sine = angle.cos(), angle.sin()
         # These are longer where the image is: a rotation has to allow for that.
         slant = height / width
@@ -93,12 +90,12 @@ class RandomWarp:
             [
                 cosine * wide,
                 (cosine * shear - sine) * high * slant,
-                drawn(2 * (self.translate / width + self.shift)),
+                _drawn(count, 2 * (self.translate / width + self.shift)),
             ],
             [
                 sine * wide / slant,
                 (sine * shear + cosine) * high,
-                drawn(2 * (self.translate / height + self.shift)),
+                _drawn(count, 2 * (self.translate / height + self.shift)),
             ],
         ]
         return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1).to(images.device)
@@ -135,9 +132,9 @@ class RandomThickness:
         import torch
         from torch.nn import functional
 
-        amounts = (torch.rand(len(images), 1, 1, 1) * 2 - 1).mul_(self.amount).to(images.device)
+        amounts = _drawn(len(images), self.amount).view(-1, 1, 1, 1).to(images.device)
         # The smallest of the neighbours is the largest with all signs turned.
-        signs = torch.where(amounts < 0, -1.0, 1.0)
+        signs = amounts.sign()
         extremes = functional.max_pool2d(images * signs, 3, stride=1, padding=1) * signs
         return torch.lerp(images, extremes, amounts.abs())
 
@@ -183,7 +180,7 @@ class RandomColour:
         import torch
 
         def drawn(largest: float) -> Tensor:
-            return ((torch.rand(len(images), 1, 1, 1) * 2 - 1) * largest + 1).to(images.device)
+            return (_drawn(len(images), largest) + 1).view(-1, 1, 1, 1).to(images.device)
 
         brightness, contrast = drawn(self.brightness), drawn(self.contrast)
         saturation = drawn(self.saturation)
@@ -224,6 +221,13 @@ def photo_augmentation() -> Compose:
             RandomColour(),
         )
     )
+
+
+def _drawn(count: int, largest: float) -> Tensor:
+    """Return amounts from -largest to largest, shape (count,), on the CPU."""
+    import torch
+
+    return (torch.rand(count) * 2 - 1) * largest
 
 
 def _grey(images: Tensor) -> Tensor:
