@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from lamplighter.models.sizes import shrink
@@ -37,12 +39,13 @@ class ChampionCNN(SmallCNN):
         # The two unpadded 3x3 convolutions take as much from the edges as one of 5x5.
         height, width = shrink(img_size, (5, 2), (5, 2))
         first, second, third = widths
+        conv = partial(_conv, activation=nn.GELU)
         self.features = nn.Sequential(  # (N, C, H, W), sizes for 28 x 28
-            *_conv(in_chans, first, 5, pool=2, activation=nn.GELU),  # (N, 32, 12, 12)
-            *_conv(first, second, 3, activation=nn.GELU),  # (N, 80, 10, 10)
-            *_conv(second, second, 3, pool=2, activation=nn.GELU),  # (N, 80, 4, 4)
-            *_conv(second, third, 3, padding=1, activation=nn.GELU),  # (N, 160, 4, 4)
-            *_conv(third, third, 3, padding=1, activation=nn.GELU),  # (N, 160, 4, 4)
+            *conv(in_chans, first, 5, pool=2),  # (N, 32, 12, 12)
+            *conv(first, second, 3),  # (N, 80, 10, 10)
+            *conv(second, second, 3, pool=2),  # (N, 80, 4, 4)
+            *conv(second, third, 3, padding=1),  # (N, 160, 4, 4)
+            *conv(third, third, 3, padding=1),  # (N, 160, 4, 4)
         )
         self.num_features = third * height * width
         self.hidden = nn.Dropout(dropout)
