@@ -104,7 +104,7 @@ def test_the_last_epochs_may_show_the_images_as_they_are() -> None:
         assert torch.equal(images, as_they_are) is (epoch >= 2)
 
 
-@pytest.mark.parametrize(("count", "size", "processes"), [(20, 6, 2), (21, 8, 3), (9, 4, 2)])
+@pytest.mark.parametrize(("count", "size", "processes"), [(20, 6, 2), (21, 8, 3), (8, 4, 2)])
 def test_processes_share_each_batch(
     monkeypatch: pytest.MonkeyPatch, count: int, size: int, processes: int
 ) -> None:
@@ -119,9 +119,32 @@ def test_processes_share_each_batch(
     assert len({len(share) for share in shares}) == 1
     for number, parts in enumerate(zip(*shares, strict=True)):
         assert sorted(label for part in parts for label in part) == sorted(alone[number])
-    left_out = alone[len(shares[0]) :]
-    assert len(left_out) <= 1
-    assert all(len(batch) < processes for batch in left_out)
+    assert len(shares[0]) == len(alone)
+
+
+def test_images_too_few_to_share_join_the_batch_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = []
+    for rank in range(3):
+        monkeypatch.setattr(module, "_distributed", lambda rank=rank: (rank, 3))
+        shares.append([labels.tolist() for _, labels in numbered(10, 4, shuffle=False)])
+    assert [len(share) for share in shares] == [2, 2, 2]
+    whole = [
+        sorted(label for part in parts for label in part) for parts in zip(*shares, strict=True)
+    ]
+    assert whole == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9]]
+
+
+def test_whole_batches_for_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = [labels.tolist() for _, labels in numbered(9, 4)]
+    monkeypatch.setattr(module, "_distributed", lambda: (1, 2))
+    assert [labels.tolist() for _, labels in numbered(9, 4, shared=False)] == alone
+
+
+@pytest.mark.parametrize(("count", "size"), [(20, 2), (2, 20)])
+def test_a_batch_too_small_to_share(monkeypatch: pytest.MonkeyPatch, count: int, size: int) -> None:
+    monkeypatch.setattr(module, "_distributed", lambda: (0, 3))
+    with pytest.raises(DatasetError, match=f"{count} images in batches of {size} cannot be shared"):
+        len(numbered(count, size))
 
 
 def test_a_batch_needs_at_least_one_image() -> None:

@@ -32,10 +32,12 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     assert process.returncode == 0, errors
     one, two = (json.loads(file.read_text()) for file in (alone, shared))
     assert two["watched"] == one["watched"] == 3
-    for name, weights in one["weights"].items():
-        torch.testing.assert_close(
-            torch.tensor(two["weights"][name]), torch.tensor(weights), rtol=1e-5, atol=1e-6
-        )
+    for values in ("weights", "steps", "predicted"):
+        assert two[values].keys() == one[values].keys()
+        for name, numbers in one[values].items():
+            torch.testing.assert_close(
+                torch.tensor(two[values][name]), torch.tensor(numbers), rtol=1e-5, atol=1e-6
+            )
     for ours, theirs in zip(
         [*one["history"], one["results"]], [*two["history"], two["results"]], strict=True
     ):

@@ -70,6 +70,11 @@ def test_so_many_steps_from_so_many_batches(steps: int) -> None:
     assert list(EpochBatches(Source([0, 1, 2], steps))) == [n % 3 for n in range(steps)]
 
 
+@pytest.mark.parametrize(("rank", "expected"), [(0, [0, 2, 4, 0]), (1, [1, 3, 1, 3])])
+def test_every_second_batch_for_each_of_two_processes(rank: int, expected: list[int]) -> None:
+    assert list(EpochBatches(Source(range(5), 4), share=(rank, 2))) == expected
+
+
 def test_a_generator_without_end() -> None:
     def count():
         number = 0

@@ -41,9 +41,35 @@ class First(Callback):
         self.epochs += 1
 
 
-def main(file: str, processes: int) -> None:
+def small_network() -> nn.Sequential:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.ReLU(), nn.Linear(16, 3))
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+def weights(network: nn.Module) -> dict[str, object]:
+    return {name: values.tolist() for name, values in network.state_dict().items()}
+
+
+def steps_of_a_list(processes: int) -> dict[str, object]:
+    """Weights after two epochs of two steps, each of two batches of a list: one a process."""
+    images, labels = data().splits["train"].images, data().splits["train"].labels
+    size = 12 // processes
+    pairs = [
+        (torch.tensor(images[i : i + size] / 255).float(), torch.tensor(labels[i : i + size]))
+        for i in range(0, 24, size)
+    ]
+    network = small_network()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    trial = Trial(network, optimizer, nn.CrossEntropyLoss(), verbose=0, seed=1)
+    trial.with_train_generator(pairs).for_train_steps(2)
+    if processes > 1:
+        trial.with_trainer(strategy="ddp", accelerator="cpu", devices=processes)
+    trial.run(2)
+    return weights(network)
+
+
+def main(file: str, processes: int) -> None:
+    network = small_network()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     watcher = First()
     trial = Trial(
@@ -59,12 +85,14 @@ def main(file: str, processes: int) -> None:
         trial.with_trainer(strategy="ddp", accelerator="cpu", devices=processes)
     trial.run(3)
     results = trial.evaluate()
+    predicted = {key: trial.predict(data_key=key).tolist() for key in ("train", "val")}
+    steps = steps_of_a_list(processes)
     rank = torch.distributed.get_rank() if processes > 1 else 0
     if rank == 0:
-        weights = {name: w.tolist() for name, w in network.state_dict().items()}
-        whole = {"weights": weights, "history": trial.history, "results": results}
+        whole = {"weights": weights(network), "history": trial.history, "results": results}
+        whole |= {"predicted": predicted, "steps": steps, "watched": watcher.epochs}
         with Path(file).open("w") as stream:
-            json.dump(whole | {"watched": watcher.epochs}, stream)
+            json.dump(whole, stream)
     else:
         assert watcher.epochs == 0
     if processes > 1:

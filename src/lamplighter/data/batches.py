@@ -25,7 +25,7 @@ class Batches:
     The order of an epoch depends on the seed and the number of the epoch alone, so a training
     that was interrupted sees what it would have seen. In a distributed training each process
     gets its share of every batch, so that the global batches are those of one process; a last
-    batch of fewer images than there are processes is left out.
+    batch of fewer images than there are processes joins the one before.
 
     Args:
         images: pixels, uint8, shape (N, C, H, W).
@@ -39,6 +39,10 @@ class Batches:
             all epochs.
         balanced: with `shuffle`, draw N images in each epoch, with replacement, so that all
             classes are equally likely.
+        shared: False gives each process of a distributed training whole batches.
+
+    Raises:
+        DatasetError: there are no images, or a batch has too few for the processes to share.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Batches:
         augmentation: Augmentation | None = None,
         augmented_epochs: int | None = None,
         balanced: bool = False,
+        shared: bool = True,
     ) -> None:
         import torch
 
@@ -69,22 +74,41 @@ class Batches:
         self.augmentation = augmentation
         self.augmented_epochs = augmented_epochs
         self.balanced = balanced
+        self.shared = shared
         self.epoch = 0
         self._mean = torch.tensor(preprocessing.mean).view(-1, 1, 1)
         self._std = torch.tensor(preprocessing.std).view(-1, 1, 1)
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.labels), self.batch_size)
-        processes = _distributed()[1]
-        return whole + (rest >= processes)
+        return len(self._sizes())
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         import torch
 
-        rank, processes = _distributed()
-        for chosen in torch.split(self._order(), self.batch_size)[: len(self)]:
+        rank, processes = self._sharing()
+        for chosen in torch.split(self._order(), self._sizes()):
             share = chosen[rank::processes]
             yield self.inputs(share), self.labels[share]
+
+    def _sizes(self) -> list[int]:
+        """Return how many images each batch of an epoch has, over all processes."""
+        count, processes = len(self.labels), self._sharing()[1]
+        if min(count, self.batch_size) < processes:
+            raise DatasetError(
+                f"{count} images in batches of {self.batch_size} cannot be shared by {processes} "
+                "processes; give larger batches or start fewer processes."
+            )
+        whole, rest = divmod(count, self.batch_size)
+        sizes = [self.batch_size] * whole
+        if rest >= processes:
+            sizes.append(rest)
+        else:
+            sizes[-1] += rest
+        return sizes
+
+    def _sharing(self) -> tuple[int, int]:
+        """Return which share of each batch is given, and of how many."""
+        return _distributed() if self.shared else (0, 1)
 
     def inputs(self, chosen: Tensor) -> Tensor:
         """Return what a network is given of the images at `chosen` (B,): (B, C, H, W)."""

@@ -118,12 +118,13 @@ def evaluate(
 def predict(
     plan: Plan, source: Source, *, arguments: Mapping[str, Any], verbose: int
 ) -> list[Tensor]:
-    """Return the logits of each batch of `source`."""
+    """Return the logits of each batch of `source`, in every process those of all."""
     module = TrialModule(plan)
+    whole = _in_order(source, shared=False)
     with quietly():
-        trainer = _passing_trainer(arguments, verbose)
+        trainer = _passing_trainer({**arguments, "use_distributed_sampler": False}, verbose)
         with interruptible():
-            batches = trainer.predict(module, _loader(_in_order(source), trainer, None))
+            batches = trainer.predict(module, EpochBatches(whole))
     return cast("list[Tensor]", batches)
 
 
@@ -213,12 +214,12 @@ def _trainer(arguments: Mapping[str, Any]) -> pl.Trainer:
         ) from error
 
 
-def _in_order(source: Source) -> Source:
+def _in_order(source: Source, *, shared: bool = True) -> Source:
     """Return images in their own order and as they are, where these are training batches."""
     if not isinstance(source.batches, Batches):
         return source
     batches = copy.copy(source.batches)
-    batches.shuffle, batches.augmentation = False, None
+    batches.shuffle, batches.augmentation, batches.shared = False, None, shared
     return Source(batches, source.steps)
 
 
@@ -238,10 +239,13 @@ def _any(callbacks: Sequence[pl.Callback], kind: type) -> bool:
 
 def _loader(source: Source, trainer: pl.Trainer, seed: int | None) -> Any:
     """Return what Lightning iterates over."""
-    if trainer.world_size > 1 and not isinstance(source.batches, Batches) and source.steps is None:
-        # Lightning gives each process its share, which it can do for a bare DataLoader alone.
-        return source.batches
-    return EpochBatches(source, lambda: trainer.current_epoch, seed=seed)
+    share = (0, 1)
+    if trainer.world_size > 1 and not isinstance(source.batches, Batches):
+        if source.steps is None:
+            # Lightning gives each process its share, for which it needs the bare DataLoader.
+            return source.batches
+        share = trainer.global_rank, trainer.world_size
+    return EpochBatches(source, lambda: trainer.current_epoch, seed=seed, share=share)
 
 
 def count_finished(trainer: pl.Trainer, epochs: int, steps: int) -> None:

@@ -84,13 +84,19 @@ class EpochBatches:
         source: the batches; beginning anew where they end before `source.steps`.
         epoch: gives the number of the epoch when its batches are asked for.
         seed: of all random numbers; None leaves them alone.
+        share: take every n-th batch from number `rank` on, given as (rank, n).
 
     Raises:
         TrainingError: there are no batches, or the number of steps is not positive.
     """
 
     def __init__(
-        self, source: Source, epoch: Callable[[], int] = lambda: 0, *, seed: int | None = None
+        self,
+        source: Source,
+        epoch: Callable[[], int] = lambda: 0,
+        *,
+        seed: int | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if source.batches is None:
             raise TrainingError("there is no data; give some, with with_generators(...) or so.")
@@ -103,6 +109,7 @@ class EpochBatches:
         self._source = source
         self._epoch = epoch
         self._seed = seed
+        self._share = share
 
     def __len__(self) -> int:
         # Asked anew each time: in a distributed training it depends on how many processes share.
@@ -121,7 +128,9 @@ class EpochBatches:
         while done < (self.steps or 1):
             before = done
             wanted = self.steps - done if self.steps is not None else None
-            for batch in itertools.islice(self.batches, wanted):
+            rank, processes = self._share
+            own = itertools.islice(self.batches, rank, None, processes)
+            for batch in itertools.islice(own, wanted):
                 yield batch
                 done += 1
             if done == before:

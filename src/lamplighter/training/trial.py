@@ -196,6 +196,8 @@ class Trial(TrialData):
     def predict(self, verbose: int = -1, data_key: DataKey | str = TEST_DATA) -> Tensor:
         """Return the network's outputs for the data in its order, shape (N, K), on the CPU.
 
+        In a distributed training each process computes and returns all of them.
+
         Raises:
             TrainingError: there is no such data.
         """
