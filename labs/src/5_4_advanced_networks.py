@@ -1251,7 +1251,7 @@ draw_board([run for run in newest_runs() if run["name"] in trained])
 # - Change `my_network` and climb: a new cell with `train_and_record("a name", my_network)` and
 #   `draw_board(newest_runs())` is enough. Then more epochs, all 54,000 training images
 #   (`data = mnist`), small shifts of the images (`lamplighter.RandomShift`).
-#   `lamplighter.train(mnist, recipe="best")` gets 99.7 % in some 10 minutes.
+#   `lamplighter.train(mnist, recipe="best")` gets 99.7 % in some 11 minutes.
 # - Train `branches, sum` and `branches, concatenated` with five seeds each. Does one win?
 # - Give `Stack` a BatchNorm after each convolution, and draw the picture of section 3 again. Up to
 #   which depth does the plain chain learn now?
