@@ -124,11 +124,11 @@ class EpochBatches:
             seed_all(epoch_seed(self._seed, epoch))
         if hasattr(self.batches, "set_epoch"):
             self.batches.set_epoch(epoch)
+        rank, processes = self._share
         done = 0
         while done < (self.steps or 1):
             before = done
             wanted = self.steps - done if self.steps is not None else None
-            rank, processes = self._share
             own = itertools.islice(self.batches, rank, None, processes)
             for batch in itertools.islice(own, wanted):
                 yield batch

@@ -32,13 +32,11 @@ def muon(network: nn.Module, learning_rate: float, weight_decay: float) -> torch
     from timm.optim.muon import Muon
 
     weights = list(network.parameters())
-    matrices = [weight for weight in weights if weight.ndim == 4 and weight.shape[1] > 1]
-    chosen = {id(weight) for weight in matrices}
     return Muon(
         [
-            {"params": matrices, "use_muon": True},
+            {"params": [weight for weight in weights if _joins_maps(weight)], "use_muon": True},
             {
-                "params": [weight for weight in weights if id(weight) not in chosen],
+                "params": [weight for weight in weights if not _joins_maps(weight)],
                 "use_fallback": True,
                 "weight_decay": 4 * weight_decay,
                 "nesterov": False,  # plain AdamW, with torch's own values
@@ -53,3 +51,8 @@ def muon(network: nn.Module, learning_rate: float, weight_decay: float) -> torch
         adjust_lr_fn="original",
         fallback_lr_scale=0.15,
     )
+
+
+def _joins_maps(weight: nn.Parameter) -> bool:
+    """Return whether it is a convolution's (O, I, H, W), over more than one map."""
+    return weight.ndim == 4 and weight.shape[1] > 1
