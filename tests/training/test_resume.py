@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
 from lamplighter import Trial, train
 from lamplighter.data.image_data import ImageData
-from lamplighter.errors import ResumeError
+from lamplighter.errors import OutputError, ResumeError
 from lamplighter.training.callbacks import (
     EMA,
     Checkpoint,
@@ -28,6 +29,7 @@ from lamplighter.training.callbacks import (
     on_batch_end,
     on_epoch_start,
 )
+from lamplighter.training.checkpoints import WholeCheckpoints
 
 from . import toys
 
@@ -212,6 +214,26 @@ def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
     assert "was not written by a trial" in refused(foreign)
 
 
+def test_a_foreign_checkpoint_leaves_the_trial_as_it_was(tmp_path: Path) -> None:
+    written(toys.trial(nn.Sequential(*toys.network(), nn.Linear(3, 3))), tmp_path)
+    trial = toys.trial(toys.network(8))
+    weights = {name: value.clone() for name, value in trial.network.state_dict().items()}
+    assert "Unexpected key" in refused(tmp_path / "last.ckpt", trial)
+    torch.testing.assert_close(dict(trial.network.state_dict()), weights, atol=0, rtol=0)
+    assert trial.history == []
+
+
+def test_a_lightning_callback_may_name_a_folder_to_be_made(tmp_path: Path) -> None:
+    keeping = ModelCheckpoint(dirpath=tmp_path / "new" / "one", filename="whole")
+    trial = toys.trial(callbacks=[keeping]).with_generators(toys.loader(16, shuffle=True))
+    trial.run(1)
+    kept = torch.load(tmp_path / "new" / "one" / "whole.ckpt", weights_only=True)["state_dict"]
+    assert kept.keys() == {f"network.{name}" for name in trial.network.state_dict()}
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="whole.ckpt cannot be written"):
+        WholeCheckpoints().save_checkpoint({}, tmp_path / "file" / "below" / "whole.ckpt")
+
+
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     whole = written(toys.trial(), tmp_path)
     Evil.path = str(tmp_path / "executed")  # type: ignore[attr-defined]
@@ -219,7 +241,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     kept = torch.load(io.BytesIO(whole), weights_only=True)
     for bad in ({**kept, "callbacks": Evil()}, {**kept, "lamplighter": Evil()}, Evil()):
         torch.save(bad, file)
-        refused(file)
+        assert "weights_only" not in refused(file)  # torch's advice to execute what is in it
         with file.open("wb") as stream:
             pickle.dump(bad, stream)
         refused(file)

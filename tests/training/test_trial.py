@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -208,15 +209,27 @@ def test_weights_alone_can_be_taken_back() -> None:
         assert second.history == []
 
 
-def test_a_state_that_does_not_fit() -> None:
-    state = toys.trial().state_dict()
-    with pytest.raises(ResumeError, match="does not fit") as caught:
-        toys.trial(toys.network(classes=5)).load_state_dict(state)
-    assert "\n" not in str(caught.value)
-    with pytest.raises(ResumeError, match="does not fit"):
-        toys.trial(callbacks=[toys.Steps()]).load_state_dict(state)
-    with pytest.raises(ResumeError, match="does not fit"):
-        toys.trial().load_state_dict({"model": 1, "history": 2})
+def test_a_state_that_does_not_fit_leaves_the_trial_as_it_was() -> None:
+    other = nn.Sequential(*toys.network(5), nn.Linear(3, 3))  # its first layers fit
+    foreign = toys.trial(other).state_dict()
+    damaged = {**toys.trial(toys.network(5)).state_dict(), "optimizer": {"state": {}}}
+    for state, reason in (
+        (foreign, 'Unexpected key.*"'),
+        (toys.trial(toys.network(classes=5)).state_dict(), "size mismatch for"),
+        (toys.trial(callbacks=[toys.Steps()]).state_dict(), "of 1 callbacks, the trial has 0"),
+        (damaged, "param_groups"),
+        ({"model": 1, "history": 2}, "dict-like"),
+    ):
+        trial = toys.trial().with_generators(toys.loader(16, shuffle=True))
+        trial.run(1)
+        kept = copy.deepcopy(trial.state_dict())
+        with pytest.raises(ResumeError, match=f"does not fit.*{reason}") as caught:
+            trial.load_state_dict(state)
+        assert "\n" not in str(caught.value)
+        now = trial.state_dict()
+        torch.testing.assert_close(now["model"], kept["model"], atol=0, rtol=0)
+        torch.testing.assert_close(now["optimizer"], kept["optimizer"], atol=0, rtol=0)
+        assert now["history"] == kept["history"]
 
 
 def test_replay_shows_the_history_again(capsys: pytest.CaptureFixture[str]) -> None:

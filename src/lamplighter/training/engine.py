@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from lamplighter.data.batches import Batches
 from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.training.checkpoints import WholeCheckpoints
+from lamplighter.training.explaining import first_reason
 from lamplighter.training.lightning_module import TrialModule
 from lamplighter.training.loaders import EpochBatches, Source
 from lamplighter.training.memory import keep_freed_memory
@@ -87,13 +87,12 @@ def fit(
         with interruptible():
             try:
                 trainer.fit(module, loaders[0], loaders[1], ckpt_path=checkpoint, weights_only=True)
-            except _UNREADABLE as error:
+            except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
                 if checkpoint is None or module.started:
                     raise
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise ResumeError(
-                    f"{checkpoint} cannot be continued from: {reason.rstrip('.:')}. "
-                    "Remove it to begin anew."
+                    f"{checkpoint} cannot be continued from: {first_reason(error)}. Make the trial "
+                    "as it was made when it was written, or run without it to begin anew."
                 ) from error
         if checkpoint is not None and not module.started:
             # All epochs were done already, so that Lightning left the weights in training.
@@ -190,23 +189,10 @@ _PASSING = {
 }
 
 
-# What reading a damaged or foreign checkpoint, or taking its state, may raise.
-_UNREADABLE = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,
-)
-
-
 def _trainer(arguments: Mapping[str, Any]) -> pl.Trainer:
     try:
         return pl.Trainer(**{"profiler": Unprofiled(), **arguments})
-    except MisconfigurationException as error:
+    except (MisconfigurationException, TypeError) as error:
         reason = " ".join(str(error).split())
         raise TrainingError(
             f"Lightning cannot train in this way: {reason} Change what the trial was given in "

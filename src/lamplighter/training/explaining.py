@@ -75,6 +75,15 @@ def labels_explained(lint: Lint, criterion: Any, logits: Tensor, targets: Any) -
         raise
 
 
+def first_reason(error: Exception) -> str:
+    """Return the first thing that an error of several lines complains of, without a full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    told = lines[1] if lines[0].endswith(":") and len(lines) > 1 else lines[0]
+    return told.rstrip(".:")
+
+
 def check_outputs(logits: Tensor, classifier: Classifier) -> None:
     """Look whether a network has one output for each class.
 

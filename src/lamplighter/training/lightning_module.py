@@ -9,7 +9,6 @@ import pytorch_lightning as pl
 import torch
 
 from lamplighter.data.batches import epoch_seed
-from lamplighter.errors import ResumeError
 from lamplighter.training.callbacks.base import (
     HOOKS,
     BatchTransform,
@@ -242,16 +241,7 @@ class TrialModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back history and random state.
-
-        Raises:
-            ResumeError: the checkpoint is not a trial's.
-        """
-        if "lamplighter" not in checkpoint:
-            raise ResumeError(
-                "the checkpoint was not written by a trial; give one that the Checkpoint callback "
-                "wrote, or begin anew without it."
-            )
+        """Take back history and random state."""
         kept = checkpoint["lamplighter"]
         # With a moving average these are not the weights in training but those to answer with.
         self.finished_weights = checkpoint["state_dict"]

@@ -6,6 +6,7 @@ PyTorch Lightning.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +29,7 @@ from lamplighter.training.loaders import (
 )
 from lamplighter.training.plan import Plan
 from lamplighter.training.trial_data import TrialData
+from lamplighter.training.trial_state import as_before, state_of, take_state
 from lamplighter.training.view import TrialView
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ class Trial(TrialData):
         Raises:
             TrainingError: data, optimizer or criterion is missing, or a label has no output.
             NonFiniteLossError: the loss became NaN or infinite.
-            ResumeError: the checkpoint cannot be continued from.
+            ResumeError: the checkpoint cannot be continued from; the trial stays as it was.
         """
         from lamplighter.training import engine
 
@@ -154,16 +156,18 @@ class Trial(TrialData):
         view.epochs = epochs if checkpoint is not None else len(view.history) + epochs
         held_out = {"validation": validation.batches, "test": self.sources[TEST_DATA].batches}
         self.lint.before_training(train.batches, held_out, self.network, view.optimizer)
-        engine.fit(
-            self.plan(),
-            train,
-            validation if validation.batches is not None else None,
-            extras=[c for c in self.callbacks if not isinstance(c, Callback)],
-            arguments=self.trainer_arguments,
-            seed=self.seed,
-            verbose=self.verbose if verbose == -1 else verbose,
-            checkpoint=Path(checkpoint) if checkpoint is not None else None,
-        )
+        resuming = as_before(view, self.callbacks) if checkpoint is not None else nullcontext()
+        with resuming:
+            engine.fit(
+                self.plan(),
+                train,
+                validation if validation.batches is not None else None,
+                extras=[c for c in self.callbacks if not isinstance(c, Callback)],
+                arguments=self.trainer_arguments,
+                seed=self.seed,
+                verbose=self.verbose if verbose == -1 else verbose,
+                checkpoint=Path(checkpoint) if checkpoint is not None else None,
+            )
         if self.classifier is not None:
             self._note(self.classifier.record)
             self.classifier.trust = None  # measured with other weights
@@ -233,18 +237,7 @@ class Trial(TrialData):
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, optimizer state, history and random state, for `torch.save`."""
-        optimizer = self._view.optimizer
-        return {
-            "model": self.network.state_dict(),
-            "optimizer": optimizer.state_dict() if optimizer is not None else None,
-            "history": [dict(entry) for entry in self.history],
-            "step": self._view.step,
-            "callbacks": [
-                callback.state_dict() if hasattr(callback, "state_dict") else {}
-                for callback in self.callbacks
-            ],
-            "random_state": torch.get_rng_state(),
-        }
+        return state_of(self._view, self.callbacks)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], resume: bool = True) -> Self:
         """Take back what `state_dict` returned, from a trial that was made in the same way.
@@ -254,26 +247,9 @@ class Trial(TrialData):
             resume: take back everything, not the weights alone.
 
         Raises:
-            ResumeError: it does not fit this trial.
+            ResumeError: it does not fit this trial, which stays as it was.
         """
-        whole = "model" in state_dict and "history" in state_dict
-        try:
-            self.network.load_state_dict(state_dict["model"] if whole else state_dict)
-            if whole and resume:
-                if self._view.optimizer is not None and state_dict["optimizer"] is not None:
-                    self._view.optimizer.load_state_dict(state_dict["optimizer"])
-                for callback, state in zip(self.callbacks, state_dict["callbacks"], strict=True):
-                    if state:
-                        callback.load_state_dict(state)
-                self.history[:] = [dict(entry) for entry in state_dict["history"]]
-                self._view.step = state_dict["step"]
-                torch.set_rng_state(state_dict["random_state"])
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ResumeError(
-                f"the state does not fit this trial: {reason} "
-                "Make the trial as it was made when the state was saved."
-            ) from error
+        take_state(self._view, self.callbacks, state_dict, resume=resume)
         return self
 
     def _note(self, record: Record) -> None:
