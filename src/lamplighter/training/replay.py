@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lamplighter.errors import TrainingError
+from lamplighter.training.callbacks.base import Callback
 from lamplighter.training.history import COUNTS, epoch_line
 from lamplighter.training.view import TrialView
-
-if TYPE_CHECKING:
-    from lamplighter.training.callbacks.base import Callback
 
 
 def replay(
     history: list[dict[str, Any]], callbacks: list[Callback], *, verbose: int, one_batch: bool
 ) -> None:
-    """Call the hooks of `callbacks` as the epochs of `history` did."""
+    """Call the hooks of `callbacks` as the epochs of `history` did.
+
+    Raises:
+        TrainingError: one of them is no callback of Lamplighter's, such as Lightning's, which need
+            a training.
+    """
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TrainingError(
+                "replay shows the history to callbacks of lamplighter.callbacks and to functions "
+                f"decorated with one of its hooks, received {callback!r}."
+            )
     view = TrialView(epochs=len(history))
     _call(callbacks, "on_start", view)
     for epoch, entry in enumerate(history):

@@ -25,6 +25,7 @@ _NOISE = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     "Detected pickle protocol",
     "The dirpath has changed",
+    r"Checkpoint directory .* exists and is not empty",
     r"Be aware that when using `ckpt_path`[^\[]*\[\"Checkpoint{[^\"]*\"\]",
 )
 
