@@ -183,3 +183,82 @@ def test_an_exit_of_ones_own_stays_one() -> None:
 
     with pytest.raises(SystemExit, match="3"):
         toys.trial(callbacks=[leave]).with_generators(toys.loader(8)).run(1)
+
+
+# Outputs and losses of other shapes.
+
+
+class WithHelper(nn.Module):
+    """Two outputs in training, as networks with auxiliary classifiers have; one in evaluation."""
+
+    def __init__(self, *, always: bool = False) -> None:
+        super().__init__()
+        self.layers, self.helper = toys.network(dropout=0), toys.network(1, dropout=0)
+        self.always = always
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+        several = self.training or self.always
+        return (self.layers(images), self.helper(images)) if several else self.layers(images)
+
+
+def both(outputs: tuple[Tensor, Tensor] | Tensor, targets: Tensor) -> Tensor:
+    several = outputs if isinstance(outputs, tuple) else (outputs,)
+    return sum(nn.functional.cross_entropy(each, targets) for each in several)  # type: ignore[return-value]
+
+
+def test_a_network_of_several_outputs_trains_as_in_a_plain_loop() -> None:
+    batches = list(toys.loader(24))
+    plain, model = WithHelper(), WithHelper()  # without chance
+    trial = Trial(model, torch.optim.SGD(model.parameters(), 0.1), both, ["loss"], verbose=0)
+    trial.with_generators(batches, batches)
+    trial.run(1)
+    optimizer = torch.optim.SGD(plain.parameters(), 0.1)
+    plain.train()
+    for images, targets in batches:
+        optimizer.zero_grad()
+        both(plain(images), targets).backward()
+        optimizer.step()
+    torch.testing.assert_close(dict(model.state_dict()), dict(plain.state_dict()))
+    assert trial.history[0].keys() >= {"loss", "val_loss"}
+    plain.eval()
+    torch.testing.assert_close(
+        trial.predict(data_key="val"), torch.cat([plain(images) for images, _ in batches])
+    )
+
+
+def test_several_outputs_where_one_is_needed() -> None:
+    model = WithHelper(always=True)
+    batches = list(toys.loader(8))
+    trial = toys.trial(model, metrics=[]).with_generators(batches, batches)
+    with pytest.raises(TrainingError, match=r"one output for each class.*received a tuple"):
+        trial.run(1)
+    with pytest.raises(TrainingError, match=r"must answer with one tensor.*received a tuple"):
+        trial.predict(data_key="val")
+
+
+def test_one_output_where_one_for_each_class_is_needed() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 1), nn.Flatten(0))
+    trial = toys.trial(model, metrics=[]).with_generators(toys.loader(16, shuffle=True))
+    with pytest.raises(TrainingError, match=r"\(B, K\), received outputs of shape \(8,\)"):
+        trial.run(1)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "received"),
+    [
+        (nn.CrossEntropyLoss(reduction="none"), r"a Tensor of shape \(8,\)"),
+        (lambda logits, targets: 1.0, "a float;"),
+    ],
+)
+def test_a_loss_that_is_not_one_number(criterion, received: str) -> None:
+    model = toys.network()
+    trial = Trial(model, torch.optim.Adam(model.parameters()), criterion, verbose=0)
+    trial.with_generators(toys.loader(16, shuffle=True))
+    with pytest.raises(TrainingError, match=f"must return one number.*{received}"):
+        trial.run(1)
+
+
+def test_an_argument_that_lightning_does_not_know() -> None:
+    trial = toys.trial().with_generators(toys.loader(16, shuffle=True)).with_trainer(turbo=True)
+    with pytest.raises(TrainingError, match=r"turbo.*with_trainer\(\.\.\.\)"):
+        trial.run(1)

@@ -150,6 +150,10 @@ def test_a_mistake_is_silenced_by_its_name(name: str, caplog: pytest.LogCaptureF
     assert caplog.messages == []
 
 
+def test_a_single_name_may_come_without_a_list() -> None:
+    assert toys.trial(silence="softmax").lint.silence == ("softmax",)
+
+
 def test_a_name_that_cannot_be_silenced() -> None:
     with pytest.raises(TrainingError, match="no check sofmax to silence; there are same-data"):
         toys.trial(silence=["sofmax"])
@@ -198,6 +202,23 @@ def test_images_that_are_in_two_splits(tiny_digits: ImageData) -> None:
     (finding,) = trial.findings
     assert finding.name == "same-data"
     assert finding.message.startswith("3 of the 259 test images are training images too")
+
+
+@pytest.mark.parametrize("ready", [False, True])
+def test_a_rare_class_is_no_sorted_data(ready: bool, tiny_digits: ImageData) -> None:
+    labels = torch.zeros(256, dtype=torch.int64)
+    labels[255] = 1
+    if ready:
+        split = Split(tiny_digits["train"].images[:256], labels.numpy())
+        data = ImageData({"train": split}, ["a", "b"], preprocessing=tiny_digits.preprocessing)
+        trial = Trial(Classifier.new("quick-cnn", data), verbose=0, seed=1).with_images(data, 8)
+    else:
+        trial = toys.trial(seed=1)
+        trial.with_train_data(torch.rand(256, 1, 6, 6), labels, 8, shuffle=True)
+    assert "one-class" in names(trial)
+    (message,) = (found.message for found in trial.findings if found.name == "one-class")
+    assert "though they are shuffled" in message
+    assert "sorted" not in message
 
 
 def dataset(seed: int = 0) -> TensorDataset:
@@ -249,6 +270,25 @@ def test_the_function_is_as_good_as_the_module() -> None:
     optimizer = torch.optim.Adam(model.parameters())
     trial = Trial(model, optimizer, functional.cross_entropy, verbose=0)
     assert names(trial.with_generators(toys.loader(40, shuffle=True))) == ["softmax"]
+
+
+class LeavesOut(nn.CrossEntropyLoss):
+    """Takes 255 for no label, as maps of classes do."""
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return super().forward(logits, torch.where(targets == 255, -100, targets))
+
+
+def test_a_criterion_with_its_own_way_with_labels() -> None:
+    images, labels = toys.examples(40)
+    model = toys.network()
+    trial = Trial(model, torch.optim.Adam(model.parameters()), LeavesOut(), verbose=0)
+    trial.with_train_data(images, torch.where(labels == 0, 255, labels), 8)
+    trial.run(1)
+    assert trial.findings == []
+    trial.with_train_data(images, labels + 9, 8)
+    with pytest.raises(TrainingError, match=r"labels must be in 0\.\.2 .* received 9\.\.11"):
+        trial.run(1)
 
 
 def test_a_softmax_is_right_for_other_losses() -> None:

@@ -230,7 +230,7 @@ def test_a_lightning_callback_may_name_a_folder_to_be_made(tmp_path: Path) -> No
     kept = torch.load(tmp_path / "new" / "one" / "whole.ckpt", weights_only=True)["state_dict"]
     assert kept.keys() == {f"network.{name}" for name in trial.network.state_dict()}
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError, match="whole.ckpt cannot be written"):
+    with pytest.raises(OutputError, match=r"whole\.ckpt cannot be written"):
         WholeCheckpoints().save_checkpoint({}, tmp_path / "file" / "below" / "whole.ckpt")
 
 

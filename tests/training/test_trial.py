@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lamplighter import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, Classifier, Trial
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ResumeError, TrainingError
-from lamplighter.training.callbacks import Callback, on_batch_end, on_batch_start
+from lamplighter.training.callbacks import Callback, Checkpoint, on_batch_end, on_batch_start
 
 from . import toys
 
@@ -230,6 +230,27 @@ def test_a_state_that_does_not_fit_leaves_the_trial_as_it_was() -> None:
         torch.testing.assert_close(now["model"], kept["model"], atol=0, rtol=0)
         torch.testing.assert_close(now["optimizer"], kept["optimizer"], atol=0, rtol=0)
         assert now["history"] == kept["history"]
+
+
+def test_replay_refuses_callbacks_that_need_a_training() -> None:
+    with pytest.raises(TrainingError, match=r"received <.*Timer"):
+        toys.trial().replay([pl.callbacks.Timer()])
+
+
+def test_the_steps_of_an_optimizer_that_asks_several_times() -> None:
+    model = toys.network()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3)
+    trial = Trial(model, optimizer, nn.CrossEntropyLoss(), ["loss"], verbose=0)
+    trial.with_generators(toys.loader(40, shuffle=True)).run(1)
+    assert trial.history[0]["train_steps"] == 5
+
+
+def test_a_second_run_with_the_best_checkpoint_says_nothing(tmp_path: Path) -> None:
+    best = Checkpoint(tmp_path, monitor="val_acc")
+    trial = toys.trial(callbacks=[best])
+    trial.with_generators(toys.loader(40, shuffle=True), toys.loader(16, 1)).run(1)
+    trial.run(1)  # warnings are errors here
+    assert len(trial.history) == 2
 
 
 def test_replay_shows_the_history_again(capsys: pytest.CaptureFixture[str]) -> None:

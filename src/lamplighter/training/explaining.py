@@ -1,4 +1,4 @@
-"""Errors of torch in the words of a trial: what does not fit what, and the remedy."""
+"""What networks and batches give, and errors of torch on it in the words of a trial."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 
 from lamplighter.errors import ClassCountError, NonFiniteLossError, ShapeError, TrainingError
+from lamplighter.training.criteria import is_for_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,17 +63,29 @@ def shapes_explained(images: Any, classifier: Classifier | None) -> Iterator[Non
 
 
 @contextlib.contextmanager
-def labels_explained(lint: Lint, criterion: Any, logits: Tensor, targets: Any) -> Iterator[None]:
-    """Say which labels have no output, where the loss complains.
+def labels_explained(lint: Lint, criterion: Any, logits: Any, targets: Any) -> Iterator[None]:
+    """Say which labels have no output, where the loss complains, or that outputs have no classes.
 
     Raises:
-        TrainingError: there are such labels.
+        TrainingError: it is one of these.
     """
     try:
         yield
-    except (IndexError, RuntimeError, ValueError):
-        if isinstance(targets, torch.Tensor) and logits.ndim == 2:
-            lint.check_labels(criterion, targets, logits.shape[1])
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(logits, torch.Tensor) and logits.ndim == 2:
+            if isinstance(targets, torch.Tensor):
+                lint.check_labels(criterion, targets, logits.shape[1])
+        elif is_for_classes(criterion) and getattr(logits, "ndim", 0) < 2:
+            received = (
+                f"outputs of shape {tuple(logits.shape)}"
+                if isinstance(logits, torch.Tensor)
+                else f"a {type(logits).__name__} of outputs"
+            )
+            raise TrainingError(
+                f"this criterion needs one output for each class, (B, K), received {received}; "
+                "change the last layer, or take another criterion, such as "
+                "nn.BCEWithLogitsLoss for a single output."
+            ) from error
         raise
 
 
@@ -84,17 +98,38 @@ def first_reason(error: Exception) -> str:
     return told.rstrip(".:")
 
 
-def check_outputs(logits: Tensor, classifier: Classifier) -> None:
+def check_outputs(logits: Any, classifier: Classifier) -> None:
     """Look whether a network has one output for each class.
 
     Raises:
         ClassCountError: it has not.
     """
-    if logits.shape[1:] != (classifier.num_classes,):
+    if isinstance(logits, torch.Tensor) and logits.shape[1:] != (classifier.num_classes,):
         raise ClassCountError(
             f"the network must give one output for each of the {classifier.num_classes} classes, "
             f"received outputs of shape {tuple(logits.shape)}; change its last layer."
         )
+
+
+def detached(outputs: Any) -> Any:
+    """Return outputs without what is kept for their gradient; some networks have several."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.detach()
+    return apply_to_collection(outputs, torch.Tensor, torch.Tensor.detach)
+
+
+def one_tensor(outputs: Any) -> Tensor:
+    """Return the outputs of a network, of which there must be one tensor.
+
+    Raises:
+        TrainingError: there are several.
+    """
+    if not isinstance(outputs, torch.Tensor):
+        raise TrainingError(
+            "to predict, a network must answer with one tensor in evaluation mode, received a "
+            f"{type(outputs).__name__}; let its forward() choose one."
+        )
+    return outputs
 
 
 def non_finite(losses: Sequence[float], view: TrialView, step: int) -> NonFiniteLossError:

@@ -16,11 +16,14 @@ from lamplighter.training.callbacks.base import (
     SchedulerCallback,
     overriding,
 )
+from lamplighter.training.criteria import check_loss
 from lamplighter.training.distributed import weighted
 from lamplighter.training.explaining import (
     check_outputs,
+    detached,
     labels_explained,
     non_finite,
+    one_tensor,
     shapes_explained,
     unpack,
 )
@@ -111,14 +114,16 @@ class TrialModule(pl.LightningModule):
             if batch_idx == 0:
                 epoch, batches = self.current_epoch, self.trainer.num_training_batches
                 self.plan.lint.before_step(self.network, images, epoch=epoch, batches=batches)
-            logits: Tensor = self.network(images)
+            logits: Any = self.network(images)
         if self._looking:
             if view.classifier is not None:
                 check_outputs(logits, view.classifier)
             self.plan.lint.first_batches(batch_idx, self.criterion, logits, targets)
         with labels_explained(self.plan.lint, self.criterion, logits, targets):
             loss: Tensor = self._training_loss(logits, targets)
-        view.logits, view.loss = logits.detach(), loss.detach()
+        if self._looking:
+            check_loss(loss)
+        view.logits, view.loss = detached(logits), loss.detach()
         for metric in self._metrics:
             metric.update(view.logits, targets, view.loss)
         self._losses.append(view.loss)
@@ -147,7 +152,7 @@ class TrialModule(pl.LightningModule):
         """Return the logits (B, K) of a batch of images, with or without targets."""
         images = batch[0] if isinstance(batch, (list, tuple)) else batch
         with shapes_explained(images, self.view.classifier):
-            logits: Tensor = self.network(images)
+            logits: Tensor = one_tensor(self.network(images))
         # numpy knows no bfloat16, which reduced precision answers with.
         return logits.float().cpu() if logits.dtype.itemsize < 4 else logits.cpu()
 
@@ -171,7 +176,8 @@ class TrialModule(pl.LightningModule):
         self.view.epoch = self.current_epoch
         self.view.metrics = {}
         self.rows = {}
-        self._losses = Values()
+        self._losses = Values()  # some optimizers ask for several a batch
+        self._batches = 0
         self._held_out_batches = 0
         self._looking = self.current_epoch == 0
         for metric in self._metrics:
@@ -194,6 +200,7 @@ class TrialModule(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Tell the callbacks that the weights have changed."""
+        self._batches = batch_idx + 1
         self.view.step = self.global_step
         if self._hooks["on_batch_end"]:
             self.view.metrics = {f"running_{k}": value for k, value in self.running().items()}
@@ -219,7 +226,7 @@ class TrialModule(pl.LightningModule):
         """Complete the epoch's entry of the history and hand it to callbacks and loggers."""
         self._check_loss(last=True)
         row = gather(self._metrics, training=True) | self.rows
-        row["train_steps"] = len(self._losses)
+        row["train_steps"] = self._batches
         row["validation_steps"] = self._held_out_batches or None
         self.view.history.append(row)
         self.view.metrics = row

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.nn import functional
-from torch.utils.data import DataLoader, SequentialSampler
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from lamplighter.data.batches import Batches
 from lamplighter.errors import TrainingError
 from lamplighter.inference.runtime import evaluating
+from lamplighter.training.criteria import is_cross_entropy, is_for_classes, is_of_ones_own
 from lamplighter.training.distributed import is_first
 from lamplighter.training.fingerprints import overlap, same_data, sampler_of
 from lamplighter.training.loaders import same_random_numbers
@@ -75,10 +75,13 @@ class Lint:
     findings: list[Finding] = field(default_factory=list)
     _first_batch: dict[int, Tensor] = field(default_factory=dict)
     _one_class: int = 0
+    _shuffled: bool = False
     _moved: set[str] = field(default_factory=set)
     _first_loss: float | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.silence, str):
+            self.silence = (self.silence,)
         unknown = sorted(set(self.silence) - set(CHECKS))
         if unknown:
             raise TrainingError(
@@ -125,17 +128,14 @@ class Lint:
         Raises:
             TrainingError: a label has no output.
         """
-        if not (is_cross_entropy(criterion) or isinstance(criterion, nn.NLLLoss)):
+        if not is_for_classes(criterion) or getattr(logits, "ndim", 0) < 2:
             return
-        self.check_labels(criterion, targets, logits.shape[1])
+        if not is_of_ones_own(criterion) and "labels" not in self.silence:
+            self.check_labels(criterion, targets, logits.shape[1])
         if batch < _FIRST_BATCHES and len(targets) >= 8 and bool((targets == targets[0]).all()):
             self._one_class += 1
             if self._one_class == _FIRST_BATCHES:
-                self.say(
-                    "one-class",
-                    f"the first {_FIRST_BATCHES} training batches hold one class each: the data "
-                    "is sorted by class; shuffle it.",
-                )
+                self._say_one_class()
         self._softmax(criterion, logits.detach())
 
     def check_labels(self, criterion: Any, targets: Tensor, num_classes: int) -> None:
@@ -198,6 +198,18 @@ class Lint:
                 "eval() call super()'s and return self?",
             )
 
+    def _say_one_class(self) -> None:
+        seen = f"the first {_FIRST_BATCHES} training batches hold one class each"
+        if self._shuffled:
+            message = (
+                f"{seen} though they are shuffled, so that the others are rare: take larger "
+                "batches, or draw the classes evenly (with_images(..., balance='sampler'), or "
+                "torch's WeightedRandomSampler)."
+            )
+        else:
+            message = f"{seen}: the data is sorted by class; shuffle it."
+        self.say("one-class", message)
+
     def _same_data(self, train: Any, name: str, other: Any) -> None:
         if isinstance(train, Batches) and isinstance(other, Batches):
             shared = overlap(train, other)
@@ -215,8 +227,12 @@ class Lint:
             )
 
     def _order(self, train: Any) -> None:
+        sampler = sampler_of(train) if isinstance(train, DataLoader) else None
         unshuffled = (isinstance(train, Batches) and not train.shuffle) or (
-            isinstance(train, DataLoader) and isinstance(sampler_of(train), SequentialSampler)
+            isinstance(sampler, SequentialSampler)
+        )
+        self._shuffled = isinstance(sampler, RandomSampler) or (
+            isinstance(train, Batches) and not unshuffled
         )
         if unshuffled and len(train) > 1:
             self.say(
@@ -268,11 +284,6 @@ class Lint:
                 "in evaluation mode the network gives two answers to the same images: use "
                 "nn.Dropout, or F.dropout(x, p, training=self.training).",
             )
-
-
-def is_cross_entropy(criterion: Any) -> bool:
-    """Return whether a criterion takes logits and class indices, and applies the softmax itself."""
-    return isinstance(criterion, nn.CrossEntropyLoss) or criterion is functional.cross_entropy
 
 
 def _names(names: Sequence[str]) -> str:
