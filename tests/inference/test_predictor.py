@@ -122,6 +122,9 @@ class TestPredict:
         for image in (files[0], str(files[0]), Image.new("L", (6, 4))):
             with pytest.raises(DataError, match="a list of images"):
                 predict(classifier, image)
+        for unknown in (pixels(1)[0], None):
+            with pytest.raises(DataError, match=r"received a (ndarray|NoneType); write Image"):
+                predict(classifier, [unknown])
         with pytest.raises(DataError, match="received -1"):
             predict(classifier, files, batch_size=-1)
 

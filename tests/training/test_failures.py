@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lamplighter import Classifier, Trial
+from lamplighter import Classifier, Trial, train
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     ClassCountError,
@@ -24,6 +24,7 @@ from lamplighter.training.callbacks import Checkpoint, on_batch_start
 from . import toys
 
 if TYPE_CHECKING:
+    from lamplighter.data.image_data import ImageData
     from lamplighter.training.view import TrialView
 
 GREY = Preprocessing(height=6, width=6, channels=1, mean=(0.5,), std=(0.5,))
@@ -262,3 +263,18 @@ def test_an_argument_that_lightning_does_not_know() -> None:
     trial = toys.trial().with_generators(toys.loader(16, shuffle=True)).with_trainer(turbo=True)
     with pytest.raises(TrainingError, match=r"turbo.*with_trainer\(\.\.\.\)"):
         trial.run(1)
+
+
+def test_one_image_alone_cannot_be_normalised() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 3), nn.BatchNorm1d(3))
+    trial = toys.trial(model).with_train_data(*toys.examples(9), 8, shuffle=True)
+    with pytest.raises(ShapeError, match=r"more than one image.*\(1, 1, 6, 6\).*drop_last=True"):
+        trial.run(1)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_out_of_range(seed: int, tiny_digits: ImageData) -> None:
+    with pytest.raises(TrainingError, match=rf"in 0\.\.4294967295, received {seed}"):
+        toys.trial(seed=seed)
+    with pytest.raises(TrainingError, match=rf"in 0\.\.4294967295, received {seed}"):
+        train(tiny_digits, seed=seed)

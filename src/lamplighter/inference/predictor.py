@@ -117,12 +117,18 @@ def predict(
 
     Raises:
         ImageError: a file cannot be read.
-        DataError: `images` is one image, or the batch size is less than 1.
+        DataError: `images` is one image, or holds something else, or the batch size is less than 1.
         ClassCountError: network and class names do not fit one another.
         ModelError: the network answers NaN, or its trust is that of another network.
     """
     if isinstance(images, str | Path | Image.Image):
         raise DataError("predict takes a list of images, received one; write [image].")
+    for image in images:
+        if not isinstance(image, str | Path | Image.Image):
+            raise DataError(
+                "predict takes paths and Pillow images, received a "
+                f"{type(image).__name__}; write Image.fromarray(array) for pixels."
+            )
     _check_batch_size(batch_size)
     answers = _Answers(classifier, always_answer=always_answer)
 

@@ -122,6 +122,6 @@ def build(
     network_class = getattr(importlib.import_module(entry.module), entry.class_name)
     try:
         network: nn.Module = network_class(num_classes, in_chans, img_size, **arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ModelError(f"{name} does not take these arguments: {error}.") from error
     return network

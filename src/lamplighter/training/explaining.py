@@ -48,6 +48,13 @@ def shapes_explained(images: Any, classifier: Classifier | None) -> Iterator[Non
     """
     try:
         yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ShapeError(
+            "batch normalisation needs more than one image in a training batch, received images "
+            f"of shape {tuple(images.shape)}; take another batch size, or drop_last=True."
+        ) from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else ""
         if not isinstance(images, torch.Tensor) or not any(m in reason for m in _MISFITS):

@@ -137,6 +137,17 @@ class EpochBatches:
                 raise TrainingError(_EMPTY)
 
 
+def check_seed(seed: int | None) -> int | None:
+    """Return `seed`.
+
+    Raises:
+        TrainingError: it is not in 0..2**32 - 1.
+    """
+    if seed is not None and not 0 <= seed < 2**32:
+        raise TrainingError(f"the seed must be in 0..{2**32 - 1}, received {seed}.")
+    return seed
+
+
 def seed_all(seed: int) -> None:
     """Seed the random numbers of torch, numpy and Python, differently in each process."""
     import numpy as np

@@ -22,7 +22,7 @@ from lamplighter.evaluation.report import evaluate
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.balancing import check_balance, class_weights
 from lamplighter.training.labels import by_name
-from lamplighter.training.loaders import seed_all
+from lamplighter.training.loaders import check_seed, seed_all
 from lamplighter.training.optimizers import adamw, muon
 from lamplighter.training.trial import Trial
 
@@ -179,6 +179,7 @@ def train(
     if epochs < 1:
         raise TrainingError(f"the number of epochs must be at least 1, received {epochs}.")
     check_balance(balance)
+    check_seed(seed)
     chosen = replace(chosen, augmentation=augmentation_of(recipe, augment))
     seed_all(seed)  # the weights that training begins with
     preprocessing = data.preprocessing

@@ -61,6 +61,9 @@ class Trial(TrialData):
         verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
         seed: makes runs repeatable; None takes torch's random numbers as they come.
         silence: names of `lamplighter.CHECKS` not to look for.
+
+    Raises:
+        TrainingError: the seed is not in 0..2**32 - 1, or a name to silence is not known.
     """
 
     def __init__(

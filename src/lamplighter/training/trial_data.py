@@ -10,7 +10,7 @@ from lamplighter.data.batches import Batches
 from lamplighter.errors import ShapeError, TrainingError
 from lamplighter.models.classifier import SAMPLES
 from lamplighter.training.labels import by_name
-from lamplighter.training.loaders import TRAIN_DATA, DataKey, Source, tensor_loader
+from lamplighter.training.loaders import TRAIN_DATA, DataKey, Source, check_seed, tensor_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ class TrialData:
 
     def __init__(self, classifier: Classifier | None, seed: int | None) -> None:
         self.classifier = classifier
-        self.seed = seed
+        self.seed = check_seed(seed)
         self.sources = {key: Source() for key in DataKey}
 
     def with_images(
