@@ -16,7 +16,7 @@ from lamplighter import __version__
 from lamplighter.cli import app as application
 from lamplighter.models.registry import list_models
 
-from .conftest import DIGITS, environment
+from .conftest import DIGITS, PATCHED, environment
 
 COMMANDS = [
     "audit",
@@ -145,6 +145,30 @@ def test_a_reader_that_leaves_is_no_error(start, trained):
     with start("predict", trained, *images, stdout=write) as running:
         os.close(write)
         assert running.communicate(timeout=60)[1] == ""
+
+
+def without(streams: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `lamplighter ...` as a shell does with `2>&-`."""
+    command = ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, str(PATCHED)]
+    return subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, env=environment()
+    )
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "<&- 2>&-"])
+def test_results_come_though_stderr_is_closed(streams, trained, tmp_path, cache_home):
+    out = tmp_path / "a.lamp"
+    measured = without(streams, "evaluate", trained, "mnist")
+    learned = without(streams, "train", "mnist", "--epochs", "1", "--out", out)
+    assert (measured.returncode, learned.returncode) == (0, 0)
+    assert "accuracy" in measured.stdout
+    assert f"wrote {out}" in learned.stdout
+    assert out.is_file()
+
+
+def test_errors_keep_their_code_though_all_is_closed(trained, tmp_path, cache_home):
+    assert without("<&- >&- 2>&-", "info", trained).returncode == 0
+    assert without("<&- >&- 2>&-", "info", tmp_path / "none.lamp").returncode == 1
 
 
 def test_python_m(cache_home):

@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -91,13 +92,13 @@ def root(
 
 def main() -> NoReturn:
     """Run the command line; ends with 0, with 2 for bad use, or with 1 and one line on stderr."""
+    _open_missing_streams()
     gc.set_threshold(*_COLLECT_AFTER)
     # As it ends, Python would look for garbage among all that torch made: more than a second.
     atexit.register(gc.freeze)
     try:
         code = app(prog_name="lamplighter", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except _UsageError as error:
         _end(_bad_use(error), 2)
     except LamplighterError as error:
@@ -109,6 +110,17 @@ def main() -> NoReturn:
     if code == _INTERRUPTED:
         _end("lamplighter: stopped.")
     raise SystemExit(code or 0)
+
+
+def _open_missing_streams() -> None:
+    """Lead streams that the caller closed (`2>&-`) nowhere.
+
+    Python has None for them; and a file opened later would take their numbers, to which the
+    libraries write. The order gives each its own.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _bad_use(error: Any) -> str:
