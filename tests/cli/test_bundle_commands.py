@@ -268,6 +268,7 @@ def test_info_and_onnx_of_a_network_of_ones_own(run, own):
     assert run("export", own, "--format", "onnx").code == 0
     with zipfile.ZipFile(own) as archive:
         assert own.with_suffix(".onnx").read_bytes() == archive.read("network.onnx")
-    refused = run("export", own, "--format", "state-dict")
+    assert run("export", own, "--format", "state-dict").code == 0
+    refused = run("export", own, "--format", "torch-export")
     assert refused.code == 1
     assert refused.err.count("\n") == 1

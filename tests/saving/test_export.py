@@ -12,6 +12,7 @@ from torch import nn
 from lamplighter.errors import MissingPackageError, ModelError, OutputError
 from lamplighter.inference.runtime import TorchRuntime
 from lamplighter.models.classifier import Classifier
+from lamplighter.saving.bundle import load, save
 from lamplighter.saving.export import export
 from lamplighter.saving.tracing import onnx_graph
 
@@ -99,6 +100,18 @@ def test_the_state_dict_reads_without_pickle(classifier, tmp_path):
     state = torch.load(path, weights_only=True)
     expected = classifier.network.state_dict()
     assert list(state) == list(expected)
+    assert all(torch.equal(state[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("kind", ["onnx", "state-dict"])
+def test_a_network_of_ones_own_is_exported_from_its_bundle(batch_normed, tmp_path, kind):
+    loaded = load(save(batch_normed, tmp_path / "own.lamp"))
+    path = export(loaded, tmp_path / "network", kind)
+    if kind == "onnx":
+        assert path.read_bytes() == loaded.graph
+        return
+    state, expected = torch.load(path, weights_only=True), batch_normed.network.state_dict()
+    assert state.keys() == expected.keys()
     assert all(torch.equal(state[name], value) for name, value in expected.items())
 
 

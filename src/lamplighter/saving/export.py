@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lamplighter.errors import OutputError
 from lamplighter.saving.parity import proven_graph
@@ -12,7 +12,7 @@ from lamplighter.saving.tracing import needs_training_packages, torch_program
 from lamplighter.saving.writing import check_target, written_whole
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Mapping
 
     from lamplighter.models.classifier import Classifier
 
@@ -36,6 +36,7 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
     Raises:
         OutputError: the format is unknown, or the file cannot be written.
         ModelError: the network cannot be exported.
+        NetworkMissingError: "torch-export", of a bundle whose network is of a class of one's own.
         ParityError: the ONNX graph disagrees with the torch network.
         MissingPackageError: torch or onnx is not installed.
     """
@@ -50,7 +51,7 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
             proven = classifier.graph if classifier.joined_head is None else None
             content = proven or proven_graph(classifier)[0]
         elif format == "state-dict":
-            content = _state_dict(classifier.network)
+            content = _state_dict(classifier.weights())
         else:
             content = torch_program(classifier.network, classifier.preprocessing)
     with written_whole(path) as file:
@@ -58,13 +59,13 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
     return Path(path)
 
 
-def _state_dict(network: nn.Module) -> bytes:
+def _state_dict(weights: Mapping[str, Any]) -> bytes:
     import torch
 
     content = io.BytesIO()
     state = {
         name: value.cpu() if isinstance(value, torch.Tensor) else value
-        for name, value in network.state_dict().items()
+        for name, value in weights.items()
     }
     torch.save(state, content)
     return content.getvalue()
