@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -14,6 +15,7 @@ from lamplighter import __version__
 from lamplighter.errors import (
     BundleError,
     MissingPackageError,
+    ModelError,
     NetworkMissingError,
     OutputError,
 )
@@ -171,6 +173,33 @@ class TestOwnNetwork:
         assert network.training
         with pytest.raises(BundleError, match="absent"):
             load(own_path, network=nn.Linear(2, 2))
+
+    def test_is_saved_again_without_its_class(self, own_path, tmp_path):
+        loaded = load(own_path)
+        loaded.record.scores = {"test": {"acc": 0.5}}
+        again = save(loaded, tmp_path / "again.lamp")
+        old, new = describe(own_path), describe(again)
+        assert new["record"]["scores"] == {"test": {"acc": 0.5}}
+        for key in ("architecture", "parity", "class_names", "preprocessing"):
+            assert new[key] == old[key]
+        by_graph = predict_pixels(load(own_path), pixels(3)).logits
+        for network in (None, Own()):
+            answers = predict_pixels(load(again, network=network), pixels(3)).logits
+            np.testing.assert_allclose(answers, by_graph, atol=1e-4)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("preprocessing", dataclasses.replace(PREPROCESSING, height=10)),
+            ("class_names", ("cat", "dog")),
+        ],
+    )
+    def test_is_not_saved_with_what_does_not_fit_it(self, own_path, tmp_path, name, value):
+        loaded = load(own_path)
+        setattr(loaded, name, value)
+        with pytest.raises(ModelError):
+            save(loaded, tmp_path / "again.lamp")
+        assert not list(tmp_path.iterdir())
 
     def test_state_that_is_no_tensor_is_refused(self, tmp_path):
         class Stateful(Own):

@@ -34,8 +34,9 @@ def save(classifier: Classifier, path: str | Path) -> Path:
 
     The file holds the weights and an ONNX graph that has been compared with the torch network on
     the classifier's samples (synthetic images if it has none); where a head was joined to a graph
-    that had been proven before, with the head alone. A file at `path` is replaced, in one step and
-    only when all is written.
+    that had been proven before, with the head alone. Of a bundle that was loaded without the
+    network of its owner, weights, graph and proof are taken over. A file at `path` is replaced, in
+    one step and only when all is written.
 
     Args:
         classifier: what to save; its network stays as it is.
@@ -130,7 +131,7 @@ def _classifier(
         build = functools.partial(_refuse_to_build, named["class"])
     else:
         build = functools.partial(network_with, architecture, preprocessing, len(names), state)
-    return Classifier.from_graph(
+    classifier = Classifier.from_graph(
         graph,
         build,
         preprocessing,
@@ -139,6 +140,9 @@ def _classifier(
         architecture=architecture,
         record=record,
     )
+    if architecture is None:
+        classifier.missing = {key: description[key] for key in ("architecture", "parity")}
+    return classifier
 
 
 def network_with(

@@ -13,8 +13,6 @@ from lamplighter.errors import BundleError, NewerFormatError
 from lamplighter.version import __version__
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from lamplighter.models.classifier import Classifier
     from lamplighter.saving.parity import Parity
 
@@ -68,16 +66,12 @@ def describe_classifier(
     Raises:
         BundleError: the record of the classifier holds something that JSON cannot.
     """
-    architecture, record = classifier.architecture, classifier.record
+    record = classifier.record
     values: dict[str, Any] = {
         "format": FORMAT,
         "written_by": f"lamplighter {__version__}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "architecture": (
-            {"name": architecture.name, "arguments": dict(architecture.arguments)}
-            if architecture
-            else {"name": None, "class": _class_of(classifier.network)}
-        ),
+        "architecture": _architecture(classifier),
         "class_names": list(classifier.class_names),
         "preprocessing": classifier.preprocessing.to_dict(),
         "record": {"recipe": record.recipe, "data": record.data, "scores": record.scores},
@@ -176,8 +170,14 @@ def _check_types(values: dict[str, Any], types: dict[str, Any], where: str) -> N
             raise _damaged(f"{key} in {where} is a {type(values[key]).__name__}")
 
 
-def _class_of(network: nn.Module) -> str:
-    return f"{type(network).__module__}.{type(network).__qualname__}"
+def _architecture(classifier: Classifier) -> dict[str, Any]:
+    architecture = classifier.architecture
+    if architecture is not None:
+        return {"name": architecture.name, "arguments": dict(architecture.arguments)}
+    if classifier.missing is not None:
+        return dict(classifier.missing["architecture"])
+    owned = type(classifier.network)
+    return {"name": None, "class": f"{owned.__module__}.{owned.__qualname__}"}
 
 
 def _canonical(values: dict[str, Any]) -> bytes:

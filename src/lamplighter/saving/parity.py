@@ -58,6 +58,11 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
     pixels, images = _proof_images(classifier)
     inputs = wanted.normalise(pixels)
     graph, backbone, head = classifier.graph, classifier.backbone_graph, classifier.joined_head
+    if graph is not None and classifier.missing is not None:
+        by_graph = CheckedRuntime(OnnxRuntime(graph), classifier.class_names)
+        _compared(classifier, graph, inputs, (by_graph(inputs),))
+        said = classifier.missing["parity"]
+        return graph, Parity(said.get("images"), said.get("max_difference"))
     if graph is not None and backbone is not None and head is not None:
         expected = _by_parts(backbone, head, inputs)
         difference = _compared(classifier, graph, inputs, expected)
