@@ -72,6 +72,10 @@ def test_models(run):
         (["train", "cifar"], "the data must be mnist or emoji, or a folder or CSV file"),
         (["train", "mnist", "--recipe", "slow"], "'slow' is not one of 'lab', 'quick', 'best'"),
         (["train", "mnist", "--model", "simple-cn"], "Did you mean 'simple-cnn'? See"),
+        (
+            ["train", "mnist", "--model", "pretrained"],
+            "there is no network 'pretrained'; there are",
+        ),
         (["train", "mnist", "--epochs", "0"], "'--epochs': it must be at least 1, received 0."),
         (["train", "mnist", "--epochs", "ten"], "'--epochs'"),
         (["train", "mnist", "--validation", "1"], "from 0 to 0.9, received 1.0"),

@@ -22,12 +22,12 @@ def checked_seed(seed: int | None) -> int | None:
 
 
 def known_network(name: str | None) -> str | None:
-    """Refuse a network that the registry does not have."""
+    """Refuse a network that cannot be trained from nothing."""
     from lamplighter.models.registry import find
 
     try:
         if name is not None:
-            find(name)
+            find(name, listed=True)
     except UnknownModelError as error:
         raise typer.BadParameter(str(error)) from error
     return name

@@ -80,13 +80,17 @@ def list_models() -> dict[str, str]:
     return {name: entry.summary for name, entry in _MODELS.items()}
 
 
-def find(name: str) -> ModelEntry:
+def find(name: str, *, listed: bool = False) -> ModelEntry:
     """Return the network of this name.
+
+    Args:
+        name: of the network.
+        listed: whether it must be one of `list_models()`, which can be trained from nothing.
 
     Raises:
         UnknownModelError: there is none; the message suggests a near name.
     """
-    entry = _MODELS.get(name) or _UNLISTED.get(name)
+    entry = (_MODELS if listed else _MODELS | _UNLISTED).get(name)
     if entry is None:
         near = difflib.get_close_matches(name, _MODELS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
