@@ -97,6 +97,14 @@ def test_evaluate_says_what_is_wrong(run, trained, arguments, expected):
     assert expected in outcome.line
 
 
+@pytest.mark.parametrize("data", ["emoji", "photos"])
+def test_evaluate_on_other_classes_names_them(run, trained, photos, data):
+    outcome = run("evaluate", trained, photos if data == "photos" else data)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "none is in common: the classifier knows 0, 1, 2," in outcome.line
+    assert ("the split has blue, green, red" if data == "photos" else "instrument") in outcome.line
+
+
 def test_evaluate_a_network_for_other_images_is_one_line(run, tmp_path):
     from lamplighter.data.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier

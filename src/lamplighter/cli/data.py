@@ -58,6 +58,22 @@ def named_data(name: str, preprocessing: Preprocessing | None = None) -> ImageDa
     return emoji_data() if preprocessing is None else emoji_data(preprocessing=preprocessing)
 
 
+def classes_of(data: str, files: ImageFiles | None) -> list[str]:
+    """Return the names of the classes that have images, before any image is read.
+
+    Args:
+        data: one of `NAMED`, or a folder or CSV file.
+        files: those of the folder or CSV file.
+    """
+    if files is not None:
+        return [files.class_names[index] for index in sorted(set(files.labels)) if index >= 0]
+    if data == "mnist":
+        return [str(digit) for digit in range(10)]
+    from lamplighter.data.emoji import list_emoji
+
+    return sorted({one.class_name for one in list_emoji()})
+
+
 def split_files(data: str, split: str | None) -> tuple[ImageFiles, str]:
     """Return the files of the split that is asked for, and its name.
 

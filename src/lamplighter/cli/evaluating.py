@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamplighter.cli.data import is_named, named_data, pixels_of, say, split_files
+from lamplighter.cli.data import classes_of, is_named, named_data, pixels_of, say, split_files
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, learned_from
 from lamplighter.cli.text import printable, wrapped
@@ -69,6 +69,7 @@ def evaluate(
     """Measure a classifier, each score with its 95 % interval."""
     _check_pictures(confusion, mistakes, force=force)
     named = is_named(data)
+    from lamplighter.evaluation.class_names import check_in_common
     from lamplighter.evaluation.comparison import compare
     from lamplighter.evaluation.report import evaluate as measure
     from lamplighter.saving.bundle import load
@@ -76,6 +77,8 @@ def evaluate(
     classifier = load(bundle)
     other = load(against) if against is not None else None
     files, split = (None, split or "test") if named else split_files(data, split)
+    for asked in filter(None, (classifier, other)):  # before images are read as it sees them
+        check_in_common(asked, classes_of(data, files))
     images = _images(data, files, classifier)
     count = len(images[split])
     _warn(bundle, classifier, images, split, files)

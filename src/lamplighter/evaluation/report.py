@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.data.wording import counted
-from lamplighter.errors import ClassCountError, DatasetError, ShapeError
+from lamplighter.errors import DatasetError, ShapeError
 from lamplighter.evaluation import metrics
+from lamplighter.evaluation.class_names import labels_by_name, listed
 from lamplighter.evaluation.intervals import Estimate, bootstrap_macro_f1, wilson
 from lamplighter.evaluation.tables import align, percent
 from lamplighter.evaluation.unknown import Answered
 from lamplighter.inference import predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -141,11 +142,9 @@ class Report:
         if self._says_unknown:
             lines.append(f"known     {self.answered}")
         if self.unknown_classes:
-            lines.append(
-                f"unknown to the classifier, always wrong: {_listed(self.unknown_classes)}"
-            )
+            lines.append(f"unknown to the classifier, always wrong: {listed(self.unknown_classes)}")
         if self.missing_classes:
-            lines.append(f"without an image, not in macro-F1: {_listed(self.missing_classes)}")
+            lines.append(f"without an image, not in macro-F1: {listed(self.missing_classes)}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -272,28 +271,6 @@ def check_size(classifier: Classifier, split: Split, name: str) -> None:
             f"{expected.channels} channels, received {name} with {height} x {width} pixels and "
             f"{channels} channels; load the data with the classifier's preprocessing."
         )
-
-
-def labels_by_name(
-    classifier: Classifier, data: ImageData, split: Split
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return all class names, the classifier's first, and the labels as indices into them."""
-    present = [data.class_names[index] for index in np.unique(split.labels)]
-    unknown = [name for name in present if name not in classifier.class_names]
-    if len(unknown) == len(present):
-        raise ClassCountError(
-            "classes are matched by name and none is in common: the classifier knows "
-            f"{_listed(classifier.class_names)}, the split has {_listed(present)}."
-        )
-    names = (*classifier.class_names, *unknown)
-    index = {name: place for place, name in enumerate(names)}
-    places = np.array([index.get(name, -1) for name in data.class_names], dtype=np.int64)
-    return names, places[split.labels]
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _number(value: np.float64) -> float | None:

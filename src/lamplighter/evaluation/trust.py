@@ -8,8 +8,9 @@ import numpy as np
 
 from lamplighter.errors import DatasetError, ModelError
 from lamplighter.evaluation import calibration, unknown
+from lamplighter.evaluation.class_names import labels_by_name
 from lamplighter.evaluation.intervals import wilson
-from lamplighter.evaluation.report import check_size, labels_by_name
+from lamplighter.evaluation.report import check_size
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.trust import Trust, unit_length
 
