@@ -38,6 +38,12 @@ def test_emoji(run, tmp_path):
     assert "must be a new or an empty folder" in again.line
 
 
+def test_what_is_suggested_can_be_pasted(run, tmp_path):
+    emoji, digits = tmp_path / "my emoji", tmp_path / "my digits"
+    assert f"train '{emoji}', or lamplighter transfer '{emoji}'" in run("data", "emoji", emoji).line
+    assert f"predict digits.lamp '{digits}'/*" in run("data", "digits", digits).line
+
+
 def test_digits(run, tmp_path):
     outcome = run("data", "digits", tmp_path / "drawn")
     assert (outcome.code, outcome.err.count("\n")) == (0, 1)

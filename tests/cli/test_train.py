@@ -72,6 +72,13 @@ def test_results_on_stdout_and_progress_on_stderr(run, tmp_path):
     assert describe(out)["record"]["recipe"]["seed"] == 3
 
 
+def test_what_is_suggested_can_be_pasted(run, tmp_path):
+    out = tmp_path / "my digits.lamp"
+    assert run("train", "mnist", "--epochs", 1, "--out", out).err.endswith(
+        f"next: lamplighter evaluate '{out}' mnist, or lamplighter predict '{out}' IMAGE\n"
+    )
+
+
 def test_the_folder_beside_the_bundle(run, tmp_path):
     out = tmp_path / "a.lamp"
     assert run("train", "mnist", *QUICK, "--validation", 0.25, "--out", out).code == 0

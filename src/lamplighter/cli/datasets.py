@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import DownloadError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def data(
         typer.echo(f"SHA-256 of the archive: {values['sha256']}")
     typer.echo(f"licence: {_SETS[name]['licence']}")
     # A folder that is called as embedded data is named so that it is meant.
-    place = f"./{folder}" if str(folder) in ("mnist", "emoji") else str(folder)
+    place = quoted(f"./{folder}" if str(folder) in ("mnist", "emoji") else folder)
     _say(f"next: lamplighter train {place}, or lamplighter transfer {place}")
 
 
@@ -120,7 +120,7 @@ def _write_digits(folder: Path, *, as_json: bool) -> None:
         return
     typer.echo(printable(f"wrote {folder}: {', '.join(names)}"))
     typer.echo(f"licence: {_SETS['digits']['licence']}")
-    _say(f"next: lamplighter predict digits.lamp {folder / '*'}")
+    _say(f"next: lamplighter predict digits.lamp {quoted(folder)}/*")
 
 
 def _write_emoji(folder: Path) -> dict[str, Any]:

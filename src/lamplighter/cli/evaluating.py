@@ -13,7 +13,7 @@ import typer
 from lamplighter.cli.data import classes_of, is_named, named_data, pixels_of, say, split_files
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, learned_from
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError
 
@@ -126,7 +126,7 @@ def _warn(
         say(
             f"note: the classifier learned from {len(seen):,} of these {len(files):,} images: "
             "scores on them say nothing of new ones; for those that were held out: "
-            f"lamplighter evaluate {bundle} {manifest} --split test"
+            f"lamplighter evaluate {quoted(bundle)} {quoted(manifest)} --split test"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import typer
 from lamplighter.cli.data import say
 from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.settings import has_checkpoint
-from lamplighter.cli.text import printable
+from lamplighter.cli.text import printable, quoted
 from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError
 
@@ -116,8 +115,11 @@ def say_next(lesson: Lesson, settings: Settings, out: Path) -> None:
     """Say on stderr what can be done with the bundle."""
     source = lesson.source(settings.data, out.with_suffix(".training"))
     held_out = " --split test" if lesson.made else ""
-    names = " ".join(shlex.quote(name) for name in (str(out), source))
-    say(f"next: lamplighter evaluate {names}{held_out}, or lamplighter predict {out} IMAGE")
+    bundle = quoted(out)
+    say(
+        f"next: lamplighter evaluate {bundle} {quoted(source)}{held_out}, or lamplighter predict "
+        f"{bundle} IMAGE"
+    )
     if lesson.made:
         say(f"{source} lists which images were learned from, and which were held out")
 

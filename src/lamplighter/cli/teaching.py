@@ -13,7 +13,7 @@ import typer
 
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import LabError, MissingPackageError, OutputError
 
 if TYPE_CHECKING:
@@ -113,13 +113,13 @@ def _copy(folder: Path, *, as_json: bool) -> None:
     typer.echo(printable(f"wrote {len(found)} notebooks to {folder}"))
     if importlib.util.find_spec("jupyterlab") or importlib.util.find_spec("notebook"):
         start = "jupyter lab" if importlib.util.find_spec("jupyterlab") else "jupyter notebook"
-        _say(f"next: {start} {folder / found[0].name}")
+        _say(f"next: {start} {quoted(folder / found[0].name)}")
     else:
         _say(
-            f"next: pip install jupyterlab, then jupyter lab {folder / found[0].name}; "
+            f"next: pip install jupyterlab, then jupyter lab {quoted(folder / found[0].name)}; "
             "VS Code opens it as well"
         )
-    _say(f"then: lamplighter labs check {folder / found[0].name}")
+    _say(f"then: lamplighter labs check {quoted(folder / found[0].name)}")
 
 
 def _check(path: Path, memory: int, *, as_json: bool) -> None:

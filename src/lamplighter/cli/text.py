@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import textwrap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def printable(text: str) -> str:
@@ -12,6 +17,11 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def quoted(path: str | Path) -> str:
+    """Return `path` as one word of a command for a shell."""
+    return shlex.quote(str(path))
 
 
 def wrapped(text: str, indent: int = 0) -> str:

@@ -16,7 +16,7 @@ from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, write_splits
 from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def transfer(
         return
     typer.echo(_text(ladder, out))
     say(
-        f"next: lamplighter predict {out} PHOTO, or lamplighter evaluate {out} "
-        f"{checkpoints / SPLITS}"
+        f"next: lamplighter predict {quoted(out)} PHOTO, or lamplighter evaluate {quoted(out)} "
+        f"{quoted(checkpoints / SPLITS)}"
     )
 
 

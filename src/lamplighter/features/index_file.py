@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +102,8 @@ def check_beginning(path: Path) -> None:
             beginning = file.read(len(_BEGINNING))
     except FileNotFoundError:
         raise SimilarIndexError(
-            f"there is no index {path}; make one with lamplighter embed FOLDER --index {path}."
+            f"there is no index {path}; make one with lamplighter embed FOLDER --index "
+            f"{shlex.quote(str(path))}."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise SimilarIndexError(
