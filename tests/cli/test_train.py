@@ -222,6 +222,12 @@ def test_resume_mixes_nothing(run, stopped, arguments, expected):
     assert sorted(path.name for path in stopped.with_suffix(".training").iterdir()) == before
 
 
+def test_resume_of_other_data_asks_for_the_data(run, stopped):
+    outcome = run("train", "emoji", "--resume", "--out", stopped)
+    assert outcome.code == 1
+    assert "was begun with data mnist, received emoji; give mnist for DATA, or" in outcome.line
+
+
 def test_resume_takes_the_same_settings_again(run, stopped):
     same = ("--epochs", 3, "--seed", 5, "--recipe", "quick", "--model", "quick-cnn")
     assert run("train", "mnist", "--resume", *same, "--out", stopped).code == 0

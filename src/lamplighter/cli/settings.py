@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from lamplighter.cli.text import quoted
 from lamplighter.errors import OutputError, ResumeError
 
 if TYPE_CHECKING:
@@ -102,9 +103,14 @@ def resumed(folder: Path, asked: dict[str, Any]) -> Settings:
         if begun != value:
             raise ResumeError(
                 f"the training in {folder} was begun with {name} {begun}, received {value}; "
-                f"resume without --{name}, or begin anew with --force and without --resume."
+                f"{_as_begun(name, begun)}, or begin anew with --force and without --resume."
             )
     return settings
+
+
+def _as_begun(name: str, begun: Any) -> str:
+    """Return how to ask for what the training was begun with."""
+    return f"give {quoted(begun)} for DATA" if name == "data" else f"resume without --{name}"
 
 
 def forget_checkpoint(folder: Path) -> None:
