@@ -187,6 +187,14 @@ def test_info_of_a_bundle_with_its_owners_own_scores(run, other):
     assert "acc 0.5" in outcome.out
 
 
+def test_info_of_a_score_beyond_all_floats(run, other, tmp_path):
+    classifier, huge = load(other), {"value": 10**400, "low": 0.1, "high": 0.9, "confidence": 0.95}
+    classifier.record.scores = {"test": {"accuracy": huge, "count": 5, "data": "mnist"}}
+    outcome = run("info", save(classifier, tmp_path / "huge.lamp"))
+    assert outcome.code == 0, outcome.err
+    assert "0.95" in outcome.out
+
+
 def test_info_of_a_newer_format_is_one_line(run, bundle, tmp_path):
     newer = tmp_path / "newer.lamp"
     with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(newer, "w") as new:

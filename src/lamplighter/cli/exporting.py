@@ -194,7 +194,7 @@ def _score(score: Any) -> str:
     try:
         accuracy = Estimate(**score["accuracy"])
         return f"accuracy {accuracy} on {counted(score['count'], 'image')} of {score['data']}"
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return _listed(score) if isinstance(score, dict) else str(score)
 
 
