@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lamplighter.errors import BundleError
-from lamplighter.saving.bundle import load
-from tests.saving.conftest import make_classifier
-from tests.saving.test_damage import forged, parts_of
+from lamplighter.errors import BundleError, ClassCountError
+from lamplighter.inference.predictor import predict_pixels
+from lamplighter.saving.bundle import describe, load
+from tests.saving.conftest import make_classifier, pixels
+from tests.saving.test_damage import forged, parts_of, signed, zipped
 
 
 def preprocessing_of(content: bytes) -> dict:
@@ -34,3 +35,45 @@ def test_a_share_out_of_range_is_refused(content: bytes, tmp_path: Path, crop_pc
     path = forged(tmp_path / "bad.lamp", content, preprocessing=values)
     with pytest.raises(BundleError, match="crop_pct"):
         load(path)
+
+
+HUGE = 10**400  # no float is as large
+TRUST = {"neighbours": 1, "threshold": None, "reference": None, "measured": {}}
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("preprocessing", {"fit": "foo"}),
+        ("preprocessing", {"height": 0}),
+        ("preprocessing", {"mean": [HUGE]}),
+        ("preprocessing", {"crop_pct": HUGE}),
+        ("trust", TRUST | {"temperature": HUGE}),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_name_of_the_file(
+    content: bytes, tmp_path: Path, key: str, change: dict
+) -> None:
+    values = change if key == "trust" else preprocessing_of(content) | change
+    path = forged(tmp_path / "bad.lamp", content, **{key: values})
+    for read in (load, describe):
+        with pytest.raises(BundleError) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+        assert str(caught.value).lower().endswith("save the classifier again.")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_graph_that_cannot_be_used_is_refused_with_the_name_of_the_file(
+    content: bytes, tmp_path: Path
+) -> None:
+    narrow = forged(tmp_path / "narrow.lamp", content, class_names=["cat", "eel"])
+    with pytest.raises(ClassCountError, match=r"3 scores, but .* 2 class .* save the") as caught:
+        predict_pixels(load(narrow), pixels(2))
+    assert str(narrow) in str(caught.value)
+    parts = parts_of(content)
+    values = json.loads(parts["description.json"])
+    bad = zipped(tmp_path / "bad.lamp", signed(values, parts | {"network.onnx": b"no graph"}))
+    with pytest.raises(BundleError, match=r"save the classifier again\.$") as caught:
+        predict_pixels(load(bad), pixels(2))
+    assert str(bad) in str(caught.value)

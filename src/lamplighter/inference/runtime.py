@@ -5,6 +5,7 @@ The only module that knows ONNX Runtime.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import weakref
@@ -21,6 +22,8 @@ from lamplighter.inference.torch_runtime import evaluating as evaluating
 from lamplighter.inference.torch_runtime import first_line, no_features, shape_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from lamplighter.models.classifier import Classifier
@@ -30,6 +33,7 @@ _CHUNK_BYTES = 2_500_000  # of input in one run: more leaves the caches, and hal
 _FEW = 8  # fewer small images than these are not worth a thread
 _LARGE = 100_000  # bytes of an image of which two are worth a thread
 _LOGITS, _FEATURES = "logits", "features"  # outputs of a graph
+_WIDEN = "make its last layer as wide as there are classes"
 _FATAL = 4  # ONNX Runtime's log level; whatever is less is raised, so it need not be printed too
 
 
@@ -176,11 +180,15 @@ class CheckedRuntime:
     Args:
         inner: what computes the logits.
         class_names: K names.
+        source: the bundle that it comes from, if that is to be named in errors.
     """
 
-    def __init__(self, inner: Runtime, class_names: tuple[str, ...]) -> None:
+    def __init__(
+        self, inner: Runtime, class_names: tuple[str, ...], source: str | None = None
+    ) -> None:
         self.inner = inner
         self.class_names = class_names
+        self.source = source
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (N, K) of preprocessed `inputs` (N, C, H, W).
@@ -190,7 +198,8 @@ class CheckedRuntime:
             ClassCountError: the network does not give K scores.
             ModelError: a score is NaN or infinite.
         """
-        return self._checked(self.inner(inputs), inputs)
+        with _naming(self.source):
+            return self._checked(self.inner(inputs), inputs)
 
     def with_features(
         self, inputs: NDArray[np.float32]
@@ -202,9 +211,10 @@ class CheckedRuntime:
             ClassCountError: the network does not give K scores.
             ModelError: a score or a feature is NaN or infinite, or there are no features.
         """
-        logits, features = self.inner.with_features(inputs)
-        _check_finite(features, "feature")
-        return self._checked(logits, inputs), features
+        with _naming(self.source):
+            logits, features = self.inner.with_features(inputs)
+            _check_finite(features, "feature")
+            return self._checked(logits, inputs), features
 
     @property
     def num_features(self) -> int | None:
@@ -220,10 +230,10 @@ class CheckedRuntime:
                 f"{len(self.class_names)}), received {shape_text(logits.shape)}."
             )
         if logits.shape[1] != len(self.class_names):
+            mend = "save the classifier again" if self.source else _WIDEN
             raise ClassCountError(
                 f"the network gives {logits.shape[1]} scores, but there are "
-                f"{len(self.class_names)} class names: {', '.join(self.class_names)}; "
-                "make its last layer as wide as there are classes."
+                f"{len(self.class_names)} class names: {', '.join(self.class_names)}; {mend}."
             )
         _check_finite(logits, "score")
         return logits
@@ -236,6 +246,17 @@ def _check_finite(values: NDArray[np.float32], kind: str) -> None:
             f"the network answers {worst} instead of a {kind}; its weights are damaged or the "
             "training diverged: train again with a lower learning rate, or use an older bundle."
         )
+
+
+@contextlib.contextmanager
+def _naming(source: str | None) -> Iterator[None]:
+    """Raise errors that lie in a bundle with its name."""
+    try:
+        yield
+    except (BundleError, ClassCountError) as error:
+        if source is None:
+            raise
+        raise type(error)(f"{source} cannot be used: {error}") from error
 
 
 _runtimes: weakref.WeakKeyDictionary[Classifier, tuple[bytes, CheckedRuntime]]
@@ -253,7 +274,10 @@ def runtime(classifier: Classifier) -> Runtime:
         return CheckedRuntime(TorchRuntime(classifier.network), classifier.class_names)
     known = _runtimes.get(classifier)
     if known is None or known[0] is not graph:
-        known = graph, CheckedRuntime(OnnxRuntime(graph), classifier.class_names)
+        source = classifier.source
+        with _naming(source):
+            inner = OnnxRuntime(graph)
+        known = graph, CheckedRuntime(inner, classifier.class_names, source)
         _runtimes[classifier] = known
     return known[1]
 

@@ -72,6 +72,7 @@ class Classifier:
             as the one that it came with; a save that proves it so need not export them anew.
         joined_head: the new head that `graph` was joined from, with `backbone_graph`; what is to
             be proven of such a graph is this head alone. None of any other graph.
+        source: the bundle that it was loaded from, to be named in errors; None of any other.
         missing: what its bundle said of a network that only its owner can build: "architecture",
             and the "parity" of `graph` with it, which a save takes over. None of any other.
 
@@ -102,6 +103,7 @@ class Classifier:
         self.trust: Trust | None = None
         self.backbone_graph: bytes | None = None
         self.joined_head: nn.Module | None = None
+        self.source: str | None = None
         self.missing: Mapping[str, Any] | None = None
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
             raise ClassCountError(

@@ -91,6 +91,7 @@ def load(path: str | Path, *, network: nn.Module | None = None) -> Classifier:
                 raise BundleError(f"{name} does not fit its checksum; copy the file again.")
         classifier = _classifier(description, weights, graph, network)
         classifier.trust = trusting.restored(description["trust"], reference)
+        classifier.source = str(path)
         return classifier
     except (BundleError, DataError) as error:
         raise _naming(path, error) from error
@@ -107,8 +108,9 @@ def describe(path: str | Path) -> dict[str, Any]:
         with opened(path) as archive:
             description = read_description(archive.read(DESCRIPTION))
             archive.check_entries(reference=trusting.has_reference(description["trust"]))
+        Preprocessing.from_dict(description["preprocessing"])  # it can be used
         return description
-    except BundleError as error:
+    except (BundleError, DataError) as error:
         raise _naming(path, error) from error
 
 
@@ -242,4 +244,5 @@ def _parsed(weights: bytes) -> dict[str, Tensor]:
 def _naming(path: str | Path, error: BundleError | DataError) -> BundleError:
     """Return `error` with the name of the file."""
     kind = type(error) if isinstance(error, BundleError) else BundleError
-    return kind(f"{path} cannot be loaded: {error}")
+    mend = " Save the classifier again." if isinstance(error, DataError) else ""
+    return kind(f"{path} cannot be loaded: {error}{mend}")

@@ -120,6 +120,8 @@ def read_description(content: bytes) -> dict[str, Any]:
     # Bundles of the first version had no crop_pct.
     preprocessing = {"crop_pct": 1.0, **values["preprocessing"]}
     _check_types(preprocessing, _PREPROCESSING_TYPES, "preprocessing")
+    if not _is_finite(preprocessing["crop_pct"]):
+        raise _damaged("crop_pct must be a finite number")
     _check_types(values["record"], _RECORD_TYPES, "record")
     _check_types(values["sha256"], _SHA256_TYPES, "sha256")
     _check_values(values)
@@ -145,18 +147,30 @@ def _check_values(values: dict[str, Any]) -> None:
         raise _damaged("a class name is not a string")
     for key in ("mean", "std"):
         numbers = values["preprocessing"][key]
-        if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        if not all(type(number) in (int, float) and _is_finite(number) for number in numbers):
             raise _damaged(f"{key} must hold finite numbers")
     if not all(isinstance(value, str) for value in values["record"]["data"].values()):
         raise _damaged("the fingerprints of the data must be strings")
     trust = values.get("trust")
     if trust is not None:
         _check_types(trust, _TRUST_TYPES, "trust")
+        if not all(_is_finite(trust[key] or 0) for key in ("temperature", "threshold")):
+            raise BundleError(
+                "its trust is damaged: temperature and threshold must be finite numbers; save the "
+                "classifier again."
+            )
         if (trust["reference"] is None) != (trust["threshold"] is None):
             raise _damaged("trust must have a reference and a threshold, or neither")
     architecture = values["architecture"]
     wanted = {"class": str} if architecture.get("name") is None else {"arguments": dict}
     _check_types(architecture, {"name": (str, type(None)), **wanted}, "architecture")
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _check_types(values: dict[str, Any], types: dict[str, Any], where: str) -> None:
