@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,32 @@ def test_a_graph_that_cannot_be_used_is_refused_with_the_name_of_the_file(
     with pytest.raises(BundleError, match=r"save the classifier again\.$") as caught:
         predict_pixels(load(bad), pixels(2))
     assert str(bad) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"x" * 100, b""),
+        (b"", b"x" * 100),
+        (b"", b"\0"),
+        (b"PK\3\4" + bytes(96), b""),
+        (b"", b"PK\5\6" + bytes(18)),
+    ],
+)
+def test_bytes_outside_the_zip_are_refused(
+    content: bytes, tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    path = tmp_path / "more.lamp"
+    path.write_bytes(before + content + after)
+    for read in (load, describe):
+        with pytest.raises(BundleError, match=r"more\.lamp cannot be loaded: "):
+            read(path)
+
+
+def test_a_comment_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "comment.lamp"
+    path.write_bytes(content)
+    with zipfile.ZipFile(path, "a") as bundle:
+        bundle.comment = b"x" * 100
+    with pytest.raises(BundleError, match="a zip and nothing else"):
+        load(path)

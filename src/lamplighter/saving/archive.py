@@ -9,7 +9,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from lamplighter.errors import BundleError
 from lamplighter.saving.trust import MAX_REFERENCE
@@ -25,6 +25,7 @@ ENTRIES = (DESCRIPTION, WEIGHTS, GRAPH)
 REFERENCE = "reference.npy"  # where a classifier can say "unknown"
 
 _LIMITS = {DESCRIPTION: 16 * 2**20, REFERENCE: MAX_REFERENCE}  # bytes
+_END = b"PK\5\6" + bytes(18)  # the last record of a zip: its last two bytes count a comment's
 _ENCRYPTED = 0x1  # bit of a zip entry's flags
 # What zipfile raises on damaged files, beside its own error.
 _ZIP_ERRORS = (
@@ -129,7 +130,7 @@ def opened(path: str | Path) -> Iterator[Archive]:
     """Open the zip at `path`.
 
     Raises:
-        BundleError: it is missing, may not be read, or is no zip.
+        BundleError: it is missing, may not be read, or is not a zip alone.
     """
     try:
         if not Path(path).exists():
@@ -145,7 +146,25 @@ def opened(path: str | Path) -> Iterator[Archive]:
         with _zip_errors():
             file = zipfile.ZipFile(raw)
         with file:
+            _check_ends(raw, file)
             yield Archive(file, os.fstat(raw.fileno()).st_size)
+
+
+def _check_ends(raw: IO[bytes], file: zipfile.ZipFile) -> None:
+    """Refuse bytes before or after the zip, which no checksum covers.
+
+    Raises:
+        BundleError: there are some, or the zip has a comment.
+    """
+    first = min((entry.header_offset for entry in file.infolist()), default=0)
+    with _zip_errors():
+        raw.seek(-len(_END), os.SEEK_END)
+        end = raw.read()
+    if first or end[:4] != _END[:4] or end[-2:] != _END[-2:]:
+        raise BundleError(
+            "a bundle is a zip and nothing else, received one with bytes before or after it; "
+            "copy the file again, or save the classifier again."
+        )
 
 
 @contextlib.contextmanager

@@ -66,8 +66,9 @@ def save(classifier: Classifier, path: str | Path) -> Path:
 def load(path: str | Path, *, network: nn.Module | None = None) -> Classifier:
     """Return the classifier in the bundle at `path`.
 
-    Every byte is checked against its checksum. The classifier runs the ONNX graph; its torch
-    network is built when it is first asked for. Nothing in a bundle is executed or unpickled.
+    All that it holds is checked against its checksum, and it may hold nothing else. The classifier
+    runs the ONNX graph; its torch network is built when it is first asked for. Nothing in a bundle
+    is executed or unpickled.
 
     Args:
         path: a file that `save` wrote.
