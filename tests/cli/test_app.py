@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -50,6 +51,15 @@ def test_help_of_each_command_fits_80_columns(run, command):
     assert outcome.err == ""
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert f"lamplighter {command}" in outcome.out
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "layers", "filters", "maximise", "labs"])
+def test_paragraphs_of_a_help_flow(run, command):
+    lines = [line.strip() for line in run(command, "-h").out.splitlines()]
+    text = lines[: next(number for number, line in enumerate(lines) if line.startswith("╭"))]
+    for line, following in itertools.pairwise(text):
+        if line and following:  # a line ends where the next word would not fit
+            assert len(line) + 1 + len(following.split()[0]) > 78, line
 
 
 def test_version(run):

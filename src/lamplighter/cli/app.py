@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import gc
+import inspect
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -31,6 +33,9 @@ from lamplighter.cli.text import printable
 from lamplighter.errors import LamplighterError
 from lamplighter.version import __version__
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # What stands for bad use; typer and click have kept it in different places.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -45,24 +50,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("audit")(auditing.audit)
-app.command("train")(training.train)
-app.command("evaluate")(evaluating.evaluate)
-app.command("predict")(predicting.predict)
-app.command("transfer")(transferring.transfer)
-app.command("embed")(embedding.embed)
-app.command("similar")(searching.similar)
-app.command("explain")(explaining_page.explain)
-app.command("layers")(explaining.layers)
-app.command("filters")(explaining.filters)
-app.command("feature-maps")(explaining.feature_maps)
-app.command("maximise")(maximising.maximise)
-app.command("map")(mapping.map_data)
-app.command("info")(exporting.info)
-app.command("export")(exporting.export)
-app.command("models")(training.models)
-app.command("data")(datasets.data)
-app.command("labs")(teaching.labs)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "audit": auditing.audit,
+    "train": training.train,
+    "evaluate": evaluating.evaluate,
+    "predict": predicting.predict,
+    "transfer": transferring.transfer,
+    "embed": embedding.embed,
+    "similar": searching.similar,
+    "explain": explaining_page.explain,
+    "layers": explaining.layers,
+    "filters": explaining.filters,
+    "feature-maps": explaining.feature_maps,
+    "maximise": maximising.maximise,
+    "map": mapping.map_data,
+    "info": exporting.info,
+    "export": exporting.export,
+    "models": training.models,
+    "data": datasets.data,
+    "labs": teaching.labs,
+}
+for _name, _command in _COMMANDS.items():
+    # typer keeps the line breaks of a docstring, within which a terminal then breaks anew.
+    app.command(_name, help=re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(_command) or ""))(
+        _command
+    )
 
 
 def _print_version(wanted: bool) -> None:
