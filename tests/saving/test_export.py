@@ -153,6 +153,19 @@ def test_a_network_that_cannot_be_exported_is_named():
     assert network.training
 
 
+def test_a_network_that_decides_by_its_images_is_refused_quietly(tmp_path, capfd):
+    class Deciding(nn.Sequential):
+        def forward(self, images):
+            scores = super().forward(images)
+            return scores if scores.sum() > 0 else -scores
+
+    classifier = Classifier(Deciding(nn.Flatten(), nn.Linear(156, 3)), PREPROCESSING, NAMES)
+    for form in ("onnx", "torch-export"):
+        with pytest.raises(ModelError, match="must be made of tensor operations"):
+            export(classifier, tmp_path / "network", form)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("package", ["onnxscript", "onnx"])
 def test_a_missing_package_is_named(classifier, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)

@@ -152,6 +152,7 @@ def _exporting(network: nn.Module, name: str) -> Iterator[None]:
             evaluating(network),
             torch.no_grad(),
             warnings.catch_warnings(),
+            contextlib.redirect_stderr(io.StringIO()),  # what it had traced, where that fails
             collection_paused(),
         ):
             warnings.simplefilter("ignore")
