@@ -32,7 +32,7 @@ def test_emoji(run, tmp_path):
     assert "train 575, val 125, test 125, test-twemoji 125 images, 17 classes" in outcome.out
     assert f"next: lamplighter train {tmp_path / 'emoji'}, or lamplighter transf" in outcome.line
     files = scan_folder(tmp_path / "emoji")
-    assert (len(files), len(files.class_names)) == (950, 17)
+    assert (len(files), len(files.class_names), files.set_aside) == (950, 17, ())
     again = run("data", "emoji", tmp_path / "emoji")
     assert again.code == 1
     assert "must be a new or an empty folder" in again.line

@@ -28,6 +28,9 @@ IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 # What computers leave in folders by themselves; names that begin with a dot count as well.
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"})
 
+# What `lamplighter data` writes beside its pictures: whose they are.
+_ATTRIBUTION = "ATTRIBUTION.txt"
+
 
 def find_files(path: str | Path, *, group: str | None = None) -> ImageFiles:
     """Return the image files of a folder (`scan_folder`) or of a CSV file (`read_manifest`).
@@ -114,6 +117,8 @@ def _walk(root: Path) -> tuple[list[str], list[SetAside]]:
             if entry.name.startswith(".") or entry.name.lower() in _LITTER:
                 continue
             path = f"{folder}/{entry.name}" if folder else entry.name
+            if path == _ATTRIBUTION:
+                continue
             kind = _kind(entry)
             if kind == "folder":
                 (links if entry.is_symlink() else folders).append(path)
