@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from lamplighter import TEST_DATA, Trial
 from lamplighter.errors import TrainingError
+from lamplighter.training import metrics as module
 from lamplighter.training.callbacks import Callback, on_batch_end
 from lamplighter.training.metrics import MeanMetric, accuracy, make_metrics
 
@@ -62,6 +63,56 @@ def test_loss_and_squared_error_by_their_formulas() -> None:
     squared = ((logits - np.eye(CLASSES)[targets]) ** 2).mean()
     assert results["test_loss"] == pytest.approx(loss, rel=1e-6)
     assert results["test_mse"] == pytest.approx(squared, rel=1e-6)
+
+
+def ignoring_every_third(count: int) -> tuple[Tensor, Tensor]:
+    """Images (count, 1, 6, 6) and labels, of which every third is one that the loss ignores."""
+    images, labels = toys.examples(count)
+    return images, torch.where(torch.arange(count) % 3 == 0, -100, labels)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_ignored_labels_count_in_no_metric(
+    on_device: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if on_device:  # where counts are tensors, which are not read before the end
+        monkeypatch.setattr(module, "counted", lambda targets: (targets != -100).sum())
+    images, labels = ignoring_every_third(30)
+    labels[:8] = -100  # a whole batch
+    counting = labels != -100
+    trial = toys.trial(toys.network().eval(), metrics=["loss", "acc", "top_5_acc", "mse"])
+    trial.with_val_data(images, labels, batch_size=8)
+    alone = toys.trial(trial.network, metrics=["loss", "acc", "top_5_acc", "mse"])
+    alone.with_val_data(images[counting], labels[counting], batch_size=30)
+    assert trial.evaluate() == pytest.approx(alone.evaluate(), rel=1e-6)
+
+
+def test_ignored_labels_in_training_values() -> None:
+    batches: list[tuple[float, float, int]] = []
+
+    @on_batch_end
+    def note(view: TrialView) -> None:
+        assert view.logits is not None
+        assert view.targets is not None
+        known = view.targets != -100
+        logits, targets = view.logits[known], view.targets[known]
+        loss = nn.functional.cross_entropy(logits, targets, reduction="sum")
+        right = (logits.argmax(1) == targets).sum()
+        batches.append((loss.item(), right.item(), len(targets)))
+
+    trial = toys.trial(callbacks=[note]).with_train_data(*ignoring_every_third(60), batch_size=8)
+    (row,) = trial.run(1)
+    loss, right, size = (math.fsum(column) for column in zip(*batches, strict=True))
+    assert size == 40
+    for prefix in ("", "running_"):
+        assert row[f"{prefix}loss"] == pytest.approx(loss / size, rel=1e-6)
+        assert row[f"{prefix}acc"] == pytest.approx(right / size)
+
+
+def test_where_every_label_is_ignored() -> None:
+    trial = toys.trial(metrics=["loss", "acc"])
+    trial.with_val_data(toys.examples(8)[0], torch.full((8,), -100))
+    assert all(math.isnan(value) for value in trial.evaluate().values())
 
 
 def test_a_name_of_five_with_fewer_classes() -> None:

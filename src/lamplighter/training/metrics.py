@@ -12,6 +12,7 @@ from torch import nn
 
 from lamplighter.errors import TrainingError
 from lamplighter.training.distributed import summed
+from lamplighter.training.ignored import IGNORED, are_indices, counted
 from lamplighter.training.values import Values
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Metric(Protocol):
 
 
 class MeanMetric:
-    """The mean over all images of a value that each batch has.
+    """The mean over all images that the loss does not ignore of a value that each batch has.
 
     In training, `running_NAME` is the mean over the last 50 batches.
 
@@ -59,20 +60,19 @@ class MeanMetric:
     def reset(self) -> None:
         """Begin a new epoch."""
         self._totals = Values()
-        self._sizes: list[int] = []
+        self._sizes: list[int | Tensor] = []
 
     def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
         """Take in a batch."""
         # Not read here, which would make the device wait at every batch.
         self._totals.append(self._batch_total(logits, targets, loss))
-        self._sizes.append(len(targets))
+        self._sizes.append(counted(targets))
 
     def running(self) -> float:
         """Return the mean over the last 50 batches of this process; NaN before the first."""
         if not len(self._totals):
             return math.nan
-        total, size = self._sums(RUNNING_BATCHES)
-        return total / size
+        return _mean(*self._sums(RUNNING_BATCHES))
 
     def compute(self, *, training: bool) -> dict[str, float]:
         """Return the mean over all images of all processes, and the running mean in training."""
@@ -80,13 +80,18 @@ class MeanMetric:
             return {}
         sums = [*self._sums(RUNNING_BATCHES), *self._sums(None)]
         sums = summed(sums, self._totals.device)
-        results = {f"running_{self.name}": sums[0] / sums[1]} if training else {}
-        return results | {self.name: sums[2] / sums[3]}
+        results = {f"running_{self.name}": _mean(*sums[:2])} if training else {}
+        return results | {self.name: _mean(*sums[2:])}
 
     def _sums(self, last: int | None) -> tuple[float, float]:
         """Return the sum over the images of all or the last batches, and how many these are."""
         totals = self._totals.read(last)
-        return math.fsum(totals), float(sum(self._sizes[-len(totals) :]))
+        sizes = self._sizes[-len(totals) :]
+        on_device = [size for size in sizes if isinstance(size, torch.Tensor)]
+        count = sum(size for size in sizes if isinstance(size, int))
+        if on_device:
+            count += int(torch.stack(on_device).sum())
+        return math.fsum(totals), float(count)
 
 
 class LearningRate:
@@ -179,16 +184,22 @@ def top_k_accuracy(k: int) -> BatchTotal:
 
 def mean_squared_error(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
     """Return the mean squared difference of each image, added up; class indices as one-hot."""
-    if targets.ndim == 1 and logits.ndim == 2 and not targets.is_floating_point():
-        targets = nn.functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    if logits.ndim == 2 and are_indices(targets):
+        ignored = (targets == IGNORED).unsqueeze(1)  # (B, 1)
+        targets = targets.masked_fill(targets == IGNORED, 0)
+        one_hot = nn.functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
+        targets = torch.where(ignored, logits, one_hot)
     return nn.functional.mse_loss(logits, targets.reshape(logits.shape)) * len(logits)
 
 
 def loss_value(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
-    """Return the loss of the batch, which is a mean, times its size."""
+    """Return the loss of the batch, a mean over the images that count, times how many these are."""
     if loss is None:
         raise TrainingError("the metric 'loss' needs a criterion, and the trial has none.")
-    return loss * len(targets)
+    count = counted(targets)
+    if isinstance(count, int):
+        return loss * count if count else torch.zeros_like(loss)
+    return torch.where(count > 0, loss * count, torch.zeros_like(loss))  # no mean of nothing
 
 
 _NAMED: dict[str, tuple[str, BatchTotal]] = {
@@ -240,6 +251,11 @@ def _make_metric(wanted: Any, optimizer: Optimizer | None) -> Metric:
         f"a metric must be one of {names}, a metric of torchmetrics or (name, metric), "
         f"received {wanted!r}."
     )
+
+
+def _mean(total: float, count: float) -> float:
+    """Return total / count; NaN where nothing counts."""
+    return total / count if count else math.nan
 
 
 def _plain(value: Any) -> Any:
