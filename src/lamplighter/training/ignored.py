@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # What torch's losses ignore unless they are told otherwise.
 IGNORED = -100
+
+
+def ignored_index(criterion: Any) -> int:
+    """Return the label that `criterion` ignores."""
+    return int(getattr(criterion, "ignore_index", IGNORED))
 
 
 def are_indices(targets: Tensor) -> bool:

@@ -16,6 +16,7 @@ from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks import ConfusionMatrix, LiveCurves, SamplePredictions
 from lamplighter.training.callbacks import pictures as module
 from lamplighter.training.trial import Trial
+from tests.training.conftest import images_and_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +132,60 @@ def test_samples_are_the_pixels_of_the_data(
     for caption, share, answer, true in zip(captions, shares, said, labels, strict=False):
         truth = "right" if answer == true else f"is {true}"
         assert caption == f"said {answer}, {int(100 * share)} %\n{truth}"
+
+
+@pytest.mark.parametrize("index", [-100, 2])
+def test_ignored_labels_have_no_true_class(
+    index: int,
+    make_trial: Callable[..., Trial],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matrices: list[Any] = []
+
+    def draw(matrix: Any, names: Any, *, title: str) -> Image.Image:
+        matrices.append(matrix)
+        return Image.new("RGB", (1, 1))
+
+    monkeypatch.setattr(module, "draw_confusion", draw)
+    criterion = torch.nn.CrossEntropyLoss(ignore_index=index)
+    trial = make_trial(SamplePredictions(tmp_path), ConfusionMatrix(tmp_path), criterion=criterion)
+    images, labels = images_and_labels(16)
+    labels = torch.where(labels == 2, index, labels)
+    trial.with_val_data(images, labels, batch_size=4)
+    _, captions = _samples(monkeypatch, trial)
+    unknown = [caption.endswith("\nno true class") for caption in captions]
+    assert unknown == (labels == index).tolist()
+    assert matrices[0].sum(axis=1).tolist() == [*np.bincount(labels[labels != index]), 0][:3]
+    assert 0 < sum(unknown) < 16
+
+    trial.with_val_data(images, torch.full((16,), index))
+    monkeypatch.setattr(module, "draw_confusion", pytest.fail)  # nothing is left to draw
+    trial.run(1)
+
+
+def test_targets_that_are_probabilities_count_by_their_highest(
+    make_trial: Callable[..., Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def captions(targets: torch.Tensor) -> list[str]:
+        trial = make_trial(SamplePredictions(tmp_path)).with_val_data(images, targets)
+        return _samples(monkeypatch, trial)[1]
+
+    images, labels = images_and_labels(16)
+    soft = torch.nn.functional.one_hot(labels, 3) * 0.4 + 0.2
+    assert captions(soft) == captions(labels)
+
+
+@pytest.mark.parametrize("drawing", [SamplePredictions, ConfusionMatrix])
+def test_targets_that_are_no_classes(
+    drawing: Any, make_trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    values = torch.rand(16, 3, generator=torch.Generator().manual_seed(0))
+    trial = make_trial(drawing(tmp_path), criterion=torch.nn.MSELoss(), metrics=("loss",))
+    trial.with_train_data(images_and_labels(16)[0], values)
+    trial.with_val_data(images_and_labels(16)[0], values, batch_size=16)
+    with pytest.raises(TrainingError, match=r"received .*float32 and shape \(16, 3\); leave"):
+        trial.run(1)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from lamplighter.errors import TrainingError
 from lamplighter.evaluation.metrics import confusion_matrix
@@ -15,6 +16,7 @@ from lamplighter.evaluation.sheets import contact_sheet
 from lamplighter.saving.writing import written_whole
 from lamplighter.training.callbacks.base import Callback, make_folder
 from lamplighter.training.history import plot_history
+from lamplighter.training.ignored import are_indices, ignored_index
 from lamplighter.training.notebook import Place, in_notebook
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ class LiveCurves(Drawing):
 class ConfusionMatrix(Drawing):
     """Draw the confusion matrix of the validation data every few epochs.
 
+    Images whose label the loss ignores are left out.
+
     Args:
         folder: where `confusion-EPOCH.png` is written; None draws in a notebook alone.
         every: epochs between two pictures.
@@ -112,14 +116,20 @@ class ConfusionMatrix(Drawing):
         self._answers: list[tuple[Tensor, Tensor]] = []
 
     def on_validation_batch_end(self, view: TrialView) -> None:
-        """Gather the answers to a batch."""
-        if self.is_due(view) and view.logits is not None and view.targets is not None:
-            self._answers.append((view.targets.cpu(), view.logits.argmax(dim=1).cpu()))
+        """Gather the answers to a batch.
+
+        Raises:
+            TrainingError: the targets do not say of which class the images are.
+        """
+        if self.is_due(view) and view.logits is not None:
+            true = _true_classes(view)
+            known = true >= 0
+            self._answers.append((true[known].cpu(), view.logits.argmax(dim=1)[known].cpu()))
             self._classes = view.logits.shape[1]
 
     def on_validation_end(self, view: TrialView) -> None:
         """Draw the matrix."""
-        if not self._answers:
+        if not any(len(true) for true, _ in self._answers):
             return
         targets, answers = (
             np.concatenate([part.numpy() for part in parts])
@@ -153,22 +163,25 @@ class SamplePredictions(Drawing):
         self._captions: list[str] = []
 
     def on_validation_batch_end(self, view: TrialView) -> None:
-        """Gather images and what is said of them, until there are enough."""
+        """Gather images and what is said of them, until there are enough.
+
+        Raises:
+            TrainingError: the targets do not say of which class the images are.
+        """
         room = self.count - len(self._captions)
         if not self.is_due(view) or room < 1 or view.images is None:
             return
         assert view.logits is not None
-        assert view.targets is not None
+        true_classes = _true_classes(view)[:room].tolist()
         self._images.append(view.images[:room].float().cpu())
         probabilities = view.logits[:room].float().softmax(dim=1).max(dim=1)
         names = _class_names(view, view.logits.shape[1])
         self._captions += [
-            f"said {names[said]}, {int(100 * share)} %\n"
-            + ("right" if said == true else f"is {names[true]}")
+            f"said {names[said]}, {int(100 * share)} %\n" + _truth(said, true, names)
             for said, share, true in zip(
                 probabilities.indices.tolist(),
                 probabilities.values.tolist(),
-                view.targets[:room].tolist(),
+                true_classes,
                 strict=True,
             )
         ]
@@ -198,6 +211,35 @@ def _pixels(view: TrialView, images: NDArray[np.float32]) -> NDArray[np.uint8]:
     if images.shape[1] not in (1, 3):
         images = images.mean(axis=1, keepdims=True)
     return (images * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _true_classes(view: TrialView) -> Tensor:
+    """Return the class of each image of a batch (B,); -1 where the loss ignores its label.
+
+    Raises:
+        TrainingError: the targets are neither class indices nor probabilities of the classes.
+    """
+    targets, logits = view.targets, view.logits
+    assert targets is not None
+    assert logits is not None
+    if logits.ndim == 2 and logits.shape[1] > 1:
+        if are_indices(targets):
+            return targets.long().masked_fill(targets == ignored_index(view.criterion), -1)
+        sums = targets.float().sum(dim=-1)
+        if targets.shape == logits.shape and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+            return targets.argmax(dim=1)
+    raise TrainingError(
+        "pictures of answers need outputs (B, K) and class indices (B,) or probabilities of the "
+        f"classes (B, K) as targets, received outputs of shape {tuple(logits.shape)} and targets "
+        f"of {str(targets.dtype).removeprefix('torch.')} and shape {tuple(targets.shape)}; leave "
+        "ConfusionMatrix and SamplePredictions out of the callbacks."
+    )
+
+
+def _truth(said: int, true: int, names: list[str]) -> str:
+    if true < 0:
+        return "no true class"
+    return "right" if said == true else f"is {names[true]}"
 
 
 def _class_names(view: TrialView, num_classes: int) -> list[str]:
