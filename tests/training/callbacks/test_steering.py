@@ -373,6 +373,22 @@ def test_mixup_changes_training_batches_alone(make_trial: Callable[..., Trial]) 
     assert trial.evaluate()["val_acc"] == pytest.approx(trial.history[-1]["val_acc"])
 
 
+def test_mixup_of_labels_outside_the_classes(make_trial: Callable[..., Trial]) -> None:
+    images, labels = images_and_labels(16)
+    ignoring = torch.where(labels == 0, -100, labels)
+    trial = make_trial(MixUp(3)).with_train_data(images, ignoring, batch_size=16)
+    with pytest.raises(TrainingError, match=r"in 0\.\.2, .*received labels in -100\.\.2 .*; leave"):
+        trial.run(1)
+    with pytest.raises(TrainingError, match=r"received targets of shape \(16, 4\)"):
+        MixUp(3).transform_batch(images, torch.rand(16, 4))
+
+
+@pytest.mark.parametrize(("classes", "alpha"), [(1, 0.2), (3, 0.0), (3, math.nan)])
+def test_mixup_takes_two_classes_and_a_positive_alpha(classes: int, alpha: float) -> None:
+    with pytest.raises(TrainingError, match=f"received {classes} and {alpha}"):
+        MixUp(classes, alpha=alpha)
+
+
 def test_clipping_waits_for_the_whole_gradient(make_trial: Callable[..., Trial]) -> None:
     norms: list[float] = []
     seen = on_backward(lambda view: norms.append(_norm(view.network)))

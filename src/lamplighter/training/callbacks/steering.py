@@ -16,6 +16,7 @@ from lamplighter.training.callbacks.base import (
     CriterionTransform,
     SchedulerCallback,
 )
+from lamplighter.training.ignored import are_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,15 +220,38 @@ class MixUp(BatchTransform):
 
     Args:
         num_classes: K.
-        alpha: of the Beta distribution of the weights; larger mixes more.
+        alpha: of the Beta distribution of the weights, above 0; larger mixes more.
+
+    Raises:
+        TrainingError: a value is out of range.
     """
 
     def __init__(self, num_classes: int, *, alpha: float = 0.2) -> None:
         from torchvision.transforms import v2
 
+        if num_classes < 2 or not 0 < alpha < math.inf:
+            raise TrainingError(
+                "MixUp takes the number of classes, 2 or more, and an alpha above 0, "
+                f"received {num_classes} and {alpha}."
+            )
+        self._classes = num_classes
         self._mix = v2.MixUp(alpha=alpha, num_classes=num_classes)
 
     def transform_batch(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mixed images (B, C, H, W) and probabilities of the classes (B, K)."""
-        mixed: tuple[Tensor, Tensor] = self._mix(images, targets)
+        """Return mixed images (B, C, H, W) and probabilities of the classes (B, K).
+
+        Raises:
+            TrainingError: the targets do not say of which of the classes the images are.
+        """
+        try:
+            mixed: tuple[Tensor, Tensor] = self._mix(images, targets)
+        except (RuntimeError, ValueError) as error:
+            received = f"targets of shape {tuple(targets.shape)}"
+            if are_indices(targets):
+                received = f"labels in {int(targets.min())}..{int(targets.max())}"
+            raise TrainingError(
+                f"MixUp needs images (B, C, H, W) and labels in 0..{self._classes - 1}, shape (B,),"
+                f" or probabilities (B, {self._classes}), received {received} ({error}); leave "
+                "images without a class out of the training data."
+            ) from error
         return mixed
