@@ -68,6 +68,22 @@ def test_images_are_what_the_preprocessing_makes_of_them() -> None:
     np.testing.assert_array_equal(batches.images.numpy(), pixels)
 
 
+def test_arrays_that_torch_cannot_share_are_copied() -> None:
+    images = np.arange(72, dtype=np.uint8).reshape(4, 3, 2, 3)
+    labels = np.arange(4)
+    values = {"batch_size": 4, "shuffle": False, "seed": 0, "preprocessing": RGB}
+    shared = Batches(images, labels, **values)  # type: ignore[arg-type]
+    assert np.shares_memory(shared.images.numpy(), images)
+    assert np.shares_memory(shared.labels.numpy(), labels)
+    read_only, fixed = images.copy(), labels.copy()
+    read_only.flags.writeable = fixed.flags.writeable = False
+    for pixels, classes in ((images[:, :, ::-1], labels[::-1]), (read_only, fixed)):
+        batches = Batches(pixels, classes, **values)  # type: ignore[arg-type]
+        ((inputs, given),) = batches
+        np.testing.assert_allclose(inputs.numpy(), RGB.normalise(pixels), rtol=0, atol=1e-6)
+        assert given.tolist() == classes.tolist()
+
+
 def test_no_image_is_decoded_or_resized(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **named: object) -> None:
         raise AssertionError("Pillow was used")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import DatasetError
 
@@ -65,8 +65,8 @@ class Batches:
             raise DatasetError(f"the batch size must be at least 1, received {batch_size}.")
         if not len(images):
             raise DatasetError("there are no images to make batches of.")
-        self.images = torch.from_numpy(images)
-        self.labels = torch.from_numpy(labels)
+        self.images = _tensor(images)
+        self.labels = _tensor(labels)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -141,6 +141,15 @@ class Batches:
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of epoch number `epoch`, counted from 0."""
         self.epoch = epoch
+
+
+def _tensor(values: NDArray[Any]) -> Tensor:
+    """Return an array as a tensor in the same memory, copied only where torch cannot share it."""
+    import torch
+
+    if not values.flags.writeable or any(stride < 0 for stride in values.strides):
+        values = values.copy()
+    return torch.from_numpy(values)
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
