@@ -60,6 +60,11 @@ def test_class_names_must_differ() -> None:
         ImageData({}, ["cat", "cat"], preprocessing=GREY)
 
 
+def test_class_names_must_be_strings() -> None:
+    with pytest.raises(DatasetError, match=r"must be strings, received 0; give \[str\("):
+        ImageData({"train": split([0, 1])}, range(2), preprocessing=GREY)  # type: ignore[arg-type]
+
+
 def test_images_must_fit_the_preprocessing() -> None:
     other = Split(np.zeros((1, 1, 5, 4), np.uint8), np.zeros(1, np.int64))
     with pytest.raises(DatasetError, match=r"\(1, 4, 4\), received \(1, 5, 4\)"):

@@ -80,6 +80,8 @@ def test_what_a_classifier_needs() -> None:
     for names in ([], ["a"], ["a", "b", "a"]):
         with pytest.raises(ClassCountError, match="two or more class names, all different"):
             Classifier(nn.Identity(), RGB, names)
+    with pytest.raises(ClassCountError, match=r"must be strings, received 1; give \[str\("):
+        Classifier(nn.Identity(), RGB, ["a", 1])  # type: ignore[list-item]
     tiny = Preprocessing(height=4, width=4, channels=1, mean=(0.5,), std=(0.5,))
     with pytest.raises(ShapeError, match="4 x 4 are too small"):
         Classifier.new("simple-cnn", preprocessing=tiny, class_names=["a", "b"])

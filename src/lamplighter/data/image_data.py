@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -89,8 +89,8 @@ class ImageData:
         notes: what to know of how the files were found and split, one line each.
 
     Raises:
-        DatasetError: a label has no class name, names repeat, or images differ from the
-            preprocessing in size or channels.
+        DatasetError: a label has no class name, names repeat or are no strings, or images differ
+            from the preprocessing in size or channels.
     """
 
     def __init__(
@@ -111,6 +111,12 @@ class ImageData:
         self.set_aside = tuple(set_aside)
         self.notes = tuple(notes)
         self.trained_class_names = self.class_names[:trained]
+        wrong = [n for n in list[Any](self.class_names) if not isinstance(n, str)]
+        if wrong:
+            raise DatasetError(
+                f"class names must be strings, received {wrong[0]!r}; give "
+                "[str(name) for name in class_names]."
+            )
         if len(set(self.class_names)) != len(self.class_names):
             raise DatasetError(f"class names must differ, received {list(self.class_names)}.")
         for split_name, split in self.splits.items():

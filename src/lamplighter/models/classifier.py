@@ -77,7 +77,7 @@ class Classifier:
             and the "parity" of `graph` with it, which a save takes over. None of any other.
 
     Raises:
-        ClassCountError: names repeat, or there are fewer than two.
+        ClassCountError: names repeat or are no strings, or there are fewer than two.
     """
 
     def __init__(
@@ -105,6 +105,12 @@ class Classifier:
         self.joined_head: nn.Module | None = None
         self.source: str | None = None
         self.missing: Mapping[str, Any] | None = None
+        wrong = [n for n in list[Any](self.class_names) if not isinstance(n, str)]
+        if wrong:
+            raise ClassCountError(
+                f"class names must be strings, received {wrong[0]!r}; give "
+                "[str(name) for name in class_names]."
+            )
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
             raise ClassCountError(
                 "a classifier needs two or more class names, all different, "
