@@ -289,6 +289,11 @@ def test_clipped_training_equals_a_plain_loop(
 def test_clipping_takes_one_bound(bounds: dict[str, float]) -> None:
     with pytest.raises(TrainingError, match="either max_norm or max_value"):
         GradientClipping(**bounds)
+    for bound in (-1.0, 0.0, math.nan):
+        with pytest.raises(TrainingError, match=f"above 0, received {bound}"):
+            GradientClipping(bound)
+        with pytest.raises(TrainingError, match=f"above 0, received {bound}"):
+            GradientClipping(max_value=bound)
 
 
 class Expected:

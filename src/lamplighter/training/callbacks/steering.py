@@ -160,7 +160,7 @@ class GradientClipping(Callback):
         max_value: bound of each value.
 
     Raises:
-        TrainingError: neither or both bounds are given.
+        TrainingError: neither or both bounds are given, or it is not above 0.
     """
 
     everywhere = True
@@ -168,6 +168,9 @@ class GradientClipping(Callback):
     def __init__(self, max_norm: float | None = None, *, max_value: float | None = None) -> None:
         if (max_norm is None) == (max_value is None):
             raise TrainingError("GradientClipping needs either max_norm or max_value.")
+        bound = max_norm if max_norm is not None else max_value
+        if bound is None or not bound > 0:
+            raise TrainingError(f"GradientClipping takes a bound above 0, received {bound}.")
         self.max_norm = max_norm
         self.max_value = max_value
 
