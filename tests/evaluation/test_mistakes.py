@@ -41,3 +41,11 @@ def test_other_data_than_was_evaluated(reader, written):
     report = evaluate(reader("abc"), written("abc", LABELS, OUTPUTS))
     with pytest.raises(DatasetError, match="give the data that was evaluated"):
         mistakes(report, written("abc", LABELS, LABELS))
+
+
+def test_a_negative_count(reader, written):
+    data = written("abc", LABELS, OUTPUTS)
+    report = evaluate(reader("abc"), data)
+    with pytest.raises(DatasetError, match="0 or more, received -1"):
+        mistakes(report, data, -1)
+    assert mistakes(report, data, 0) == []

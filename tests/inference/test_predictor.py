@@ -146,6 +146,9 @@ class TestPredictions:
         assert [[name for name, _ in row] for row in top] == [["b", "c"], ["a", "c"]]
         assert top[1][0][1] == pytest.approx(0.5)
         assert [len(row) for row in self.predictions.top(9)] == [3, 3]
+        for count in (0, -1):
+            with pytest.raises(DataError, match=f"1 class or more, received {count}"):
+                self.predictions.top(count)
 
 
 class TestTrust:

@@ -41,11 +41,13 @@ def mistakes(report: Report, data: ImageData, count: int = 25) -> list[Mistake]:
     Args:
         report: what `evaluate` returned.
         data: the data that it was given.
-        count: how many at most.
+        count: how many at most, 0 or more.
 
     Raises:
-        DatasetError: the data is not that of the report.
+        DatasetError: the data is not that of the report, or the count is negative.
     """
+    if count < 0:
+        raise DatasetError(f"the count of mistakes must be 0 or more, received {count}.")
     if report.split not in data or data.fingerprint(report.split) != report.fingerprint:
         raise DatasetError(
             f"the report is on the split {report.split!r} of {report.data}, "

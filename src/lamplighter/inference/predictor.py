@@ -86,7 +86,12 @@ class Predictions:
         """Return for each image the `k` most probable classes with their probabilities.
 
         These are classes where the image is not known as well: what it is nearest to.
+
+        Raises:
+            DataError: `k` is less than 1.
         """
+        if k < 1:
+            raise DataError(f"top takes 1 class or more, received {k}.")
         order = np.argsort(-self.logits, axis=1, kind="stable")[:, :k]
         return [
             [(self.class_names[index], float(row[index])) for index in indices]
