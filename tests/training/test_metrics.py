@@ -205,6 +205,12 @@ def test_what_is_no_metric() -> None:
             make_metrics([wrong], None)
 
 
+def test_a_name_that_is_in_no_list() -> None:
+    trial = toys.trial(metrics="acc").with_val_generator(toys.loader(8))
+    with pytest.raises(TrainingError, match=r"received 'a'; give a list of them, such as \['loss'"):
+        trial.evaluate()
+
+
 def test_before_the_first_batch() -> None:
     (metric,) = make_metrics(["acc"], None)
     assert isinstance(metric, MeanMetric)

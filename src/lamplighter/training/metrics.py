@@ -249,7 +249,7 @@ def _make_metric(wanted: Any, optimizer: Optimizer | None) -> Metric:
     names = ", ".join(repr(name) for name in [*_NAMED, "lr", "epoch time"])
     raise TrainingError(
         f"a metric must be one of {names}, a metric of torchmetrics or (name, metric), "
-        f"received {wanted!r}."
+        f"received {wanted!r}; give a list of them, such as ['loss', 'acc']."
     )
 
 
