@@ -104,6 +104,16 @@ def test_an_exhausted_generator_stops_the_trial(steps: int | None) -> None:
     assert len(trial.history) == (0 if steps else 1)
 
 
+def test_tensors_without_examples() -> None:
+    images, labels = toys.examples(8)
+    trial = toys.trial()
+    for take in (trial.with_train_data, trial.with_val_data, trial.with_test_data):
+        with pytest.raises(TrainingError, match="1 example or more, received none"):
+            take(images[:0], y=labels[:0])
+        with pytest.raises(TrainingError, match="at least 1, received 0"):
+            take(images, y=labels, batch_size=0)
+
+
 def test_empty_data_stops_the_trial() -> None:
     with pytest.raises(TrainingError, match="no batches"):
         toys.trial().with_generators([]).run(1)

@@ -182,7 +182,11 @@ def same_random_numbers(*devices: torch.device) -> Iterator[None]:
 def tensor_loader(
     inputs: Tensor, targets: Tensor | None, batch_size: int, *, shuffle: bool, num_workers: int
 ) -> Iterable[Any]:
-    """Return torch's DataLoader over tensors of equal length."""
+    """Return torch's DataLoader over tensors of equal length.
+
+    Raises:
+        TrainingError: they differ in length or are empty, or the batch size is less than 1.
+    """
     from torch.utils.data import DataLoader, TensorDataset
 
     tensors = (inputs,) if targets is None else (inputs, targets)
@@ -190,6 +194,10 @@ def tensor_loader(
         raise TrainingError(
             f"inputs and targets must be as many, received {len(inputs)} and {len(targets)}."
         )
+    if not len(inputs):
+        raise TrainingError("the data must hold 1 example or more, received none.")
+    if batch_size < 1:
+        raise TrainingError(f"the batch size must be at least 1, received {batch_size}.")
     return DataLoader(
         TensorDataset(*tensors), batch_size=batch_size, shuffle=shuffle, num_workers=num_workers
     )
