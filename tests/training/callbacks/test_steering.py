@@ -285,6 +285,25 @@ def test_clipped_training_equals_a_plain_loop(
         torch.testing.assert_close(mine, theirs)
 
 
+def test_what_is_no_scheduler(make_trial: Callable[..., Trial]) -> None:
+    wrong: Any = StepLR(torch.optim.SGD(small_network().parameters()), 3)
+    with pytest.raises(TrainingError, match=r"a function of the optimizer, .*received StepLR"):
+        Scheduler(wrong)
+    wrong = "batch"
+    with pytest.raises(TrainingError, match="'epoch' or 'step', received interval='batch'"):
+        Scheduler(lambda optimizer: StepLR(optimizer, 3), interval=wrong)
+    with pytest.raises(TrainingError, match="must return a scheduler of torch, received NoneType"):
+        make_trial(Scheduler(lambda optimizer: None)).run(1)
+
+
+@pytest.mark.parametrize("given", [{}, {"monitor": "val_loss", "interval": "step"}])
+def test_a_plateau_is_seen_in_a_metric_of_epochs(
+    given: dict[str, Any], make_trial: Callable[..., Trial]
+) -> None:
+    with pytest.raises(TrainingError, match="give Scheduler monitor='val_loss' or another name"):
+        make_trial(Scheduler(ReduceLROnPlateau, **given)).run(1)
+
+
 @pytest.mark.parametrize("bounds", [{}, {"max_norm": 1.0, "max_value": 1.0}])
 def test_clipping_takes_one_bound(bounds: dict[str, float]) -> None:
     with pytest.raises(TrainingError, match="either max_norm or max_value"):

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from lamplighter.errors import TrainingError
 from lamplighter.training.callbacks.base import (
@@ -38,6 +38,9 @@ class Scheduler(SchedulerCallback):
         make: returns the scheduler for an optimizer.
         interval: step it after each "epoch" or after each "step", a change of the weights.
         monitor: the metric that ReduceLROnPlateau watches, such as "val_loss".
+
+    Raises:
+        TrainingError: `make` is no function, or the interval is not known.
     """
 
     def __init__(
@@ -47,6 +50,15 @@ class Scheduler(SchedulerCallback):
         interval: Literal["epoch", "step"] = "epoch",
         monitor: str | None = None,
     ) -> None:
+        if not callable(make):
+            raise TrainingError(
+                "Scheduler takes a function of the optimizer, such as lambda optimizer: "
+                f"StepLR(optimizer, step_size=3), received {type(make).__name__}."
+            )
+        if interval not in ("epoch", "step"):
+            raise TrainingError(
+                f"a scheduler steps after each 'epoch' or 'step', received interval={interval!r}."
+            )
         self.make = make
         self.interval = interval
         self.monitor = monitor
@@ -54,17 +66,38 @@ class Scheduler(SchedulerCallback):
         self._kept: dict[str, Any] = {}  # the state for a scheduler that is not made yet
 
     def make_scheduler(self, optimizer: Optimizer, steps: int | None, done: int) -> LRScheduler:
-        """Return the scheduler; a later run of the same trial goes on with it."""
+        """Return the scheduler; a later run of the same trial goes on with it.
+
+        Raises:
+            TrainingError: there is none, or it does not get the metric that it watches.
+        """
         if self._scheduler is None or self._scheduler.optimizer is not optimizer:
             # Making a scheduler sets the learning rate anew, which the optimizer has already.
             rates = [group["lr"] for group in optimizer.param_groups]
-            self._scheduler = self.make(optimizer)
+            self._scheduler = self._made(optimizer)
             if self._kept:
                 self._scheduler.load_state_dict(self._kept)
                 self._kept = {}
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate
         return self._scheduler
+
+    def _made(self, optimizer: Optimizer) -> LRScheduler:
+        made: Any = self.make(optimizer)
+        if not hasattr(made, "step") or not hasattr(made, "optimizer"):
+            raise TrainingError(
+                "the function that Scheduler is given must return a scheduler of torch, received "
+                f"{type(made).__name__}."
+            )
+        at_epochs = self.monitor is not None and self.interval == "epoch"
+        if isinstance(made, ReduceLROnPlateau) and not at_epochs:
+            raise TrainingError(
+                "ReduceLROnPlateau watches a metric at the end of each epoch: give Scheduler "
+                "monitor='val_loss' or another name in the history, and interval='epoch'; received "
+                f"monitor={self.monitor!r} and interval={self.interval!r}."
+            )
+        scheduler: LRScheduler = made
+        return scheduler
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the scheduler."""
