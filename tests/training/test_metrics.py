@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,13 +16,12 @@ from lamplighter.errors import TrainingError
 from lamplighter.training import metrics as module
 from lamplighter.training.callbacks import Callback, on_batch_end
 from lamplighter.training.metrics import MeanMetric, accuracy, make_metrics
+from lamplighter.training.view import TrialView
 
 from . import toys
 
-if TYPE_CHECKING:
-    from lamplighter.training.view import TrialView
-
 CLASSES = 12
+VIEW = TrialView(epochs=1)
 
 
 class Answers(nn.Module):
@@ -107,6 +105,20 @@ def test_ignored_labels_in_training_values() -> None:
     for prefix in ("", "running_"):
         assert row[f"{prefix}loss"] == pytest.approx(loss / size, rel=1e-6)
         assert row[f"{prefix}acc"] == pytest.approx(right / size)
+
+
+@pytest.mark.parametrize("index", [2, 255, -1])
+def test_another_label_that_the_loss_ignores(index: int) -> None:
+    images, labels = toys.examples(30)
+    names = ["loss", "acc", "top_5_acc", "mse"]
+    results = []
+    for ignored in (index, -100):
+        network = toys.network()
+        criterion = nn.CrossEntropyLoss(ignore_index=ignored)
+        trial = Trial(network, None, criterion, metrics=names, verbose=0)
+        trial.with_val_data(images, torch.where(labels == 2, ignored, labels), batch_size=8)
+        results.append(trial.evaluate())
+    assert results[0] == pytest.approx(results[1])
 
 
 def test_where_every_label_is_ignored() -> None:
@@ -194,7 +206,7 @@ def test_the_time_of_an_epoch(name: str) -> None:
 def test_targets_that_are_probabilities() -> None:
     logits = torch.tensor([[1.0, 2.0], [3.0, 0.0]])
     targets = torch.tensor([[0.3, 0.7], [0.4, 0.6]])
-    (metric,) = make_metrics(["acc"], None)
+    (metric,) = make_metrics(["acc"], VIEW)
     metric.update(logits, targets, None)
     assert metric.compute(training=False) == {"acc": 0.5}
 
@@ -202,7 +214,7 @@ def test_targets_that_are_probabilities() -> None:
 def test_what_is_no_metric() -> None:
     for wrong in ("precision", 3, ("name", 3), ("a", "b", "c")):
         with pytest.raises(TrainingError, match=r"'acc', 'accuracy'.*received"):
-            make_metrics([wrong], None)
+            make_metrics([wrong], VIEW)
 
 
 def test_a_name_that_is_in_no_list() -> None:
@@ -212,7 +224,7 @@ def test_a_name_that_is_in_no_list() -> None:
 
 
 def test_before_the_first_batch() -> None:
-    (metric,) = make_metrics(["acc"], None)
+    (metric,) = make_metrics(["acc"], VIEW)
     assert isinstance(metric, MeanMetric)
     assert math.isnan(metric.running())
     assert metric.compute(training=True) == {}

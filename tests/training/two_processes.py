@@ -51,8 +51,12 @@ def weights(network: nn.Module) -> dict[str, object]:
 
 
 def steps_of_a_list(processes: int) -> dict[str, object]:
-    """Weights after two epochs of two steps, each of two batches of a list: one a process."""
+    """Weights after two epochs of two steps, each of two batches of a list: one a process.
+
+    The loss ignores some of the labels, not as many in each batch.
+    """
     images, labels = data().splits["train"].images, data().splits["train"].labels
+    labels = np.where(np.arange(len(labels)) % 5 == 0, -100, labels)  # two of 6, then one
     size = 12 // processes
     pairs = [
         (torch.tensor(images[i : i + size] / 255).float(), torch.tensor(labels[i : i + size]))

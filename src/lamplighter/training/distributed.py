@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
+
+from lamplighter.training.ignored import counted, unified
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,12 +29,15 @@ def summed(values: list[float], device: torch.device) -> list[float]:
     return list(sums.tolist())
 
 
-def weighted(loss: Tensor, count: int) -> Tensor:
-    """Return the mean loss of `count` images, weighted by their share of the whole batch.
+def weighted(loss: Tensor, targets: Tensor, *, criterion: Any) -> Tensor:
+    """Return the mean loss of a share of a batch, weighted by the images of it that count.
 
-    The gradients are averaged over the processes, of which one may have an image more; with the
-    weights they are those that one process would get.
+    The gradients are averaged over the processes, of which one may have an image more, or more
+    labels that `criterion` ignores; with the weights they are those that one process would get.
     """
-    total = torch.tensor(float(count), device=loss.device)
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return loss
+    count = counted(unified(targets, criterion))
+    total = torch.as_tensor(count, dtype=torch.float32, device=loss.device).clone()
     distributed.all_reduce(total)
     return loss * (count * distributed.get_world_size() / total)

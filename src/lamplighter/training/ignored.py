@@ -21,6 +21,14 @@ def are_indices(targets: Tensor) -> bool:
     return targets.ndim == 1 and not targets.is_floating_point()
 
 
+def unified(targets: Tensor, criterion: Any) -> Tensor:
+    """Return targets in which the label that `criterion` ignores is -100."""
+    index = ignored_index(criterion)
+    if index == IGNORED or not are_indices(targets):
+        return targets
+    return targets.long().masked_fill(targets == index, IGNORED)
+
+
 def counted(targets: Tensor) -> int | Tensor:
     """Return how many images of a batch count: all but those with the label -100.
 

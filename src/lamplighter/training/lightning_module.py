@@ -128,7 +128,7 @@ class TrialModule(pl.LightningModule):
             metric.update(view.logits, targets, view.loss)
         self._losses.append(view.loss)
         self._check_loss()
-        return weighted(loss, len(targets)) if self.trainer.world_size > 1 else loss
+        return weighted(loss, targets, criterion=self.criterion)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a batch of validation or test data."""
@@ -159,7 +159,7 @@ class TrialModule(pl.LightningModule):
     def on_train_start(self) -> None:
         """Tell the callbacks that a run begins."""
         self.started = True
-        self._metrics = make_metrics(self.plan.metrics, self.view.optimizer)
+        self._metrics = make_metrics(self.plan.metrics, self.view)
         criterion = self.criterion
         for callback in self.plan.callbacks:
             if isinstance(callback, CriterionTransform):
@@ -209,7 +209,7 @@ class TrialModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Begin the measurements on held-out data."""
         self._held_out_batches = 0
-        self._held_out_metrics = make_metrics(self.plan.metrics, self.view.optimizer)
+        self._held_out_metrics = make_metrics(self.plan.metrics, self.view)
         self._run("on_validation_start")
 
     def on_validation_epoch_end(self) -> None:

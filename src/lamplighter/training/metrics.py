@@ -12,7 +12,7 @@ from torch import nn
 
 from lamplighter.errors import TrainingError
 from lamplighter.training.distributed import summed
-from lamplighter.training.ignored import IGNORED, are_indices, counted
+from lamplighter.training.ignored import IGNORED, are_indices, counted, unified
 from lamplighter.training.values import Values
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.optim import Optimizer
+
+    from lamplighter.training.view import TrialView
 
     BatchTotal = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
@@ -50,10 +52,12 @@ class MeanMetric:
     Args:
         name: what it is called in results.
         batch_total: gives the sum over a batch from logits, targets and loss.
+        criterion: the loss, which may ignore another label than -100.
     """
 
-    def __init__(self, name: str, batch_total: BatchTotal) -> None:
+    def __init__(self, name: str, batch_total: BatchTotal, *, criterion: Any = None) -> None:
         self.name = name
+        self._criterion = criterion
         self._batch_total = batch_total
         self.reset()
 
@@ -64,6 +68,7 @@ class MeanMetric:
 
     def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
         """Take in a batch."""
+        targets = unified(targets, self._criterion)
         # Not read here, which would make the device wait at every batch.
         self._totals.append(self._batch_total(logits, targets, loss))
         self._sizes.append(counted(targets))
@@ -212,18 +217,18 @@ _NAMED: dict[str, tuple[str, BatchTotal]] = {
 }
 
 
-def make_metrics(wanted: Sequence[Any], optimizer: Optimizer | None) -> list[Metric]:
+def make_metrics(wanted: Sequence[Any], view: TrialView) -> list[Metric]:
     """Return fresh metrics, one for each of `wanted`.
 
     Args:
         wanted: names ('acc' or 'accuracy', 'loss', 'top_5_acc', 'top_10_acc', 'mse', 'lr',
             'epoch time'), metrics of torchmetrics, or (name, metric of torchmetrics).
-        optimizer: where 'lr' is read.
+        view: whose optimizer has 'lr', and whose criterion may ignore labels.
 
     Raises:
         TrainingError: one of them is not known.
     """
-    return [_make_metric(metric, optimizer) for metric in wanted]
+    return [_make_metric(metric, view) for metric in wanted]
 
 
 def gather(metrics: Sequence[Metric], *, training: bool) -> dict[str, Any]:
@@ -234,12 +239,12 @@ def gather(metrics: Sequence[Metric], *, training: bool) -> dict[str, Any]:
     return values
 
 
-def _make_metric(wanted: Any, optimizer: Optimizer | None) -> Metric:
+def _make_metric(wanted: Any, view: TrialView) -> Metric:
     if isinstance(wanted, str):
         if wanted in _NAMED:
-            return MeanMetric(*_NAMED[wanted])
+            return MeanMetric(*_NAMED[wanted], criterion=view.criterion)
         if wanted == "lr":
-            return LearningRate(optimizer)
+            return LearningRate(view.optimizer)
         if wanted in ("epoch time", "epoch_time"):
             return EpochTime()
     elif isinstance(wanted, tuple) and len(wanted) == 2 and hasattr(wanted[1], "update"):
