@@ -278,3 +278,18 @@ def test_a_seed_out_of_range(seed: int, tiny_digits: ImageData) -> None:
         toys.trial(seed=seed)
     with pytest.raises(TrainingError, match=rf"in 0\.\.4294967295, received {seed}"):
         train(tiny_digits, seed=seed)
+
+
+def test_a_batch_of_which_all_labels_are_ignored() -> None:
+    images, labels = toys.examples(16)
+    labels[8:] = -100
+    trial = toys.trial().with_generators([(images[:8], labels[:8]), (images[8:], labels[8:])])
+    with pytest.raises(NonFiniteLossError, match=r"batch 2\): the loss ignores all labels"):
+        trial.run(1)
+
+
+def test_the_accuracy_of_several_outputs() -> None:
+    model = WithHelper()
+    trial = Trial(model, torch.optim.Adam(model.parameters()), both, "acc", verbose=0)
+    with pytest.raises(TrainingError, match=r"'acc' needs one tensor.*received a tuple"):
+        trial.with_generators(toys.loader(8, shuffle=True)).run(1)

@@ -14,7 +14,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from lamplighter import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, Classifier, Trial
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ResumeError, TrainingError
-from lamplighter.training.callbacks import Callback, Checkpoint, on_batch_end, on_batch_start
+from lamplighter.training.callbacks import (
+    Callback,
+    Checkpoint,
+    GradientClipping,
+    on_batch_end,
+    on_batch_start,
+)
 
 from . import toys
 
@@ -235,6 +241,13 @@ def test_a_state_that_does_not_fit_leaves_the_trial_as_it_was() -> None:
 def test_replay_refuses_callbacks_that_need_a_training() -> None:
     with pytest.raises(TrainingError, match=r"received <.*Timer"):
         toys.trial().replay([pl.callbacks.Timer()])
+
+
+def test_replay_to_a_callback_that_clips_gradients(capsys: pytest.CaptureFixture[str]) -> None:
+    trial = toys.trial(metrics="loss").with_generators(toys.loader(16, shuffle=True))
+    trial.run(2)
+    trial.replay([GradientClipping(1.0)])
+    assert capsys.readouterr().err.count("epoch ") == 2
 
 
 def test_the_steps_of_an_optimizer_that_asks_several_times() -> None:

@@ -11,6 +11,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 
 from lamplighter.errors import ClassCountError, NonFiniteLossError, ShapeError, TrainingError
 from lamplighter.training.criteria import is_for_classes
+from lamplighter.training.ignored import counted, unified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,9 +150,11 @@ def non_finite(losses: Sequence[float], view: TrialView, step: int) -> NonFinite
     """
     finite = [math.isfinite(loss) for loss in losses]
     batch = finite.index(False)
-    images: Any = view.images
+    images, targets = view.images, view.targets
     if isinstance(images, torch.Tensor) and not bool(torch.isfinite(images).all()):
         cause = "the images of this batch hold NaN or infinite values; mend the data"
+    elif isinstance(targets, torch.Tensor) and counted(unified(targets, view.criterion)) == 0:
+        cause = "the loss ignores all labels of this batch; take larger batches, or leave them out"
     else:
         cause = f"try a learning rate below {view.learning_rate:g}, or gradient clipping"
     return NonFiniteLossError(

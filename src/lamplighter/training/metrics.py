@@ -169,6 +169,11 @@ class TorchMetric:
 
 def accuracy(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
     """Return how many of a batch have their highest logit at the target."""
+    if not isinstance(logits, torch.Tensor):
+        raise TrainingError(
+            "'acc' needs one tensor of outputs, (B, K), received a "
+            f"{type(logits).__name__}; leave 'acc' out where a network has several outputs."
+        )
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise TrainingError(
             "'acc' needs one output for each class, (B, K), received outputs of shape "
@@ -254,7 +259,7 @@ def _make_metric(wanted: Any, view: TrialView) -> Metric:
     names = ", ".join(repr(name) for name in [*_NAMED, "lr", "epoch time"])
     raise TrainingError(
         f"a metric must be one of {names}, a metric of torchmetrics or (name, metric), "
-        f"received {wanted!r}; give a list of them, such as ['loss', 'acc']."
+        f"received {wanted!r}."
     )
 
 

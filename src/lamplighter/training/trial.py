@@ -56,7 +56,7 @@ class Trial(TrialData):
         optimizer: what changes the weights; for a Classifier Adam with its defaults.
         criterion: the loss of (outputs, targets); for a Classifier the cross-entropy.
         metrics: names ('acc' or 'accuracy', 'loss', 'top_5_acc', 'mse', 'lr', 'epoch time'),
-            metrics of torchmetrics, or (name, metric of torchmetrics).
+            metrics of torchmetrics, or (name, metric of torchmetrics); one name may stand alone.
         callbacks: Lamplighter's, decorated functions, Lightning's callbacks and loggers.
         verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
         seed: makes runs repeatable; None takes torch's random numbers as they come.
@@ -85,7 +85,7 @@ class Trial(TrialData):
                 optimizer = torch.optim.Adam(network.parameters())
             if criterion is None:
                 criterion = nn.CrossEntropyLoss()
-        self.metrics = list(metrics)
+        self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         self.callbacks = list(callbacks)
         self.verbose = verbose
         self.lint = Lint(silence)

@@ -208,8 +208,9 @@ class GradientClipping(Callback):
         self.max_value = max_value
 
     def on_backward(self, view: TrialView) -> None:
-        """Clip the gradients."""
-        assert view.network is not None
+        """Clip the gradients, of which a replay has none."""
+        if view.network is None:
+            return
         if self.max_norm is not None:
             nn.utils.clip_grad_norm_(view.network.parameters(), self.max_norm)
         elif self.max_value is not None:
