@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 
 from lamplighter.data.digits import centre_digit
 from lamplighter.data.images import open_image
-from lamplighter.data.ink import components
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -210,21 +209,3 @@ def test_any_pixels_give_a_result_or_an_image_error(pixels: np.ndarray) -> None:
         return
     assert result.shape == (28, 28)
     assert result.any()
-
-
-@settings(deadline=None)
-@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 12), st.integers(1, 12))))
-def test_components_are_those_of_a_flood(mask: np.ndarray) -> None:
-    labels = components(mask)
-    assert ((labels > 0) == mask).all()
-    expected = np.zeros(mask.shape, int)
-    for number, start in enumerate(zip(*np.nonzero(mask), strict=True), 1):
-        waiting = [start] if not expected[start] else []
-        while waiting:
-            y, x = waiting.pop()
-            inside = 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]
-            if inside and mask[y, x] and not expected[y, x]:
-                expected[y, x] = number
-                waiting += [(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    pairs = set(zip(labels[mask].tolist(), expected[mask].tolist(), strict=True))
-    assert len(pairs) == len(set(labels[mask].tolist())) == len(set(expected[mask].tolist()))

@@ -3,7 +3,8 @@
 MNIST's own recipe (LeCun et al., 1998, "Gradient-based learning applied to document
 recognition"): white on black, the digit fitted into 20 x 20 pixels with its aspect ratio kept,
 then placed with its centre of mass in the middle of 28 x 28. Before that, the ink has to be
-found (`lamplighter.data.ink`), first in the whole image, then more finely about the digit.
+found (`lamplighter.data.ink`), first in the whole image, then more finely about the digit; what
+surrounds it (`lamplighter.data.surroundings`) is left out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 from PIL import Image
 
 from lamplighter.data.images import as_8_bit, lay_on
-from lamplighter.data.ink import WEAK, Box, find_ink, spread
+from lamplighter.data.ink import WEAK, find_ink
+from lamplighter.data.patches import Box, spread
+from lamplighter.data.surroundings import check_strokes, find_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,15 +36,25 @@ _MARGIN = 0.35  # about the digit in that part, as a share of its long side
 def centre_digit(image: Image.Image) -> NDArray[np.uint8]:
     """Return the digit in `image` as MNIST would show it: white on black, uint8, shape (28, 28).
 
-    Pen on paper, chalk on a board, strokes on transparent ground; uneven light, ruled lines and
-    specks of dust do no harm.
+    Pen on paper, chalk on a board, strokes on transparent ground. Light that changes smoothly,
+    ruled lines and specks of dust do no harm; nor do a plain desk about the sheet, a frame or a
+    box about the digit, and the hard edge of a shadow, as long as the digit touches none of them.
+    A digit that does, and a sheet on a strongly patterned desk, may be refused or misread.
 
     Raises:
-        ImageError: nothing stands out from the background.
+        ImageError: nothing stands out from the background, or nothing but a sheet or a shadow.
     """
     opaque = _opaque(as_8_bit(image))
-    part = opaque.crop(_surroundings(opaque))
-    return _centred(_fitted(_even_strokes(find_ink(_reduced(part, _FINE)))))
+    small = _reduced(opaque, _COARSE)
+    part = find_part(small)
+    ink = find_ink(small, part)
+    check_strokes(ink > WEAK)
+    box = _about(ink, opaque)
+    fine = _reduced(opaque.crop(box), _FINE)
+    across, down = small.width / opaque.width, small.height / opaque.height
+    in_small = (box.left * across, box.top * down, box.right * across, box.bottom * down)
+    fine_part = Image.fromarray(part).resize(fine.size, Image.Resampling.NEAREST, in_small)
+    return _centred(_fitted(_even_strokes(find_ink(fine, np.asarray(fine_part)))))
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -63,11 +76,10 @@ def _reduced(image: Image.Image, long_side: int) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX)
 
 
-def _surroundings(image: Image.Image) -> Box:
-    """Return the part of `image` that holds the digit and some background."""
-    small = _reduced(image, _COARSE)
-    rows, columns = np.nonzero(find_ink(small))
-    across, down = image.width / small.width, image.height / small.height
+def _about(ink: Floats, image: Image.Image) -> Box:
+    """Return the part of `image` that holds the digit of `ink` (H, W) and some background."""
+    rows, columns = np.nonzero(ink)
+    across, down = image.width / ink.shape[1], image.height / ink.shape[0]
     left, right = columns.min() * across, (columns.max() + 1) * across
     top, bottom = rows.min() * down, (rows.max() + 1) * down
     margin = max(_MARGIN * max(right - left, bottom - top), 4)

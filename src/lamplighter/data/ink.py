@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lamplighter.data.patches import (
+    Blob,
+    blobs,
+    components,
+    grown,
+)
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -13,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     Floats = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
 
 WEAK, STRONG = 0.25, 0.55  # ink, and ink that a stroke must have somewhere, of its peak
 _LEAST_CONTRAST = 10.0  # of ink, in grey levels of 0..255
@@ -20,65 +27,56 @@ _ABOVE_NOISE = 4.5  # of ink, in standard deviations of the background
 _LINE_SPAN = 0.25  # a ruled line covers all but this share of a row
 
 
-class Box(NamedTuple):
-    """A part of an image: rows top..bottom and columns left..right, the ends excluded."""
+class View(NamedTuple):
+    """What departs from the ground of a part of an image."""
 
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def long_side(self) -> int:
-        """The longer of height and width."""
-        return max(self.right - self.left, self.bottom - self.top)
-
-    def gap(self, other: Box) -> int:
-        """Return the distance between two boxes, 0 where they overlap."""
-        across = max(self.left, other.left) - min(self.right, other.right)
-        down = max(self.top, other.top) - min(self.bottom, other.bottom)
-        return max(across, down, 0)
-
-    def joined(self, other: Box) -> Box:
-        """Return the smallest box around both."""
-        return Box(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
-        )
+    departure: Floats
+    peak: float
+    labels: NDArray[np.int32]
+    blobs: list[Blob]
 
 
-class _Blob(NamedTuple):
-    """A connected patch of ink."""
-
-    label: int
-    ink: float
-    box: Box
-
-
-def find_ink(image: Image.Image) -> Floats:
+def find_ink(image: Image.Image, part: Mask) -> Floats:
     """Return the ink of the digit in `image`, 0..1, shape (H, W), without lines and specks.
 
     Args:
         image: mode L or RGB.
+        part: where to look, shape (H, W), as `lamplighter.data.surroundings.find_part` returns it.
 
     Raises:
         ImageError: nothing stands out from the background.
     """
-    departure = _departure(image)
-    noise = float(np.quantile(np.abs(departure), 0.3)) / 0.385  # of a normal distribution
+    view = look(image, part)
+    departure, peak = view.departure, view.peak
+    kept = _kept(view)
+    full = float(np.percentile(departure[kept & (departure > STRONG * peak)], 60))
+    ink: Floats = np.where(grown(kept), (departure / full).clip(0, 1), 0).astype(np.float32)
+    return ink
+
+
+def look(image: Image.Image, part: Mask) -> View:
+    """Return what departs from the ground of `part` (H, W) of `image`, of mode L or RGB.
+
+    Raises:
+        ImageError: nothing does.
+    """
+    if not part.any():
+        raise _no_digit()
+    departure = _departure(np.atleast_3d(np.asarray(image, dtype=np.float32)), part)
+    noise = float(np.quantile(np.abs(departure[part]), 0.3)) / 0.385  # of a normal distribution
     least = max(_LEAST_CONTRAST, _ABOVE_NOISE * noise)
     candidates = departure[departure > least]
     if candidates.size < 3:
         raise _no_digit()
     peak = _peak(candidates)
     departure = _without_lines(departure, peak)
-    mask = departure > max(least / 2 if noise < 1 else least, WEAK * peak)
-    kept = _kept(mask, departure, peak)
-    full = float(np.percentile(departure[kept & (departure > STRONG * peak)], 60))
-    ink: Floats = np.where(_grown(kept), (departure / full).clip(0, 1), 0).astype(np.float32)
-    return ink
+    labels = components(departure > max(least / 2 if noise < 1 else least, WEAK * peak))
+    strokes = [
+        blob for blob in blobs(labels, departure) if _is_stroke(blob, labels, departure, peak)
+    ]
+    if not strokes:
+        raise _no_digit()
+    return View(departure, peak, labels, strokes)
 
 
 def _peak(candidates: Floats) -> float:
@@ -88,14 +86,13 @@ def _peak(candidates: Floats) -> float:
     return float(candidates.mean())
 
 
-def _departure(image: Image.Image) -> Floats:
+def _departure(pixels: Floats, part: Mask) -> Floats:
     """Return how far each pixel departs from the background, towards the ink, shape (H, W).
 
     Colours are projected on the line along which the ink departs most, so that red on green
     is found as well as black on white.
     """
-    pixels = np.atleast_3d(np.asarray(image, dtype=np.float32))  # (H, W, C)
-    residual = pixels - _background(pixels)
+    residual = (pixels - _background(pixels, part)) * part[:, :, np.newaxis]
     vectors = residual.reshape(-1, pixels.shape[2])  # (HW, C)
     length = np.linalg.norm(vectors, axis=1)
     strong = vectors[length >= 0.5 * length.max()]
@@ -107,18 +104,21 @@ def _departure(image: Image.Image) -> Floats:
     return departure
 
 
-def _background(pixels: Floats) -> Floats:
+def _background(pixels: Floats, part: Mask) -> Floats:
     """Return the background of `pixels`, a smooth surface in each channel, shape (H, W, C).
 
-    A quadratic, fitted twice, from a light and from a dark guess; the better one is that to
-    which more pixels are close, those at the border counting more than those in the middle.
+    A quadratic, fitted to `part` (H, W) twice, from a light and from a dark guess; the better one
+    is that to which more pixels are close, those at the border counting more than the others.
     """
-    height, width, channels = pixels.shape
+    height, width = pixels.shape[:2]
     step = max(1, max(height, width) // 64)
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    if part[::step, ::step].sum() < 100:  # a narrow part may lie between the samples
+        step = 1
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)  # (H, W, 6)
-    basis = terms[::step, ::step].reshape(-1, 6)
-    values = pixels[::step, ::step].reshape(-1, channels).astype(np.float64)
+    sampled = part[::step, ::step]
+    basis = terms[::step, ::step][sampled]  # (N, 6)
+    values = pixels[::step, ::step][sampled].astype(np.float64)  # (N, C)
     prior = np.where(np.abs(basis[:, 1:3]).max(axis=1) > 0.86, 2.0, 1.0)
 
     def closeness(surface: NDArray[np.float64]) -> float:
@@ -168,103 +168,31 @@ def _without_lines(departure: Floats, peak: float) -> Floats:
     return departure.astype(np.float32)
 
 
-def _kept(mask: NDArray[np.bool_], departure: Floats, peak: float) -> NDArray[np.bool_]:
-    """Return the part of `mask` (H, W) that is the digit: its largest patch and those near it."""
-    labels = components(mask)
-    blobs = [
-        blob for blob in _blobs(labels, departure) if _is_stroke(blob, labels, departure, peak)
-    ]
-    if not blobs:
-        raise _no_digit()
-    height, width = mask.shape
+def _kept(view: View) -> Mask:
+    """Return where the digit is, shape (H, W): the largest patch and those near it."""
+    height, width = view.labels.shape
 
-    def weight(blob: _Blob) -> float:
+    def weight(blob: Blob) -> float:
         box = blob.box
         cut = (box.left == 0) + (box.top == 0) + (box.right == width) + (box.bottom == height)
         return float(blob.ink * 0.6**cut)  # the edge of a desk or a shadow runs out of the picture
 
-    main = max(blobs, key=weight)
+    main = max(view.blobs, key=weight)
     chosen, around = [main.label], main.box
-    for blob in sorted(blobs, key=lambda blob: -blob.ink):
+    for blob in sorted(view.blobs, key=lambda blob: -blob.ink):
         near = around.gap(blob.box) <= 0.25 * around.long_side
         if blob is not main and near and 0.04 * main.ink <= blob.ink and weight(blob) <= main.ink:
             chosen.append(blob.label)
             around = around.joined(blob.box)
-    return np.isin(labels, chosen)
+    return np.isin(view.labels, chosen)
 
 
-def _is_stroke(blob: _Blob, labels: NDArray[np.int32], departure: Floats, peak: float) -> bool:
+def _is_stroke(blob: Blob, labels: NDArray[np.int32], departure: Floats, peak: float) -> bool:
     """Return whether `blob` is as dark as ink somewhere and larger than a speck of the grid."""
     box = blob.box
     part = np.s_[box.top : box.bottom, box.left : box.right]
     inside = departure[part][labels[part] == blob.label]
     return bool(inside.max() > STRONG * peak) and box.long_side >= 3
-
-
-def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the connected patches of `mask` (H, W), numbered from 1, 0 outside.
-
-    Runs of each row are united with those they touch in the row above, corners included.
-    """
-    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    ends = np.nonzero(edges == -1)[1]
-    runs = list(zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True))
-    parents = list(range(len(runs)))
-
-    def root(run: int) -> int:
-        while parents[run] != run:
-            parents[run] = parents[parents[run]]
-            run = parents[run]
-        return run
-
-    above = 0
-    for run, (row, start, end) in enumerate(runs):
-        while runs[above][0] < row - 1 or (runs[above][0] == row - 1 and runs[above][2] < start):
-            above += 1
-        other = above
-        while runs[other][0] == row - 1 and runs[other][1] <= end:
-            parents[root(other)] = root(run)
-            other += 1
-    labels = np.zeros(mask.shape, dtype=np.int32)
-    numbers = np.unique([root(run) for run in range(len(runs))], return_inverse=True)[1]
-    labels[mask] = np.repeat(numbers + 1, ends - starts)
-    return labels
-
-
-def _blobs(labels: NDArray[np.int32], departure: Floats) -> list[_Blob]:
-    """Return each patch of `labels` (H, W) with its box and the sum of its ink."""
-    count = int(labels.max(initial=0))
-    ink = np.bincount(labels.reshape(-1), weights=departure.reshape(-1), minlength=count + 1)
-    rows, columns = np.nonzero(labels)
-    inside = labels[rows, columns]
-    low, high = np.full((2, count + 1), 1 << 30), np.zeros((2, count + 1), dtype=int)
-    for axis, places in enumerate((columns, rows)):
-        np.minimum.at(low[axis], inside, places)
-        np.maximum.at(high[axis], inside, places + 1)
-    return [
-        _Blob(label, float(ink[label]), Box(*low[:, label].tolist(), *high[:, label].tolist()))
-        for label in range(1, count + 1)
-    ]
-
-
-def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return `mask` (H, W) with the pixels beside it, where strokes fade out."""
-    return spread(mask.astype(np.float32), 1.5) > 0
-
-
-def spread(ink: Floats, radius: float) -> Floats:
-    """Return the largest value of `ink` (H, W) within `radius` of each pixel."""
-    reach = int(radius)
-    padded = np.pad(ink, reach)
-    height, width = ink.shape
-    result = ink
-    for down in range(-reach, reach + 1):
-        for across in range(-reach, reach + 1):
-            if down * down + across * across <= radius * radius:
-                top, left = reach + down, reach + across
-                result = np.maximum(result, padded[top : top + height, left : left + width])
-    return result
 
 
 def _no_digit() -> ImageError:
