@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from lamplighter.data.images import as_8_bit, lay_on
-from lamplighter.data.ink import WEAK, find_ink
+from lamplighter.data.ink import WEAK, find_ink, look
 from lamplighter.data.patches import Box, spread
 from lamplighter.data.surroundings import check_strokes, find_part
 
@@ -46,15 +46,15 @@ def centre_digit(image: Image.Image) -> NDArray[np.uint8]:
     """
     opaque = _opaque(as_8_bit(image))
     small = _reduced(opaque, _COARSE)
-    part = find_part(small)
-    ink = find_ink(small, part)
+    part, view = find_part(small)
+    ink = find_ink(view)
     check_strokes(ink > WEAK)
     box = _about(ink, opaque)
     fine = _reduced(opaque.crop(box), _FINE)
     across, down = small.width / opaque.width, small.height / opaque.height
     in_small = (box.left * across, box.top * down, box.right * across, box.bottom * down)
     fine_part = Image.fromarray(part).resize(fine.size, Image.Resampling.NEAREST, in_small)
-    return _centred(_fitted(_even_strokes(find_ink(fine, np.asarray(fine_part)))))
+    return _centred(_fitted(_even_strokes(find_ink(look(fine, np.asarray(fine_part))))))
 
 
 def _opaque(image: Image.Image) -> Image.Image:

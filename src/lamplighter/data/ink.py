@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lamplighter.data.patches import (
-    Blob,
-    blobs,
-    components,
-    grown,
-)
+from lamplighter.data.patches import Blob, blobs, components, grown
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -36,17 +31,8 @@ class View(NamedTuple):
     blobs: list[Blob]
 
 
-def find_ink(image: Image.Image, part: Mask) -> Floats:
-    """Return the ink of the digit in `image`, 0..1, shape (H, W), without lines and specks.
-
-    Args:
-        image: mode L or RGB.
-        part: where to look, shape (H, W), as `lamplighter.data.surroundings.find_part` returns it.
-
-    Raises:
-        ImageError: nothing stands out from the background.
-    """
-    view = look(image, part)
+def find_ink(view: View) -> Floats:
+    """Return the ink of the digit in a view, 0..1, shape (H, W), without lines and specks."""
     departure, peak = view.departure, view.peak
     kept = _kept(view)
     full = float(np.percentile(departure[kept & (departure > STRONG * peak)], 60))

@@ -26,8 +26,8 @@ _LARGE = (0.1, 0.5)  # area of a sheet or a shadow, of the picture: of more it i
 _ENCLOSED = 0.4  # long side of what no zero has inside, as a share of the zero's
 
 
-def find_part(image: Image.Image) -> Mask:
-    """Return the part of `image` whose ground the digit stands on, bool, shape (H, W).
+def find_part(image: Image.Image) -> tuple[Mask, View]:
+    """Return the part of `image` whose ground the digit stands on, (H, W), and the view of it.
 
     A digit stands free of the edge of its ground. So what is joined to the edge (a desk, a
     shadow) is left out, and of what surrounds (a sheet, a frame) the inside is taken, as long as
@@ -46,7 +46,7 @@ def find_part(image: Image.Image) -> Mask:
                 break
         else:
             break
-    return part
+    return part, view
 
 
 def _narrower(view: View, part: Mask) -> Iterator[Mask]:
