@@ -16,6 +16,7 @@ from lamplighter.inference.runtime import evaluating
 from lamplighter.training.criteria import is_cross_entropy, is_for_classes, is_of_ones_own
 from lamplighter.training.distributed import is_first
 from lamplighter.training.fingerprints import overlap, same_data, sampler_of
+from lamplighter.training.ignored import are_indices, ignored_index
 from lamplighter.training.loaders import same_random_numbers
 
 if TYPE_CHECKING:
@@ -144,9 +145,9 @@ class Lint:
         Raises:
             TrainingError: there are some, so that training cannot start.
         """
-        if targets.ndim != 1 or targets.is_floating_point():
+        if not are_indices(targets):
             return
-        targets = targets[targets != getattr(criterion, "ignore_index", -100)]
+        targets = targets[targets != ignored_index(criterion)]
         if not len(targets):
             return
         low, high = int(targets.min()), int(targets.max())
