@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from lamplighter.data.batches import Batches
+from lamplighter.data.class_names import check_strings
 from lamplighter.errors import DatasetError, UnknownSplitError
 
 if TYPE_CHECKING:
@@ -111,12 +112,7 @@ class ImageData:
         self.set_aside = tuple(set_aside)
         self.notes = tuple(notes)
         self.trained_class_names = self.class_names[:trained]
-        wrong = [n for n in list[Any](self.class_names) if not isinstance(n, str)]
-        if wrong:
-            raise DatasetError(
-                f"class names must be strings, received {wrong[0]!r}; give "
-                "[str(name) for name in class_names]."
-            )
+        check_strings(self.class_names, DatasetError)
         if len(set(self.class_names)) != len(self.class_names):
             raise DatasetError(f"class names must differ, received {list(self.class_names)}.")
         for split_name, split in self.splits.items():

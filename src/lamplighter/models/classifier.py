@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lamplighter.data.class_names import check_strings
 from lamplighter.errors import ClassCountError, ModelError
 from lamplighter.models import registry
 
@@ -105,12 +106,7 @@ class Classifier:
         self.joined_head: nn.Module | None = None
         self.source: str | None = None
         self.missing: Mapping[str, Any] | None = None
-        wrong = [n for n in list[Any](self.class_names) if not isinstance(n, str)]
-        if wrong:
-            raise ClassCountError(
-                f"class names must be strings, received {wrong[0]!r}; give "
-                "[str(name) for name in class_names]."
-            )
+        check_strings(self.class_names, ClassCountError)
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
             raise ClassCountError(
                 "a classifier needs two or more class names, all different, "
