@@ -68,7 +68,9 @@ def classes_of(data: str, files: ImageFiles | None) -> list[str]:
     if files is not None:
         return [files.class_names[index] for index in sorted(set(files.labels)) if index >= 0]
     if data == "mnist":
-        return [str(digit) for digit in range(10)]
+        from lamplighter.data.mnist import MNIST_CLASSES
+
+        return list(MNIST_CLASSES)
     from lamplighter.data.emoji import list_emoji
 
     return sorted({one.class_name for one in list_emoji()})

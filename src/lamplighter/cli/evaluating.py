@@ -77,8 +77,9 @@ def evaluate(
     classifier = load(bundle)
     other = load(against) if against is not None else None
     files, split = (None, split or "test") if named else split_files(data, split)
+    present = classes_of(data, files)
     for asked in filter(None, (classifier, other)):  # before images are read as it sees them
-        check_in_common(asked, classes_of(data, files))
+        check_in_common(asked, present)
     images = _images(data, files, classifier)
     count = len(images[split])
     _warn(bundle, classifier, images, split, files)

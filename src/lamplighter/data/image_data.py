@@ -128,11 +128,10 @@ class ImageData:
         Raises:
             DatasetError: the embedded files are damaged.
         """
-        from lamplighter.data.mnist import MNIST_PREPROCESSING, load_mnist
+        from lamplighter.data.mnist import MNIST_CLASSES, MNIST_PREPROCESSING, load_mnist
 
         splits = {name: Split(*arrays) for name, arrays in load_mnist().items()}
-        digits = [str(digit) for digit in range(10)]
-        return cls(splits, digits, preprocessing=MNIST_PREPROCESSING, name="mnist")
+        return cls(splits, MNIST_CLASSES, preprocessing=MNIST_PREPROCESSING, name="mnist")
 
     @classmethod
     def from_folder(

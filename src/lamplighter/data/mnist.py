@@ -24,6 +24,8 @@ MNIST_PREPROCESSING = Preprocessing(
     height=28, width=28, channels=1, mean=(0.1307,), std=(0.3081,), find_digit=True
 )
 
+MNIST_CLASSES = tuple("0123456789")
+
 # Each split: its images and its labels, with the MD5 of the unpacked file as published.
 _FILES = {
     "train": (
