@@ -108,7 +108,7 @@ class Batches:
 
     def _sharing(self) -> tuple[int, int]:
         """Return which share of each batch is given, and of how many."""
-        return _distributed() if self.shared else (0, 1)
+        return rank_and_world_size() if self.shared else (0, 1)
 
     def inputs(self, chosen: Tensor) -> Tensor:
         """Return what a network is given of the images at `chosen` (B,): (B, C, H, W)."""
@@ -157,7 +157,7 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:8]) >> 1
 
 
-def _distributed() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """Return the rank of this process and how many there are."""
     import torch.distributed
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 
+from lamplighter.data.batches import rank_and_world_size
 from lamplighter.training.ignored import counted, unified
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def is_first() -> bool:
 
 def summed(values: list[float], device: torch.device) -> list[float]:
     """Return the sums of `values` over all processes."""
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if rank_and_world_size()[1] == 1:
         return values
     sums = torch.tensor(values, dtype=torch.float64, device=device)
     distributed.all_reduce(sums)
@@ -35,9 +36,10 @@ def weighted(loss: Tensor, targets: Tensor, *, criterion: Any) -> Tensor:
     The gradients are averaged over the processes, of which one may have an image more, or more
     labels that `criterion` ignores; with the weights they are those that one process would get.
     """
-    if not (distributed.is_available() and distributed.is_initialized()):
+    processes = rank_and_world_size()[1]
+    if processes == 1:
         return loss
     count = counted(unified(targets, criterion))
     total = torch.as_tensor(count, dtype=torch.float32, device=loss.device).clone()
     distributed.all_reduce(total)
-    return loss * (count * distributed.get_world_size() / total)
+    return loss * (count * processes / total)
