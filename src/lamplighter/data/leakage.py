@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lamplighter.data.findings import NO_SPLIT, Finding, split_columns
+from lamplighter.data.union_find import root
 from lamplighter.data.wording import counted
 
 if TYPE_CHECKING:
@@ -67,27 +68,21 @@ def merged_groups(files: ImageFiles, near: Groups) -> tuple[str, ...]:
         files: the usable files, with the groups that they have.
         near: groups of indices of near-copies.
     """
-    parent = list(range(len(files)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
+    parents = list(range(len(files)))
     members: dict[str, list[int]] = {}
     for index, name in enumerate(files.groups):
         if name:
             members.setdefault(name, []).append(index)
     for group in (*members.values(), *near):
         for index in group[1:]:
-            one, other = sorted((root(group[0]), root(index)))
-            parent[other] = one
-    together = {root(index) for group in near for index in group}
+            one, other = sorted((root(parents, group[0]), root(parents, index)))
+            parents[other] = one
+    roots = [root(parents, index) for index in range(len(files))]
+    together = {roots[index] for group in near for index in group}
     # A path stands for a new group: no other group has one, save by a strange chance.
     return tuple(
-        files.paths[root(index)] if root(index) in together else files.groups[index]
-        for index in range(len(files))
+        files.paths[one] if one in together else group
+        for one, group in zip(roots, files.groups, strict=True)
     )
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lamplighter.data.union_find import root
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -64,22 +66,16 @@ def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     runs = list(zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True))
     parents = list(range(len(runs)))
 
-    def root(run: int) -> int:
-        while parents[run] != run:
-            parents[run] = parents[parents[run]]
-            run = parents[run]
-        return run
-
     above = 0
     for run, (row, start, end) in enumerate(runs):
         while runs[above][0] < row - 1 or (runs[above][0] == row - 1 and runs[above][2] < start):
             above += 1
         other = above
         while runs[other][0] == row - 1 and runs[other][1] <= end:
-            parents[root(other)] = root(run)
+            parents[root(parents, other)] = root(parents, run)
             other += 1
     labels = np.zeros(mask.shape, dtype=np.int32)
-    numbers = np.unique([root(run) for run in range(len(runs))], return_inverse=True)[1]
+    numbers = np.unique([root(parents, run) for run in range(len(runs))], return_inverse=True)[1]
     labels[mask] = np.repeat(numbers + 1, ends - starts)
     return labels
 
