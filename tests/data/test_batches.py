@@ -127,7 +127,7 @@ def test_processes_share_each_batch(
     alone = [labels.tolist() for _, labels in numbered(count, size)]
     shares = []
     for rank in range(processes):
-        monkeypatch.setattr(module, "_distributed", lambda rank=rank: (rank, processes))
+        monkeypatch.setattr(module, "rank_and_world_size", lambda rank=rank: (rank, processes))
         batches = numbered(count, size)
         shares.append([labels.tolist() for _, labels in batches])
         assert len(shares[-1]) == len(batches)
@@ -141,7 +141,7 @@ def test_processes_share_each_batch(
 def test_images_too_few_to_share_join_the_batch_before(monkeypatch: pytest.MonkeyPatch) -> None:
     shares = []
     for rank in range(3):
-        monkeypatch.setattr(module, "_distributed", lambda rank=rank: (rank, 3))
+        monkeypatch.setattr(module, "rank_and_world_size", lambda rank=rank: (rank, 3))
         shares.append([labels.tolist() for _, labels in numbered(10, 4, shuffle=False)])
     assert [len(share) for share in shares] == [2, 2, 2]
     whole = [
@@ -152,13 +152,13 @@ def test_images_too_few_to_share_join_the_batch_before(monkeypatch: pytest.Monke
 
 def test_whole_batches_for_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = [labels.tolist() for _, labels in numbered(9, 4)]
-    monkeypatch.setattr(module, "_distributed", lambda: (1, 2))
+    monkeypatch.setattr(module, "rank_and_world_size", lambda: (1, 2))
     assert [labels.tolist() for _, labels in numbered(9, 4, shared=False)] == alone
 
 
 @pytest.mark.parametrize(("count", "size"), [(20, 2), (2, 20)])
 def test_a_batch_too_small_to_share(monkeypatch: pytest.MonkeyPatch, count: int, size: int) -> None:
-    monkeypatch.setattr(module, "_distributed", lambda: (0, 3))
+    monkeypatch.setattr(module, "rank_and_world_size", lambda: (0, 3))
     with pytest.raises(DatasetError, match=f"{count} images in batches of {size} cannot be shared"):
         len(numbered(count, size))
 
@@ -220,7 +220,9 @@ def test_processes_share_a_balanced_epoch(monkeypatch: pytest.MonkeyPatch) -> No
     whole = [labels.tolist() for _, labels in batches]
     shares = []
     for rank in range(2):
-        monkeypatch.setattr("lamplighter.data.batches._distributed", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(
+            "lamplighter.data.batches.rank_and_world_size", lambda rank=rank: (rank, 2)
+        )
         shares.append([labels.tolist() for _, labels in batches])
     for batch, first, second in zip(whole, *shares, strict=True):
         assert (batch[::2], batch[1::2]) == (first, second)
