@@ -23,7 +23,7 @@ from lamplighter.models.classifier import Classifier
 from lamplighter.training.balancing import check_balance, class_weights
 from lamplighter.training.labels import by_name
 from lamplighter.training.loaders import check_seed, seed_all
-from lamplighter.training.optimizers import adamw, muon
+from lamplighter.training.muon import Muon
 from lamplighter.training.trial import Trial
 
 if TYPE_CHECKING:
@@ -263,9 +263,14 @@ def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
         case "adam":
             return torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
         case "adamw":
-            return adamw(network, recipe.learning_rate, recipe.weight_decay)
+            return torch.optim.AdamW(
+                network.parameters(),
+                lr=recipe.learning_rate,
+                weight_decay=recipe.weight_decay,
+                fused=True,  # one pass over all weights
+            )
         case "muon":
-            return muon(network, recipe.learning_rate, recipe.weight_decay)
+            return Muon(network, recipe.learning_rate, recipe.weight_decay)
 
 
 def _callbacks(recipe: Recipe, folder: str | Path | None) -> list[Any]:
