@@ -52,8 +52,8 @@ def train(
         Literal["lab", "quick", "best", "photos"] | None,
         typer.Option(
             metavar="NAME",
-            help="lab: as a first course does it; quick: in seconds, the default for mnist; "
-            "best: in minutes; photos: the default for all else.",
+            help="lab: as a first course does it, its weights averaged; quick: in seconds, the "
+            "default for mnist; best: in minutes; photos: the default for all else.",
         ),
     ] = None,
     epochs: Annotated[

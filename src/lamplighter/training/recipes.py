@@ -76,9 +76,10 @@ class Recipe:
 
 RECIPES = {
     "lab": Recipe(
-        summary="10 epochs of Adam, as a first course does it",
+        summary="10 epochs of Adam, as a first course does it, and the average of its weights",
         model="simple-cnn",
         epochs=10,
+        ema_decay=0.99,  # over about an epoch, in which they only move to and fro
         standardise=False,
     ),
     "quick": Recipe(
