@@ -124,6 +124,28 @@ def test_a_locked_cache_costs_only_time(path: Path, monkeypatch: pytest.MonkeyPa
     assert path.exists()
 
 
+@pytest.mark.parametrize(("refusals", "kept"), [(3, 1), (10**9, 0)])
+def test_a_file_that_others_are_making_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, refusals: int, kept: int
+) -> None:
+    connect, tried = sqlite3.connect, []
+
+    def refusing(*arguments: object, **more: object) -> sqlite3.Connection:
+        tried.append(arguments)
+        if len(tried) > refusals:
+            return connect(*arguments, **more)  # type: ignore[call-overload,no-any-return]
+        error = sqlite3.OperationalError("database is locked")
+        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise error
+
+    monkeypatch.setattr("lamplighter.data.content_cache.sqlite3.connect", refusing)
+    monkeypatch.setattr("lamplighter.data.content_cache._PATIENCE", 0.3)
+    with LookCache(path) as cache:
+        cache.put([look(0)])
+        assert len(cache.get([look(0).content])) == kept
+    assert len(tried) > 3
+
+
 def test_several_processes_at_once(path: Path) -> None:
     code = """
 import sys

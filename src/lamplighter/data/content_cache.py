@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -95,7 +96,9 @@ class ContentCache:
             return []
 
     def _opened(self) -> sqlite3.Connection | None:
-        for _ in range(2):
+        damaged = False
+        until = time.monotonic() + _PATIENCE
+        while True:
             connection = None
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,10 +111,14 @@ class ContentCache:
             except (OSError, sqlite3.Error) as error:
                 if connection is not None:
                     connection.close()
-                if not _is_damage(error):
+                # Where several processes make the file, SQLite refuses some without waiting.
+                if _is_locked(error) and time.monotonic() < until:
+                    time.sleep(0.02)
+                    continue
+                if damaged or not _is_damage(error):
                     return None
+                damaged = True
                 self._remove()
-        return None
 
     def _remove(self) -> None:
         """Remove the file; its journals first, which would be played into the next one."""
@@ -119,6 +126,13 @@ class ContentCache:
             for journal in _JOURNALS:
                 self.path.with_name(self.path.name + journal).unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
+
+
+def _is_locked(error: Exception) -> bool:
+    """Say whether `error` speaks of another process that has the file for itself."""
+    # The low byte is the kind of error, the rest which of that kind.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _is_damage(error: Exception) -> bool:
