@@ -169,7 +169,7 @@ def without(streams: str, *arguments: object) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("streams", ["2>&-", "<&- 2>&-"])
+@pytest.mark.parametrize("streams", [pytest.param("2>&-", marks=pytest.mark.slow), "<&- 2>&-"])
 def test_results_come_though_stderr_is_closed(streams, trained, tmp_path, cache_home):
     out = tmp_path / "a.lamp"
     measured = without(streams, "evaluate", trained, "mnist")

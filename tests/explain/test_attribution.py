@@ -164,6 +164,7 @@ def even_steps(network, image, target, steps):
     return (total / steps * image).sum(0).numpy()
 
 
+@pytest.mark.slow
 def test_integrated_gradients_of_a_photo_are_near_those_of_many_even_steps(photo_classifier, photo):
     found = attribute(photo_classifier, photo, "integrated-gradients")
     network, target = photo_classifier.network.eval(), int(found.targets[0])

@@ -27,6 +27,7 @@ attribute(classifier, [torch.zeros(1, 28, 28, dtype=torch.uint8).numpy()], "sali
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "expected"), [(_OURS, False), ("import tqdm.auto", True)], ids=["ours", "tqdm"]
 )

@@ -185,20 +185,30 @@ def test_cells_that_would_end_the_grader_cost_their_own_points_alone(attack, cel
 _KERNEL = "kernel = type(get_ipython().kernel)\n"
 
 
+def _slowly(cell: str) -> object:
+    """Return one of several like cells, of which the default run tries a few."""
+    return pytest.param(cell, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "cell",
     [
-        "kernel._answer = lambda self, code: {'value': '30'}",
-        "kernel._answer = lambda self, code: {'value': '30', 'changed': [], 'refused': []}",
         "kernel._answer = lambda self, code: {'value': DEEP, 'changed': [], 'refused': []}",
-        "kernel._answer = lambda self, code: [1]",
-        "async def done(self, code, *a, **k):\n    return {'status': 'ok', 'execution_count': 0, "
-        "'payload': [], 'user_expressions': {}}\nkernel.do_execute = done",
         "own = kernel.do_execute\nasync def done(self, code, *a, **k):\n    if code.startswith("
         "'# lamplighter'): return await own(self, code, *a, **k)\n    return {'status': 'ok', "
         "'execution_count': 0, 'payload': [], 'user_expressions': {}}\nkernel.do_execute = done",
+        _slowly("kernel._answer = lambda self, code: {'value': '30'}"),
+        _slowly(
+            "kernel._answer = lambda self, code: {'value': '30', 'changed': [], 'refused': []}"
+        ),
+        _slowly("kernel._answer = lambda self, code: [1]"),
+        _slowly(
+            "async def done(self, code, *a, **k):\n    return {'status': 'ok', "
+            "'execution_count': 0, 'payload': [], 'user_expressions': {}}\n"
+            "kernel.do_execute = done"
+        ),
     ],
-    ids=["value alone", "all keys", "deep", "a list", "nothing runs", "cells do not run"],
+    ids=["deep", "cells do not run", "value alone", "all keys", "a list", "nothing runs"],
 )
 def test_a_kernel_that_no_longer_answers_is_told_and_replaced(attack, cell):
     deep = "DEEP = 'x'\nfor _ in range(600): DEEP = [DEEP]\n"
