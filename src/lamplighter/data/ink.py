@@ -184,6 +184,6 @@ def _is_stroke(blob: Blob, labels: NDArray[np.int32], departure: Floats, peak: f
 def _no_digit() -> ImageError:
     return ImageError(
         "no digit was found in the image: nothing stands out from the background; take a sharper "
-        "picture of one dark digit on light paper, or turn the finding of digits off (--as-is, "
-        "find_digit=False)."
+        "picture of one dark digit on light paper, or turn the finding of digits off (predict "
+        "--as-is, in Python find_digit=False)."
     )

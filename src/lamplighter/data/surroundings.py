@@ -108,5 +108,5 @@ def check_strokes(ink: Mask) -> None:
         raise ImageError(
             "no digit was found in the image: what stands out is a broad patch, such as a sheet "
             "or a shadow; take the picture in even light with nothing but paper around the digit, "
-            "or turn the finding of digits off (--as-is, find_digit=False)."
+            "or turn the finding of digits off (predict --as-is, in Python find_digit=False)."
         )
