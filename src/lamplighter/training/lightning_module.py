@@ -14,6 +14,7 @@ from lamplighter.training.callbacks.base import (
     BatchTransform,
     CriterionTransform,
     SchedulerCallback,
+    check_monitor,
     overriding,
 )
 from lamplighter.training.criteria import check_loss
@@ -55,6 +56,7 @@ class TrialModule(pl.LightningModule):
         self.plan = plan
         self.view = plan.view
         self.transforms = [c for c in plan.callbacks if isinstance(c, BatchTransform)]
+        self.schedulers = [c for c in plan.callbacks if isinstance(c, SchedulerCallback)]
         self.rows: dict[str, Any] = {}
         self.started = False
         self.finished_weights: dict[str, Any] = {}
@@ -87,8 +89,7 @@ class TrialModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the trial's optimizer with the schedulers that callbacks bring."""
         optimizer = self.view.optimizer
-        schedulers = [c for c in self.plan.callbacks if isinstance(c, SchedulerCallback)]
-        if not schedulers:
+        if not self.schedulers:
             return optimizer
         assert optimizer is not None
         steps, done = self._remaining_steps(), self.view.step
@@ -98,7 +99,7 @@ class TrialModule(pl.LightningModule):
                 "interval": callback.interval,
                 "monitor": callback.monitor,
             }
-            for callback in schedulers
+            for callback in self.schedulers
         ]
 
     @with_known_signature
@@ -231,6 +232,8 @@ class TrialModule(pl.LightningModule):
         self.view.history.append(row)
         self.view.metrics = row
         self.log_dict(scalars(row))
+        for scheduler in self.schedulers:
+            check_monitor(scheduler.monitor, self.trainer.callback_metrics)
         self._run("on_epoch_end")
         stop = self.trainer.strategy.reduce_boolean_decision(self.view.stopping, all=False)
         self.trainer.should_stop = self.trainer.should_stop or stop

@@ -296,6 +296,12 @@ def test_what_is_no_scheduler(make_trial: Callable[..., Trial]) -> None:
         make_trial(Scheduler(lambda optimizer: None)).run(1)
 
 
+def test_a_metric_to_watch_that_is_not_there(make_trial: Callable[..., Trial]) -> None:
+    watching = Scheduler(ReduceLROnPlateau, monitor="val_los")
+    with pytest.raises(TrainingError, match=r"no metric 'val_los' in the history.*val_loss"):
+        make_trial(watching).run(1)
+
+
 @pytest.mark.parametrize("given", [{}, {"monitor": "val_loss", "interval": "step"}])
 def test_a_plateau_is_seen_in_a_metric_of_epochs(
     given: dict[str, Any], make_trial: Callable[..., Trial]

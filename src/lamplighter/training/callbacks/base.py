@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamplighter.errors import OutputError
+from lamplighter.errors import OutputError, TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from torch import Tensor
@@ -188,3 +188,16 @@ def make_folder(folder: Path) -> None:
         raise OutputError(
             f"{folder} cannot be made to write to: {error.strerror}; choose another folder."
         ) from error
+
+
+def check_monitor(monitor: str | None, known: Iterable[str]) -> None:
+    """Refuse to watch a metric that is not among the `known` ones; None watches nothing.
+
+    Raises:
+        TrainingError: it is not.
+    """
+    if monitor is not None and monitor not in known:
+        raise TrainingError(
+            f"there is no metric {monitor!r} in the history to watch; there are "
+            f"{', '.join(sorted(known))}."
+        )

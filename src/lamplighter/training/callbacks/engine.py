@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lamplighter.errors import OutputError, TrainingError
-from lamplighter.training.callbacks.base import make_folder
+from lamplighter.training.callbacks.base import check_monitor, make_folder
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -52,7 +52,7 @@ class EarlyStopping(LightningEarlyStopping):
         Raises:
             TrainingError: the history does not have it.
         """
-        _check_monitor(trainer, self.monitor)
+        check_monitor(self.monitor, trainer.callback_metrics)
         super().on_train_epoch_end(trainer, pl_module)
 
 
@@ -107,8 +107,7 @@ class Checkpoint(ModelCheckpoint):
             TrainingError: the history does not have the metric.
             OutputError: the folder cannot be written to.
         """
-        if self.monitor is not None:
-            _check_monitor(trainer, self.monitor)
+        check_monitor(self.monitor, trainer.callback_metrics)
         self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
         try:
             super().on_train_epoch_end(trainer, pl_module)
@@ -180,14 +179,6 @@ def better(monitor: str) -> Direction:
 
 
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae")
-
-
-def _check_monitor(trainer: pl.Trainer, monitor: str) -> None:
-    known = sorted(trainer.callback_metrics)
-    if monitor not in known:
-        raise TrainingError(
-            f"there is no metric {monitor!r} in the history to watch; there are {', '.join(known)}."
-        )
 
 
 def _warming(decay: float) -> Any:
