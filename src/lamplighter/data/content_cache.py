@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import platformdirs
 
+from lamplighter.data.sqlite_errors import LOCKED, kind_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -112,7 +114,7 @@ class ContentCache:
                 if connection is not None:
                     connection.close()
                 # Where several processes make the file, SQLite refuses some without waiting.
-                if _is_locked(error) and time.monotonic() < until:
+                if kind_of(error) in LOCKED and time.monotonic() < until:
                     time.sleep(0.02)
                     continue
                 if damaged or not _is_damage(error):
@@ -126,13 +128,6 @@ class ContentCache:
             for journal in _JOURNALS:
                 self.path.with_name(self.path.name + journal).unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
-
-
-def _is_locked(error: Exception) -> bool:
-    """Say whether `error` speaks of another process that has the file for itself."""
-    # The low byte is the kind of error, the rest which of that kind.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _is_damage(error: Exception) -> bool:

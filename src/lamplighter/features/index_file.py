@@ -14,6 +14,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lamplighter.data.sqlite_errors import LOCKED, kind_of
 from lamplighter.errors import OutputError, SimilarIndexError
 
 if TYPE_CHECKING:
@@ -132,8 +133,8 @@ def damaged(path: Path, what: str) -> SimilarIndexError:
 
 
 def _explanation(path: Path, error: sqlite3.Error) -> SimilarIndexError | OutputError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    code = kind_of(error)
+    if code in LOCKED:
         return SimilarIndexError(
             f"{path} is being changed by another process; try again when that has ended."
         )
