@@ -129,16 +129,22 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalised(matrix.T).T
     wide = matrix / matrix.norm().clamp(min=1e-7)  # no singular value is above 1
-    a, b, c = _COEFFICIENTS
     gram = wide @ wide.T  # (M, M)
-    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    for _ in range(_ROUNDS):
-        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal().add_(a)
-        product = polynomial @ product
+    product = polynomial = _polynomial(gram)
+    for _ in range(_ROUNDS - 1):
         gram = polynomial @ gram @ polynomial
+        polynomial = _polynomial(gram)
+        product = polynomial @ product
     orthogonal: Tensor = product @ wide
     return orthogonal
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """Return the P of a round for X X', both (M, M)."""
+    a, b, c = _COEFFICIENTS
+    polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+    polynomial.diagonal().add_(a)
+    return polynomial
 
 
 def _joins_maps(weight: nn.Parameter) -> bool:
