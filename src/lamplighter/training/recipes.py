@@ -260,18 +260,14 @@ def _criterion(classifier: Classifier, data: ImageData, balance: Balance) -> nn.
 
 
 def _optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    weights, rate, decay = network.parameters(), recipe.learning_rate, recipe.weight_decay
     match recipe.optimizer:
         case "adam":
-            return torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-        case "adamw":
-            return torch.optim.AdamW(
-                network.parameters(),
-                lr=recipe.learning_rate,
-                weight_decay=recipe.weight_decay,
-                fused=True,  # one pass over all weights
-            )
+            return torch.optim.Adam(weights, lr=rate)
+        case "adamw":  # in one pass over all weights
+            return torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
         case "muon":
-            return Muon(network, recipe.learning_rate, recipe.weight_decay)
+            return Muon(network, rate, decay)
 
 
 def _callbacks(recipe: Recipe, folder: str | Path | None) -> list[Any]:
