@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 WEAK, STRONG = 0.25, 0.55  # ink, and ink that a stroke must have somewhere, of its peak
+# How the message ends where no digit is found.
+OR_TURN_OFF = "or turn the finding of digits off (predict --as-is, in Python find_digit=False)."
 _LEAST_CONTRAST = 10.0  # of ink, in grey levels of 0..255
 _ABOVE_NOISE = 4.5  # of ink, in standard deviations of the background
 _LINE_SPAN = 0.25  # a ruled line covers all but this share of a row
@@ -184,6 +186,5 @@ def _is_stroke(blob: Blob, labels: NDArray[np.int32], departure: Floats, peak: f
 def _no_digit() -> ImageError:
     return ImageError(
         "no digit was found in the image: nothing stands out from the background; take a sharper "
-        "picture of one dark digit on light paper, or turn the finding of digits off (predict "
-        "--as-is, in Python find_digit=False)."
+        f"picture of one dark digit on light paper, {OR_TURN_OFF}"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.ink import WEAK, View, look
+from lamplighter.data.ink import OR_TURN_OFF, WEAK, View, look
 from lamplighter.data.patches import Blob, edge, filled, grown, holds_square, is_straight, shrunk
 from lamplighter.errors import ImageError
 
@@ -108,5 +108,5 @@ def check_strokes(ink: Mask) -> None:
         raise ImageError(
             "no digit was found in the image: what stands out is a broad patch, such as a sheet "
             "or a shadow; take the picture in even light with nothing but paper around the digit, "
-            "or turn the finding of digits off (predict --as-is, in Python find_digit=False)."
+            f"{OR_TURN_OFF}"
         )
