@@ -71,6 +71,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "labs": teaching.labs,
 }
 for _name, _command in _COMMANDS.items():
+    # typer asks three times for what each argument is, and would read it from its text each time.
+    _command.__annotations__ = inspect.get_annotations(_command, eval_str=True)
     # typer keeps the line breaks of a docstring, within which a terminal then breaks anew.
     app.command(_name, help=re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(_command) or ""))(
         _command
