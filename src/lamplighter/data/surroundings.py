@@ -55,8 +55,8 @@ def _narrower(view: View, part: Mask) -> Iterator[Mask]:
     joined = _joined(view, part)
     # At the edge of a sheet or a box anything is a remnant of it; at that of the picture a small
     # patch may be a piece of the digit.
-    if outer.label in joined or (joined.any() and not part.all()):
-        yield part & ~grown(np.isin(view.labels, joined[joined > 0]))
+    if outer.label in joined or (any(joined) and not part.all()):
+        yield part & ~grown(np.isin(view.labels, list(joined - {0})))
     inside = filled(grown(view.labels == outer.label)) & part
     if is_straight(inside) or _encloses(inside, outer, view):
         yield shrunk(inside)  # so that a frame is joined to its edge
@@ -65,7 +65,7 @@ def _narrower(view: View, part: Mask) -> Iterator[Mask]:
 def _encloses(inside: Mask, outer: Blob, view: View) -> bool:
     """Return whether a patch lies `inside` the `outer` one that is too large for a speck."""
     least = _ENCLOSED * outer.box.long_side
-    enclosed = {int(label) for label in np.unique(view.labels[inside])} - {outer.label}
+    enclosed = _present(view.labels[inside]) - {outer.label}
     return any(blob.box.long_side >= least for blob in view.blobs if blob.label in enclosed)
 
 
@@ -89,9 +89,14 @@ def _free(image: Image.Image, part: Mask, around: View) -> View | None:
     return view if free and view.peak > WEAK * around.peak else None
 
 
-def _joined(view: View, part: Mask) -> NDArray[np.int32]:
+def _joined(view: View, part: Mask) -> set[int]:
     """Return the labels of the patches joined to the edge of `part` (H, W), 0 for none."""
-    return np.unique(view.labels[edge(part)])
+    return _present(view.labels[edge(part)])
+
+
+def _present(labels: NDArray[np.int32]) -> set[int]:
+    """Return each of the `labels` once; `np.unique` would import masked arrays for it."""
+    return set(np.flatnonzero(np.bincount(labels)).tolist())
 
 
 def check_strokes(ink: Mask) -> None:

@@ -6,8 +6,6 @@ import contextlib
 import logging
 import os
 import socket
-import urllib.parse
-import urllib.request
 import warnings
 from typing import TYPE_CHECKING, TypeVar
 
@@ -79,6 +77,9 @@ def _in_words(name: str, error: Exception) -> DownloadError | ModelError:
 
 def _check_reachable(name: str, address: str) -> None:
     """Say at once that there is no internet; the hub's own client tries for a minute."""
+    import urllib.parse
+    import urllib.request  # with all of http, which the other commands can do without
+
     if urllib.request.getproxies():
         return
     parts = urllib.parse.urlsplit(address)
