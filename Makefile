@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Compiled files are kept, which many containers forbid: each command would compile anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test test-slow format labs labs-check lock benchmarks clean
 
