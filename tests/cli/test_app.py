@@ -139,6 +139,27 @@ def test_ctrl_c_anywhere_is_one_line(run, monkeypatch, bundle):
     assert (outcome.code, outcome.err) == (1, "lamplighter: stopped.\n")
 
 
+def test_ctrl_c_before_a_command_has_begun_is_one_line(run, monkeypatch, bundle):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(application, "main", interrupted)
+    outcome = run("info", bundle)
+    assert (outcome.code, outcome.err) == (1, "lamplighter: stopped.\n")
+
+
+def test_ctrl_c_while_native_code_is_imported_is_one_line(run, monkeypatch, bundle):
+    def interrupted(path):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:  # as pybind11 does
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr("lamplighter.saving.bundle.describe", interrupted)
+    outcome = run("info", bundle)
+    assert (outcome.code, outcome.err) == (1, "lamplighter: stopped.\n")
+
+
 def test_names_cannot_steer_the_terminal(run, tmp_path):
     outcome = run("info", tmp_path / "a\x1b[31m\nb.lamp")
     assert outcome.code == 1

@@ -118,11 +118,13 @@ def main() -> NoReturn:
     except LamplighterError as error:
         _end(f"lamplighter: {error}")
     except Exception as error:
+        if _is_interrupted(error):
+            raise KeyboardInterrupt from error
         if os.environ.get("LAMPLIGHTER_TRACEBACK"):
             raise
         _end(_unexpected(error))
     if code == _INTERRUPTED:
-        _end("lamplighter: stopped.")
+        raise KeyboardInterrupt
     raise SystemExit(code or 0)
 
 
@@ -135,6 +137,13 @@ def _open_missing_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C led to `error`, as it does where native code is being imported."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _bad_use(error: Any) -> str:
