@@ -131,7 +131,6 @@ def test_an_old_history_stays(run, tmp_path):
         (("--out", "/proc/a.lamp"), "/proc/a.training"),
         (("--device", "cuda:77"), "the device must be one of cpu"),
         (("--device", "lamp"), "received 'lamp'"),
-        (("--silence", "noise"), "there is no check noise"),
         (("--resume",), "nothing to resume: digits.training holds no last.ckpt"),
     ],
 )
@@ -140,6 +139,14 @@ def test_refused_before_anything_is_written(run, monkeypatch, tmp_path, argument
     outcome = run("train", "mnist", *arguments)
     assert (outcome.code, outcome.out) == (1, "")
     assert expected in outcome.line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_that_is_not_known_is_bad_use(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    outcome = run("train", "mnist", "--silence", "noise")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "there is no check noise to silence; there are same-data" in outcome.line
     assert list(tmp_path.iterdir()) == []
 
 

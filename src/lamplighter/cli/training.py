@@ -22,7 +22,7 @@ from lamplighter.cli.settings import (
     resumed,
 )
 from lamplighter.cli.text import wrapped
-from lamplighter.errors import OutputError
+from lamplighter.errors import OutputError, TrainingError
 
 if TYPE_CHECKING:
     from lamplighter.data.image_data import ImageData
@@ -250,7 +250,10 @@ def _check_options(device: str | None, silence: list[str]) -> None:
     from lamplighter.training.devices import check_device
     from lamplighter.training.lint import Lint
 
-    Lint(silence)
+    try:
+        Lint(silence)
+    except TrainingError as error:
+        raise typer.BadParameter(str(error)) from error
     if device is not None:
         check_device(device)
 
