@@ -60,6 +60,17 @@ def test_more_steps_than_batches_begin_anew() -> None:
         trial.for_train_steps(0).run(1)
 
 
+def test_steps_stay_as_they_were_until_others_are_given() -> None:
+    train, val = toys.loader(40), toys.loader(40, 1)
+    trial = toys.trial().for_steps(3, 2.0).with_generators(train, val)  # type: ignore[arg-type]
+    trial.run(1)
+    assert (trial.history[0]["train_steps"], trial.history[0]["validation_steps"]) == (3, 2)
+    trial.with_train_generator(train, 4).with_train_generator(train).run(1)
+    assert trial.history[1]["train_steps"] == 4
+    with pytest.raises(TrainingError, match=r"must be whole, received 1\.5"):
+        trial.for_train_steps(1.5)  # type: ignore[arg-type]
+
+
 def test_any_iterable_of_batches() -> None:
     images, labels = toys.examples(40)
     batches = list(zip(torch.split(images, 8), torch.split(labels, 8), strict=True))

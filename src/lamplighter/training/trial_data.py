@@ -101,12 +101,16 @@ class TrialData:
         val_steps: int | None = None,
         test_steps: int | None = None,
     ) -> Self:
-        """Take batches from any iterables of (inputs, targets), such as DataLoaders."""
+        """Take batches from any iterables of (inputs, targets), such as DataLoaders.
+
+        Steps that are not given stay as they were.
+        """
         generators = (train_generator, val_generator, test_generator)
         steps = (train_steps, val_steps, test_steps)
         for key, batches, count in zip(DataKey, generators, steps, strict=True):
             if batches is not None:
-                self.sources[key] = Source(batches, count)
+                self.sources[key].batches = batches
+                self._count(key, count)
         return self
 
     def with_train_generator(self, generator: Iterable[Any], steps: int | None = None) -> Self:
@@ -168,8 +172,7 @@ class TrialData:
     ) -> Self:
         """Make epochs of so many batches; generators that end before begin anew."""
         for key, count in zip(DataKey, (train_steps, val_steps, test_steps), strict=True):
-            if count is not None:
-                self.sources[key].steps = count
+            self._count(key, count)
         return self
 
     def for_train_steps(self, steps: int) -> Self:
@@ -183,6 +186,12 @@ class TrialData:
     def for_test_steps(self, steps: int) -> Self:
         """Make test passes of so many batches."""
         return self.for_steps(test_steps=steps)
+
+    def _count(self, key: DataKey, steps: int | None) -> None:
+        if steps is not None:
+            if steps != int(steps):
+                raise TrainingError(f"a number of steps must be whole, received {steps}.")
+            self.sources[key].steps = int(steps)
 
 
 def _check_size(classifier: Classifier, data: ImageData) -> None:
