@@ -110,6 +110,7 @@ def draw_confusion(
     classes = len(confusion)
     side = min(max(4.2, 0.56 * classes if classes <= _MOST_NUMBERED else 0.135 * classes), 14.0)
     figure = new_figure(side + 3.0, side + 1.2)
+    figure.set_layout_engine("constrained", h_pad=0.12)  # inches; else the title may be cut
     from matplotlib.colors import PowerNorm
 
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)

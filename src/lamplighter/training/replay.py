@@ -26,7 +26,7 @@ def replay(
                 "replay shows the history to callbacks of lamplighter.callbacks and to functions "
                 f"decorated with one of its hooks, received {callback!r}."
             )
-    view = TrialView(epochs=len(history))
+    view = TrialView(epochs=len(history), validating=True)
     _call(callbacks, "on_start", view)
     for epoch, entry in enumerate(history):
         metrics = {name: value for name, value in entry.items() if name not in COUNTS}

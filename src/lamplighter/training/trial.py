@@ -156,6 +156,7 @@ class Trial(TrialData):
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise ResumeError(f"there is no checkpoint {checkpoint}; run without it to begin anew.")
         view.stopping = False
+        view.validating = validation.batches is not None
         view.epochs = epochs if checkpoint is not None else len(view.history) + epochs
         held_out = {"validation": validation.batches, "test": self.sources[TEST_DATA].batches}
         self.lint.before_training(train.batches, held_out, self.network, view.optimizer)

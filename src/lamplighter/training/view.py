@@ -32,6 +32,7 @@ class TrialView:
         targets: targets of the current batch, shape (B,).
         logits: outputs for the current batch, shape (B, K).
         loss: loss of the current batch.
+        validating: whether there is validation data.
     """
 
     epochs: int
@@ -49,6 +50,7 @@ class TrialView:
     targets: Tensor | None = None
     logits: Tensor | None = None
     loss: Tensor | None = None
+    validating: bool = False
     stopping: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TrialView:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from lamplighter.errors import OutputError, TrainingError
+from lamplighter.evaluation.intervals import wilson
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks import ConfusionMatrix, LiveCurves, SamplePredictions
 from lamplighter.training.callbacks import pictures as module
@@ -60,12 +61,16 @@ def test_no_state_of_pyplot_is_touched(make_trial: Callable[..., Trial], tmp_pat
         assert "matplotlib.pyplot" not in sys.modules
 
 
-def test_without_validation_data_there_are_curves_alone(
+def test_curves_need_no_validation_data_and_answers_do(
     make_trial: Callable[..., Trial], tmp_path: Path
 ) -> None:
-    callbacks = LiveCurves(tmp_path), ConfusionMatrix(tmp_path), SamplePredictions(tmp_path)
-    make_trial(*callbacks, val=False).run(1)
+    make_trial(LiveCurves(tmp_path), val=False).run(1)
     assert list(_sizes(tmp_path)) == ["curves.png"]
+    for kind in (ConfusionMatrix, SamplePredictions):
+        trial = make_trial(kind(tmp_path), val=False)
+        with pytest.raises(TrainingError, match=rf"{kind.__name__} .*none; give some, such as"):
+            trial.run(1)
+        assert trial.history == []
 
 
 def test_nothing_is_drawn_that_nobody_sees(
@@ -92,7 +97,7 @@ def test_matrix_counts_the_whole_validation_data(
     assert matrix.sum() == 16
     accuracy = trial.history[-1]["val_acc"]
     assert np.trace(matrix) / 16 == pytest.approx(accuracy)
-    assert title == f"validation, epoch 2: accuracy {accuracy:.2%}"
+    assert title == f"validation, epoch 2: accuracy {wilson(round(16 * accuracy), 16)}"
     assert names == ["a", "b", "c"]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lamplighter.errors import TrainingError
+from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.metrics import confusion_matrix
 from lamplighter.evaluation.plots import draw_confusion
 from lamplighter.evaluation.sheets import contact_sheet
@@ -90,7 +91,30 @@ class LiveCurves(Drawing):
             self.show(plot_history(view.history), "curves.png")
 
 
-class ConfusionMatrix(Drawing):
+class DrawingAnswers(Drawing):
+    """A callback that draws answers to validation data.
+
+    Args:
+        folder: where pictures are written; None draws in a notebook alone.
+        every: epochs between two pictures.
+    """
+
+    def on_start(self, view: TrialView) -> None:
+        """Make the folder.
+
+        Raises:
+            TrainingError: there is no validation data.
+            OutputError: the folder cannot be made.
+        """
+        if not view.validating:
+            raise TrainingError(
+                f"{type(self).__name__} draws answers to validation data, of which there is none; "
+                "give some, such as data.hold_out(0.1) or with_val_generator(...), or leave it out."
+            )
+        super().on_start(view)
+
+
+class ConfusionMatrix(DrawingAnswers):
     """Draw the confusion matrix of the validation data every few epochs.
 
     Images whose label the loss ignores are left out.
@@ -137,12 +161,12 @@ class ConfusionMatrix(Drawing):
         )
         names = self.class_names or _class_names(view, self._classes)
         matrix = confusion_matrix(targets, answers, self._classes)
-        share = np.trace(matrix) / matrix.sum()
-        title = f"validation, epoch {view.epoch + 1}: accuracy {share:.2%}"
+        accuracy = wilson(int(np.trace(matrix)), int(matrix.sum()))
+        title = f"validation, epoch {view.epoch + 1}: accuracy {accuracy}"
         self.show(draw_confusion(matrix, names, title=title), f"confusion-{view.epoch + 1}.png")
 
 
-class SamplePredictions(Drawing):
+class SamplePredictions(DrawingAnswers):
     """Draw the first validation images with what the network says of them, every few epochs.
 
     Args:
