@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import pickle
@@ -27,6 +28,7 @@ from lamplighter.training.callbacks import (
     OneCycle,
     Scheduler,
     on_batch_end,
+    on_epoch_end,
     on_epoch_start,
 )
 from lamplighter.training.checkpoints import WholeCheckpoints
@@ -81,6 +83,38 @@ def test_a_finished_trial_has_its_averaged_weights_again(tmp_path: Path) -> None
     again = steered(start=9)
     assert again.run(EPOCHS, checkpoint=tmp_path / "last.ckpt") == finished.history
     assert toys.same_weights(finished.network, again.network)
+
+
+@pytest.mark.parametrize("epochs", [0, 1, EPOCHS - 1])
+def test_fewer_epochs_than_the_checkpoint_has_leave_the_trial_as_it_was(
+    epochs: int, tmp_path: Path
+) -> None:
+    steered(Checkpoint(tmp_path)).run(EPOCHS)
+    again = steered(start=9)
+    with pytest.raises(ResumeError, match=rf"of {EPOCHS} epochs, received {epochs} .*least"):
+        again.run(epochs, checkpoint=tmp_path / "last.ckpt")
+    assert again.history == []
+    assert toys.same_weights(again.network, steered(start=9).network)
+
+
+def test_the_best_weights_are_taken_back(tmp_path: Path) -> None:
+    seen = []
+
+    @on_epoch_end
+    def keep(view: TrialView) -> None:
+        assert view.network is not None
+        seen.append(copy.deepcopy(view.network))
+
+    checkpoint = Checkpoint(tmp_path, monitor="loss", mode="max")  # so that it is not the last
+    trial = toys.trial(callbacks=[checkpoint, keep], seed=1)
+    trial.with_generators(toys.loader(40, shuffle=True)).run(3)
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    again = toys.trial(toys.network(5)).load_state_dict(best)
+    assert toys.same_weights(again.network, seen[0])
+    assert not toys.same_weights(again.network, trial.network)
+    assert again.history == []
+    with pytest.raises(ResumeError, match="does not fit"):
+        toys.trial(toys.network(classes=4)).load_state_dict(best)
 
 
 def test_a_run_after_a_resumed_one_goes_on(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from lamplighter.data.batches import epoch_seed
+from lamplighter.errors import ResumeError
 from lamplighter.training.callbacks.base import (
     HOOKS,
     BatchTransform,
@@ -251,8 +252,19 @@ class TrialModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back history and random state."""
+        """Take back history and random state.
+
+        Raises:
+            ResumeError: it has more epochs than there shall be in all.
+        """
         kept = checkpoint["lamplighter"]
+        done = len(kept["history"])
+        if done > self.view.epochs:
+            raise ResumeError(
+                f"the checkpoint is of {done} epochs, received {self.view.epochs} as the number "
+                f"in all; run at least {done}, or take its weights alone by "
+                "load_state_dict(torch.load(checkpoint, weights_only=True))."
+            )
         # With a moving average these are not the weights in training but those to answer with.
         self.finished_weights = checkpoint["state_dict"]
         self.view.history[:] = kept["history"]

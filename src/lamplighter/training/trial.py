@@ -247,7 +247,8 @@ class Trial(TrialData):
         """Take back what `state_dict` returned, from a trial that was made in the same way.
 
         Args:
-            state_dict: as from `state_dict`; or the weights of the network alone.
+            state_dict: as from `state_dict`; or the weights of the network alone, also as they
+                are in a file of the `Checkpoint` callback.
             resume: take back everything, not the weights alone.
 
         Raises:

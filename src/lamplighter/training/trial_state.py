@@ -67,7 +67,7 @@ def _take(
 ) -> None:
     assert view.network is not None
     whole = "model" in state and "history" in state
-    view.network.load_state_dict(state["model"] if whole else state)
+    view.network.load_state_dict(state["model"] if whole else _weights(state))
     if not whole or not resume:
         return
     states = state["callbacks"]
@@ -81,3 +81,15 @@ def _take(
     view.history[:] = [dict(entry) for entry in state["history"]]
     view.step = state["step"]
     torch.set_rng_state(state["random_state"])
+
+
+def _weights(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the weights of the network in `state`, which may be a whole checkpoint."""
+    if "lamplighter" not in state:
+        return state
+    prefix = "network."
+    return {
+        name.removeprefix(prefix): value
+        for name, value in state["state_dict"].items()
+        if name.startswith(prefix)
+    }

@@ -60,7 +60,8 @@ class Checkpoint(ModelCheckpoint):
     """Keep `last.ckpt` at the end of each epoch, and the best epochs by a metric.
 
     `Trial.run(epochs, checkpoint=folder / "last.ckpt")` continues from it. The best epoch is in
-    `best.ckpt`; where several are kept, in `best-EPOCH.ckpt`, counted from 0.
+    `best.ckpt`; where several are kept, in `best-EPOCH.ckpt`, counted from 0. To answer with its
+    weights: `trial.load_state_dict(torch.load(folder / "best.ckpt", weights_only=True))`.
 
     Args:
         folder: where; made if need be.
