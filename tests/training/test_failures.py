@@ -81,10 +81,40 @@ def test_data_that_is_no_number() -> None:
         trial.run(1)
 
 
+def test_held_out_data_that_is_no_number() -> None:
+    images, labels = toys.examples(40)
+    images[27, 0, 2, 3] = torch.nan
+    trial = toys.trial().with_generators(toys.loader(16, shuffle=True))
+    trial.with_val_data(images, labels, 8)
+    for ask in (trial.run, trial.evaluate):
+        with pytest.raises(NonFiniteLossError, match=r"batch 4 of the held-out.*images hold NaN"):
+            ask()
+
+
+def test_weights_that_are_no_numbers() -> None:
+    model = toys.network()
+    with torch.no_grad():
+        model[1].weight[0, 0] = torch.nan
+    trial = toys.trial(model).with_generators(toys.loader(16, shuffle=True), toys.loader(16, 1))
+    for ask in (trial.run, trial.evaluate):
+        with pytest.raises(NonFiniteLossError, match="the weights hold NaN"):
+            ask()
+
+
+def test_a_held_out_loss_that_is_no_number_by_itself_is_told_as_it_is() -> None:
+    model = toys.network()
+    trial = Trial(model, torch.optim.SGD(model.parameters()), Breaks(1, float("inf")), ["loss"])
+    results = trial.with_val_generator(toys.loader(16)).evaluate(verbose=0)
+    assert results == {"val_loss": float("inf")}
+
+
 def test_labels_without_an_output() -> None:
     images, labels = toys.examples(80)
     for place in (0, 70):  # in the first batch, and in one that nobody looks at
-        for wrong, received in ((3, r"\d\.\.3.*or give the network 4 outputs"), (-1, r"-1\.\.2")):
+        for wrong, received in (
+            (3, r"\d\.\.3.*or give the network 4 outputs"),
+            (-1, r"-1\.\.2: .*left out"),
+        ):
             changed = labels.clone()
             changed[place] = wrong
             trial = toys.trial().with_train_data(images, changed, 8, shuffle=False)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # How torch's layers put it that they cannot take an input.
 _MISFITS = ("cannot be multiplied", "expected input", "Kernel size can't be", "too small")
+_BAD_WEIGHTS = "the weights hold NaN or infinite values; begin with a new network"
 
 
 def unpack(batch: Any) -> tuple[Tensor, Tensor]:
@@ -140,6 +141,34 @@ def one_tensor(outputs: Any) -> Tensor:
     return outputs
 
 
+def check_held_out(loss: Any, images: Any, view: TrialView, batch: int) -> None:
+    """Look whether the loss of a batch of held-out data is a number, or why it is not.
+
+    Raises:
+        NonFiniteLossError: the images or the weights are not finite.
+    """
+    if _is_finite(loss):
+        return
+    cause = None
+    if not _is_finite(images):
+        cause = "its images hold NaN or infinite values; mend the data"
+    elif not _has_finite_weights(view):
+        cause = _BAD_WEIGHTS
+    if cause is not None:
+        raise NonFiniteLossError(
+            f"the loss is not finite in batch {batch + 1} of the held-out data: {cause}."
+        )
+
+
+def _is_finite(values: Any) -> bool:
+    return not isinstance(values, torch.Tensor) or bool(torch.isfinite(values).all())
+
+
+def _has_finite_weights(view: TrialView) -> bool:
+    assert view.network is not None
+    return all(map(_is_finite, view.network.parameters()))
+
+
 def non_finite(losses: Sequence[float], view: TrialView, step: int) -> NonFiniteLossError:
     """Return the error that names the first loss that is not a number.
 
@@ -151,13 +180,16 @@ def non_finite(losses: Sequence[float], view: TrialView, step: int) -> NonFinite
     finite = [math.isfinite(loss) for loss in losses]
     batch = finite.index(False)
     images, targets = view.images, view.targets
-    if isinstance(images, torch.Tensor) and not bool(torch.isfinite(images).all()):
+    number = step - (len(finite) - 1 - batch)
+    if not _is_finite(images):
         cause = "the images of this batch hold NaN or infinite values; mend the data"
+    elif number == 1 and not _has_finite_weights(view):
+        cause = _BAD_WEIGHTS
     elif isinstance(targets, torch.Tensor) and counted(unified(targets, view.criterion)) == 0:
         cause = "the loss ignores all labels of this batch; take larger batches, or leave them out"
     else:
         cause = f"try a learning rate below {view.learning_rate:g}, or gradient clipping"
     return NonFiniteLossError(
-        f"the loss became {losses[batch]} at step {step - (len(finite) - 1 - batch)} "
+        f"the loss became {losses[batch]} at step {number} "
         f"(epoch {view.epoch + 1}, batch {batch + 1}): {cause}."
     )

@@ -21,6 +21,7 @@ from lamplighter.training.callbacks.base import (
 from lamplighter.training.criteria import check_loss
 from lamplighter.training.distributed import weighted
 from lamplighter.training.explaining import (
+    check_held_out,
     check_outputs,
     detached,
     labels_explained,
@@ -141,6 +142,8 @@ class TrialModule(pl.LightningModule):
             logits = self.network(images)
         with labels_explained(self.plan.lint, self.criterion, logits, targets):
             loss = self.criterion(logits, targets) if self.criterion is not None else None
+        if self.device.type == "cpu":  # elsewhere reading a loss makes the device wait
+            check_held_out(loss, images, self.view, batch_idx)
         self._held_out_batches += 1
         for metric in self._held_out_metrics:
             metric.update(logits, targets, loss)

@@ -152,10 +152,14 @@ class Lint:
             return
         low, high = int(targets.min()), int(targets.max())
         if low < 0 or high >= num_classes:
+            remedy = "count the classes from 0"
+            if high >= num_classes:
+                remedy += f", or give the network {high + 1} outputs"
+            else:
+                remedy += ", or have these left out: CrossEntropyLoss(ignore_index=...)"
             message = (
                 f"labels must be in 0..{num_classes - 1} for a network of {num_classes} outputs, "
-                f"received {low}..{high}: count the classes from 0, or give the network "
-                f"{high + 1} outputs."
+                f"received {low}..{high}: {remedy}."
             )
             self.say("labels", message)
             raise TrainingError(message)
