@@ -108,6 +108,23 @@ def dropout_stays_on(silence: list[str]) -> Trial:
     return shuffled(Forgetful(), silence=silence)
 
 
+def test_an_eval_of_ones_own_that_does_nothing() -> None:
+    class Stubborn(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = toys.network()
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.layers(images)
+
+        def eval(self) -> Stubborn:
+            return self
+
+    trial = shuffled(Stubborn())
+    assert names(trial) == ["mode"]
+    assert "does its train() or eval() call super()'s" in trial.findings[0].message
+
+
 MISTAKES: dict[str, tuple[Case, str]] = {
     "same-data": (validates_on_training_data, "data of its own"),
     "unshuffled": (unshuffled, "use shuffle=True"),

@@ -280,6 +280,9 @@ class Lint:
     def _chance_in_evaluation(self, network: nn.Module, images: Tensor) -> None:
         devices = [images.device] if images.is_cuda else []
         with evaluating(network), torch.no_grad(), same_random_numbers(*devices):
+            self.in_evaluation(network)
+            if any(module.training for module in network.modules()):
+                return
             first, second = network(images), network(images)
         if isinstance(first, torch.Tensor) and not torch.equal(
             first.nan_to_num(), second.nan_to_num()
