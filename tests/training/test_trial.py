@@ -117,6 +117,19 @@ def test_what_is_missing_is_said() -> None:
         Trial(toys.network(), metrics=["loss"]).with_val_generator(toys.loader(8)).evaluate()
 
 
+def test_parts_that_are_none_are_named() -> None:
+    with pytest.raises(TrainingError, match=r"received 'better-cnn'; make one"):
+        Trial("better-cnn")  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=r"received <class .*SGD'>; for example torch\.optim"):
+        Trial(toys.network(), torch.optim.SGD)  # type: ignore[arg-type]
+
+
+def test_a_callback_may_stand_alone() -> None:
+    watcher = toys.Steps()
+    toys.trial(callbacks=watcher).with_generators(toys.loader(16)).run(1)
+    assert watcher.counts == [2]
+
+
 def test_a_network_alone_can_be_evaluated_and_asked() -> None:
     trial = Trial(toys.network(), metrics=["acc"], verbose=0).with_generators(
         test_generator=toys.loader(20)

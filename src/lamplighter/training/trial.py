@@ -6,6 +6,7 @@ PyTorch Lightning.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -57,13 +58,16 @@ class Trial(TrialData):
         criterion: the loss of (outputs, targets); for a Classifier the cross-entropy.
         metrics: names ('acc' or 'accuracy', 'loss', 'top_5_acc', 'mse', 'lr', 'epoch time'),
             metrics of torchmetrics, or (name, metric of torchmetrics); one name may stand alone.
-        callbacks: Lamplighter's, decorated functions, Lightning's callbacks and loggers.
+        callbacks: Lamplighter's, decorated functions, Lightning's callbacks and loggers; one may
+            stand alone.
         verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
-        seed: makes runs repeatable; None takes torch's random numbers as they come.
+        seed: makes runs from the same weights repeatable (`torch.manual_seed` before a network is
+            made repeats its first ones); None takes torch's random numbers as they come.
         silence: names of `lamplighter.CHECKS` not to look for.
 
     Raises:
-        TrainingError: the seed is not in 0..2**32 - 1, or a name to silence is not known.
+        TrainingError: the model or the optimizer is none, the seed is not in 0..2**32 - 1, or a
+            name to silence is not known.
     """
 
     def __init__(
@@ -72,12 +76,13 @@ class Trial(TrialData):
         optimizer: Optimizer | None = None,
         criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
         metrics: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
+        callbacks: Any = (),
         verbose: int = 2,
         *,
         seed: int | None = None,
         silence: Sequence[str] = (),
     ) -> None:
+        _check_parts(model, optimizer)
         super().__init__(model if isinstance(model, Classifier) else None, seed)
         network = model.network if isinstance(model, Classifier) else model
         if self.classifier is not None:
@@ -86,7 +91,7 @@ class Trial(TrialData):
             if criterion is None:
                 criterion = nn.CrossEntropyLoss()
         self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
-        self.callbacks = list(callbacks)
+        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
         self.verbose = verbose
         self.lint = Lint(silence)
         self._view = TrialView(
@@ -273,6 +278,19 @@ class Trial(TrialData):
         """Return what the engine needs to know of this trial."""
         callbacks = [callback for callback in self.callbacks if isinstance(callback, Callback)]
         return Plan(self._view, self.metrics, callbacks, self.lint, self.seed)
+
+
+def _check_parts(model: Any, optimizer: Any) -> None:
+    if not isinstance(model, (Classifier, nn.Module)):
+        raise TrainingError(
+            "a trial trains a Classifier or a module of torch.nn, received "
+            f"{model!r}; make one, for example by Classifier.new('better-cnn', data)."
+        )
+    if optimizer is not None and not hasattr(optimizer, "param_groups"):
+        raise TrainingError(
+            f"the optimizer must be one of torch.optim over the network's weights, received "
+            f"{optimizer!r}; for example torch.optim.Adam(network.parameters())."
+        )
 
 
 def load_engine() -> None:
