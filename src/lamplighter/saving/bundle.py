@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from lamplighter.saving.tracing import needs_training_packages
 from lamplighter.saving.writing import check_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -80,43 +81,48 @@ def load(path: str | Path, *, network: nn.Module | None = None) -> Classifier:
         NewerFormatError: it was written by a later version of Lamplighter.
         MissingPackageError: `network` is given and torch or safetensors is not installed.
     """
-    try:
-        with opened(path) as archive:
-            description = read_description(archive.read(DESCRIPTION))
-            has_reference = trusting.has_reference(description["trust"])
-            archive.check_entries(reference=has_reference)
-            weights, graph = archive.read(WEIGHTS), archive.read(GRAPH)
-            reference = archive.read(REFERENCE) if has_reference else None
-        for name, content, key in ((WEIGHTS, weights, "weights"), (GRAPH, graph, "graph")):
-            if sha256(content) != description["sha256"][key]:
-                raise BundleError(f"{name} does not fit its checksum; copy the file again.")
-        classifier = _classifier(description, weights, graph, network)
+    with _named(path):
+        description, weights, graph, reference = _checked(path)
+        classifier = _classifier(description, weights, graph, network, path)
         classifier.trust = trusting.restored(description["trust"], reference)
         classifier.source = str(path)
         return classifier
-    except (BundleError, DataError) as error:
-        raise _naming(path, error) from error
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """Return the description of the bundle at `path`, without loading the rest.
+    """Return the description of the bundle at `path`, of which all is checked as by `load`.
 
     Raises:
         BundleError: the file is missing, damaged or no bundle.
         NewerFormatError: it was written by a later version of Lamplighter.
     """
-    try:
-        with opened(path) as archive:
-            description = read_description(archive.read(DESCRIPTION))
-            archive.check_entries(reference=trusting.has_reference(description["trust"]))
+    with _named(path):
+        description, _, _, reference = _checked(path)
         Preprocessing.from_dict(description["preprocessing"])  # it can be used
+        trusting.restored(description["trust"], reference)
         return description
-    except (BundleError, DataError) as error:
-        raise _naming(path, error) from error
+
+
+def _checked(path: str | Path) -> tuple[dict[str, Any], bytes, bytes, bytes | None]:
+    """Return description, weights, graph and reference, compared with their checksums."""
+    with opened(path) as archive:
+        description = read_description(archive.read(DESCRIPTION))
+        has_reference = trusting.has_reference(description["trust"])
+        archive.check_entries(reference=has_reference)
+        weights, graph = archive.read(WEIGHTS), archive.read(GRAPH)
+        reference = archive.read(REFERENCE) if has_reference else None
+    for name, content, key in ((WEIGHTS, weights, "weights"), (GRAPH, graph, "graph")):
+        if sha256(content) != description["sha256"][key]:
+            raise BundleError(f"{name} does not fit its checksum; copy the file again.")
+    return description, weights, graph, reference
 
 
 def _classifier(
-    description: dict[str, Any], weights: bytes, graph: bytes, network: nn.Module | None
+    description: dict[str, Any],
+    weights: bytes,
+    graph: bytes,
+    network: nn.Module | None,
+    path: str | Path,
 ) -> Classifier:
     preprocessing = Preprocessing.from_dict(description["preprocessing"])
     names, named = description["class_names"], description["architecture"]
@@ -126,20 +132,19 @@ def _classifier(
     if named.get("name") is not None:
         architecture = Architecture(named["name"], named["arguments"])
     record = Record(**description["record"])
-    state = functools.partial(_parsed, weights)
     if network is not None:  # from now on its owner may change it, which the graph would not show
-        _put_weights(network, state())
+        _put_weights(network, _parsed(weights))
         return Classifier(network, preprocessing, names, architecture=architecture, record=record)
     if architecture is None:
         build = functools.partial(_refuse_to_build, named["class"])
     else:
-        build = functools.partial(network_with, architecture, preprocessing, len(names), state)
+        build = functools.partial(_built, weights, path, architecture, preprocessing, len(names))
     classifier = Classifier.from_graph(
         graph,
         build,
         preprocessing,
         names,
-        state=state,
+        state=functools.partial(_weights, weights, path),
         architecture=architecture,
         record=record,
     )
@@ -178,6 +183,23 @@ def network_with(
             ) from error
     _put_weights(network, state())
     return network
+
+
+def _built(
+    weights: bytes,
+    path: str | Path,
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    num_classes: int,
+) -> nn.Module:
+    with _named(path):
+        state = functools.partial(_parsed, weights)
+        return network_with(architecture, preprocessing, num_classes, state)
+
+
+def _weights(weights: bytes, path: str | Path) -> dict[str, Tensor]:
+    with _named(path):
+        return _parsed(weights)
 
 
 def _refuse_to_build(network_class: str) -> nn.Module:
@@ -242,8 +264,12 @@ def _parsed(weights: bytes) -> dict[str, Tensor]:
         raise BundleError(f"{WEIGHTS} is damaged: {error}; save the classifier again.") from error
 
 
-def _naming(path: str | Path, error: BundleError | DataError) -> BundleError:
-    """Return `error` with the name of the file."""
-    kind = type(error) if isinstance(error, BundleError) else BundleError
-    mend = " Save the classifier again." if isinstance(error, DataError) else ""
-    return kind(f"{path} cannot be loaded: {error}{mend}")
+@contextlib.contextmanager
+def _named(path: str | Path) -> Iterator[None]:
+    """Put the name of the file into errors of what it holds."""
+    try:
+        yield
+    except (BundleError, DataError) as error:
+        kind = type(error) if isinstance(error, BundleError) else BundleError
+        mend = " Save the classifier again." if isinstance(error, DataError) else ""
+        raise kind(f"{path} cannot be loaded: {error}{mend}") from error
