@@ -72,8 +72,18 @@ def test_evaluate_draws(run, trained, tmp_path):
     assert (outcome.code, outcome.out) == (1, "")
     assert f"{confusion} is there already: choose another --confusion" in outcome.line
     assert confusion.read_text() == "mine"
-    assert run(*arguments, "--force").code == 0
+    outcome = run(*arguments, "--force")
+    assert outcome.out.endswith(f"wrote {confusion}\nwrote {mistakes}\n")
     assert confusion.read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("option", ["--confusion", "--mistakes"])
+def test_evaluate_refuses_a_picture_of_another_kind_than_its_name(run, trained, tmp_path, option):
+    picture = tmp_path / "a.jpg"
+    outcome = run("evaluate", trained, "mnist", option, picture)
+    assert outcome.code == 1
+    assert f"{option} must be a file ending .png" in outcome.line
+    assert not picture.exists()
 
 
 def test_evaluate_refuses_one_file_for_two_pictures(run, trained, tmp_path):

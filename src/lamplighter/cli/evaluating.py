@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lamplighter.cli.data import classes_of, is_named, named_data, pixels_of, say, split_files
+from lamplighter.cli.figures import check_figure
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, learned_from
 from lamplighter.cli.text import printable, quoted, wrapped
@@ -53,7 +54,9 @@ def evaluate(
     ] = None,
     confusion: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw what is taken for what to this PNG file."),
+        typer.Option(
+            metavar="FILE", help="Draw what is taken for what to this file: PNG, PDF or SVG."
+        ),
     ] = None,
     mistakes: Annotated[
         Path | None,
@@ -96,6 +99,9 @@ def evaluate(
         text = _comparison_text(comparison, str(bundle), str(against))
     _draw(report, images, confusion, mistakes)
     typer.echo(json.dumps(values, indent=2) if as_json else text)
+    if not as_json:
+        for picture in filter(None, (confusion, mistakes)):
+            typer.echo(printable(f"wrote {picture}"))
 
 
 def _images(data: str, files: ImageFiles | None, classifier: Classifier) -> ImageData:
@@ -162,9 +168,12 @@ def _text(report: Report) -> str:
 
 
 def _check_pictures(confusion: Path | None, mistakes: Path | None, *, force: bool) -> None:
-    for path, option in ((confusion, "--confusion"), (mistakes, "--mistakes")):
-        if path is not None:
-            check_new(path, option, force=force)
+    if confusion is not None:
+        check_figure(confusion, "--confusion", force=force)
+    if mistakes is not None:
+        if mistakes.suffix.lower() != ".png":
+            raise OutputError(f"--mistakes must be a file ending .png, received {mistakes}.")
+        check_new(mistakes, "--mistakes", force=force)
     if confusion is not None and mistakes is not None and confusion.resolve() == mistakes.resolve():
         raise OutputError(
             f"--confusion and --mistakes must be two files, received {confusion} for both."
@@ -178,7 +187,7 @@ def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Pat
         from lamplighter.evaluation.plots import plot_confusion
 
         with written_whole(confusion) as file:
-            plot_confusion(report).savefig(file, format="png")
+            plot_confusion(report).savefig(file, format=confusion.suffix[1:].lower())
     if mistakes is not None:
         from lamplighter.evaluation.sheets import mistakes_sheet
 
