@@ -40,6 +40,16 @@ def dataset(seed: int = 0) -> TensorDataset:
     return TensorDataset(*toys.examples(40, seed))
 
 
+def cut(start: int, end: int, dtype: torch.dtype = torch.float32) -> DataLoader[tuple[Tensor, ...]]:
+    images, labels = toys.examples(40)
+    images = (100 * images).to(dtype)
+    return DataLoader(TensorDataset(images[start:end], labels[start:end]), 8)
+
+
+def line(start: int, end: int) -> DataLoader[tuple[Tensor, ...]]:
+    return DataLoader(TensorDataset(torch.arange(40)[start:end]), 8)
+
+
 def batches(seed: int = 0) -> list[tuple[Tensor, ...]]:
     return [tuple(batch) for batch in toys.loader(40, seed)]
 
@@ -59,8 +69,15 @@ SAME = {
         DataLoader(d := dataset(), 8, sampler=SubsetRandomSampler(range(30))),
         DataLoader(d, 8, sampler=SubsetRandomSampler([35, 29])),
     ],
+    "cuts of tensors that overlap": lambda: [cut(0, 30), cut(29, 40)],
+    "cuts of whole numbers": lambda: [cut(0, 30, torch.uint8), cut(29, 40, torch.uint8)],
+    "cuts of small numbers": lambda: [cut(0, 30, torch.bfloat16), cut(29, 40, torch.bfloat16)],
+    "cuts of single values": lambda: [line(0, 30), line(29, 40)],
 }
 OTHER = {
+    "cuts of tensors": lambda: [cut(0, 30), cut(30, 40)],
+    "cuts of single values": lambda: [line(0, 30), line(30, 40)],
+    "cuts of another shape": lambda: [line(0, 30), cut(0, 30)],
     "other data sets": lambda: [DataLoader(dataset(), 8), DataLoader(dataset(1), 8)],
     "other lists": lambda: [batches(), batches(1)],
     "two random data sets": lambda: [DataLoader(Random(), 8), DataLoader(Random(), 8)],

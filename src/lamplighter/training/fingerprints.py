@@ -15,6 +15,7 @@ from torch.utils.data import (
     SequentialSampler,
     Subset,
     SubsetRandomSampler,
+    TensorDataset,
     WeightedRandomSampler,
 )
 
@@ -27,28 +28,39 @@ if TYPE_CHECKING:
 
 # Items may be costly to make: 16 of them tell one data set from another.
 _ITEMS = 16
+_BITS = {
+    1: torch.int8,
+    2: torch.int16,
+    4: torch.int32,
+    8: torch.int64,
+}  # by the bytes of a floating-point number
 
 
 def overlap(train: Batches, other: Batches) -> int:
     """Return how many images of `other` are in `train`, by their hashes."""
-    seen = _hashes(train.images)
-    return int(torch.isin(_hashes(other.images), seen).sum())
+    seen = _hashes(train.images, range(len(train.images)))
+    return int(torch.isin(_hashes(other.images, range(len(other.images))), seen).sum())
 
 
-def _hashes(images: Tensor) -> Tensor:
+def _hashes(images: Tensor, indices: Sequence[int]) -> Tensor:
     """Return a number of 64 bits for each image, by multiplying with random odd numbers."""
-    pixels = images.flatten(1)
     generator = torch.Generator().manual_seed(0)
-    factors = torch.randint(-(2**62), 2**62, (pixels.shape[1],), generator=generator) | 1
+    factors = torch.randint(-(2**62), 2**62, (images[0].numel(),), generator=generator) | 1
+    hashes = []
     # In pieces, since int64 takes eight times the memory of the pixels.
-    return torch.cat([(piece.long() * factors).sum(dim=1) for piece in torch.split(pixels, 4096)])
+    for chosen in torch.split(torch.tensor(indices), 4096):
+        pixels = images[chosen].cpu().reshape(len(chosen), -1)
+        if pixels.is_floating_point():
+            pixels = pixels.view(_BITS[pixels.itemsize])
+        hashes.append((pixels.long() * factors).sum(dim=1))
+    return torch.cat(hashes)
 
 
 def same_data(train: Any, other: Any) -> bool:
     """Return whether two DataLoaders, or two lists of batches, share their data.
 
-    Of one data set the indices are compared, of two data sets a few items. Where it cannot be
-    told, as for streams and samplers of one's own, the answer is no.
+    Of one data set the indices are compared, of two of tensors all inputs, of two others a few
+    items. Where it cannot be told, as for streams and samplers of one's own, the answer is no.
     """
     first, second = _items(train), _items(other)
     if first is None or second is None:
@@ -56,6 +68,12 @@ def same_data(train: Any, other: Any) -> bool:
     (items, indices), (others, other_indices) = first, second
     if items is others:
         return not set(indices).isdisjoint(other_indices)
+    if isinstance(items, TensorDataset) and isinstance(others, TensorDataset):
+        inputs, other_inputs = items.tensors[0], others.tensors[0]
+        if inputs.shape[1:] != other_inputs.shape[1:] or inputs.dtype != other_inputs.dtype:
+            return False
+        seen = _hashes(inputs, indices)
+        return bool(torch.isin(_hashes(other_inputs, other_indices), seen).any())
     ours, theirs = fingerprint(items, indices), fingerprint(others, other_indices)
     return ours is not None and ours == theirs
 
