@@ -5,11 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from typing import TYPE_CHECKING
 
 import pytest
 from torch import nn
 
 import lamplighter
+from lamplighter.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PUBLIC = [
     "CHECKS",
@@ -147,6 +152,23 @@ def test_networks_and_their_blocks_are_in_models() -> None:
         assert issubclass(getattr(lamplighter.models, name), nn.Module)
     with pytest.raises(AttributeError, match="has no attribute 'Simple'"):
         getattr(lamplighter.models, "Simple")  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "home"),
+    [
+        (lamplighter.callbacks, "EMA", "lamplighter.training.callbacks.engine"),
+        (lamplighter.models, "SimpleCNN", "lamplighter.models.small"),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    package: ModuleType, name: str, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, home, raising=False)
+    for missing in ("torch", "pytorch_lightning.callbacks"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingPackageError, match=rf"{package.__name__}.{name} needs .*train"):
+        getattr(package, name)
 
 
 def test_every_public_name_says_what_it_is() -> None:

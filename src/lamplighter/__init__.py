@@ -239,10 +239,7 @@ def __getattr__(name: str) -> Any:
         try:
             value = getattr(importlib.import_module(_HOMES[name]), name)
         except ModuleNotFoundError as error:
-            raise errors.MissingPackageError(
-                f"lamplighter.{name} needs {error.name}, which is not installed; "
-                "pip install 'lamplighter[train]'."
-            ) from error
+            raise errors.MissingPackageError.of(f"lamplighter.{name}", error) from error
         globals()[name] = value
         return value
     raise AttributeError(f"module 'lamplighter' has no attribute {name!r}")

@@ -30,6 +30,8 @@
 Each message says what was expected, what was received and how to mend it, on one line.
 """
 
+from __future__ import annotations
+
 
 class LamplighterError(Exception):
     """Base of all errors that Lamplighter raises on purpose."""
@@ -125,3 +127,11 @@ class OutputError(LamplighterError):
 
 class MissingPackageError(LamplighterError):
     """An optional package is not installed."""
+
+    @classmethod
+    def of(cls, needing: str, error: ImportError) -> MissingPackageError:
+        """Return the error of something that needs the package which `error` misses."""
+        package = error.name or "a package"
+        return cls(
+            f"{needing} needs {package}, which is not installed; pip install 'lamplighter[train]'."
+        )

@@ -197,7 +197,4 @@ def needs_training_packages(task: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        package = error.name or "a package"
-        raise MissingPackageError(
-            f"{task} needs {package}, which is not installed; pip install 'lamplighter[train]'."
-        ) from error
+        raise MissingPackageError.of(task, error) from error

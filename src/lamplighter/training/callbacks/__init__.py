@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lamplighter.errors import MissingPackageError
+
 if TYPE_CHECKING:
     from lamplighter.training.callbacks.base import BatchTransform as BatchTransform
     from lamplighter.training.callbacks.base import Callback as Callback
@@ -69,7 +71,10 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        raise MissingPackageError.of(f"{__name__}.{name}", error) from error
 
 
 def __dir__() -> list[str]:
