@@ -79,6 +79,11 @@ def test_models(run):
         (["frobnicate"], "No such command 'frobnicate'"),
         (["--frob"], "No such option: --frob"),
         (["train"], "lamplighter train: Missing argument 'DATA'. See lamplighter train --help."),
+        (
+            ["train", "--seed"],
+            "lamplighter train: Option '--seed' requires an argument. See lamplighter train "
+            "--help.",
+        ),
         (["train", "cifar"], "the data must be mnist or emoji, or a folder or CSV file"),
         (["train", "mnist", "--recipe", "slow"], "'slow' is not one of 'lab', 'quick', 'best'"),
         (["train", "mnist", "--model", "simple-cn"], "Did you mean 'simple-cnn'? See"),

@@ -107,6 +107,17 @@ def test_evaluate_says_what_is_wrong(run, trained, arguments, expected):
     assert expected in outcome.line
 
 
+def test_evaluate_says_which_of_two_is_wrong(run, trained, tmp_path):
+    from lamplighter.saving.bundle import load, save
+
+    other = load(trained)
+    other.class_names = tuple("abcdefghij")
+    path = save(other, tmp_path / "letters.lamp")
+    outcome = run("evaluate", trained, "mnist", "--against", path)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert f"{path}: classes are matched by name and none is in common" in outcome.line
+
+
 @pytest.mark.parametrize("data", ["emoji", "photos"])
 def test_evaluate_on_other_classes_names_them(run, trained, photos, data):
     outcome = run("evaluate", trained, photos if data == "photos" else data)

@@ -147,7 +147,11 @@ def _is_interrupted(error: BaseException | None) -> bool:
 
 
 def _bad_use(error: Any) -> str:
-    command = error.ctx.command_path if error.ctx is not None else "lamplighter"
+    command = "lamplighter"
+    if error.ctx is not None:
+        command = error.ctx.command_path
+    elif sys.argv[1:2] and sys.argv[1] in _COMMANDS:
+        command += f" {sys.argv[1]}"
     message = error.format_message().replace("Value error, ", "").strip()
     stop = "" if message.endswith((".", "?")) else "."
     return f"{command}: {message}{stop} See {command} --help."

@@ -16,7 +16,7 @@ from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, learned_from
 from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.data.wording import counted
-from lamplighter.errors import OutputError
+from lamplighter.errors import LamplighterError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,8 +81,10 @@ def evaluate(
     other = load(against) if against is not None else None
     files, split = (None, split or "test") if named else split_files(data, split)
     present = classes_of(data, files)
-    for asked in filter(None, (classifier, other)):  # before images are read as it sees them
-        check_in_common(asked, present)
+    for path, asked in ((bundle, classifier), (against, other)):
+        if asked is not None:  # before images are read as it sees them
+            with _named(path if other else None):
+                check_in_common(asked, present)
     images = _images(data, files, classifier)
     count = len(images[split])
     _warn(bundle, classifier, images, split, files)
@@ -92,7 +94,8 @@ def evaluate(
         values, text = report.to_dict(), _text(report)
     else:
         alike = other.preprocessing == classifier.preprocessing
-        others = images if alike else _images(data, files, other)
+        with _named(against):
+            others = images if alike else _images(data, files, other)
         with _progress(2 * count) as progress:
             comparison = compare(classifier, other, images, split, data_b=others, progress=progress)
         report, values = comparison.a, comparison.to_dict()
@@ -102,6 +105,17 @@ def evaluate(
     if not as_json:
         for picture in filter(None, (confusion, mistakes)):
             typer.echo(printable(f"wrote {picture}"))
+
+
+@contextlib.contextmanager
+def _named(bundle: Path | None) -> Iterator[None]:
+    """Say which of two bundles an error is of."""
+    try:
+        yield
+    except LamplighterError as error:
+        if bundle is None:
+            raise
+        raise type(error)(f"{bundle}: {error}") from error
 
 
 def _images(data: str, files: ImageFiles | None, classifier: Classifier) -> ImageData:
