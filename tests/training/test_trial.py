@@ -124,6 +124,18 @@ def test_parts_that_are_none_are_named() -> None:
         Trial(toys.network(), torch.optim.SGD)  # type: ignore[arg-type]
 
 
+def test_a_trial_says_what_it_is_made_of() -> None:
+    trial = toys.trial(metrics=["acc"]).with_generators(toys.loader(16))
+    assert repr(trial) == (
+        "Trial(network=Sequential, optimizer=Adam, criterion=CrossEntropyLoss, "
+        "metrics=['acc'], epochs=0)"
+    )
+    trial.run(1)
+    assert repr(trial).endswith("epochs=1)")
+    bare = Trial(toys.network(), criterion=torch.nn.functional.cross_entropy)
+    assert repr(bare) == "Trial(network=Sequential, criterion=cross_entropy, metrics=[], epochs=0)"
+
+
 def test_a_callback_may_stand_alone() -> None:
     watcher = toys.Steps()
     toys.trial(callbacks=watcher).with_generators(toys.loader(16)).run(1)

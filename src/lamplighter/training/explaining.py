@@ -10,6 +10,7 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 
 from lamplighter.errors import ClassCountError, NonFiniteLossError, ShapeError, TrainingError
+from lamplighter.models.classifier import Classifier
 from lamplighter.training.criteria import is_for_classes
 from lamplighter.training.ignored import counted, unified
 
@@ -18,13 +19,30 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lamplighter.models.classifier import Classifier
     from lamplighter.training.lint import Lint
     from lamplighter.training.view import TrialView
 
 # How torch's layers put it that they cannot take an input.
 _MISFITS = ("cannot be multiplied", "expected input", "Kernel size can't be", "too small")
 _BAD_WEIGHTS = "the weights hold NaN or infinite values; begin with a new network"
+
+
+def check_parts(model: Any, optimizer: Any) -> None:
+    """Refuse what cannot be trained, or cannot train.
+
+    Raises:
+        TrainingError: it is one of these.
+    """
+    if not isinstance(model, (Classifier, torch.nn.Module)):
+        raise TrainingError(
+            "a trial trains a Classifier or a module of torch.nn, received "
+            f"{model!r}; make one, for example by Classifier.new('better-cnn', data)."
+        )
+    if optimizer is not None and not hasattr(optimizer, "param_groups"):
+        raise TrainingError(
+            f"the optimizer must be one of torch.optim over the network's weights, received "
+            f"{optimizer!r}; for example torch.optim.Adam(network.parameters())."
+        )
 
 
 def unpack(batch: Any) -> tuple[Tensor, Tensor]:

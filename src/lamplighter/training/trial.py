@@ -18,6 +18,7 @@ from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks.base import Callback
 from lamplighter.training.devices import check_device
+from lamplighter.training.explaining import check_parts
 from lamplighter.training.lint import Lint
 from lamplighter.training.loaders import (
     TEST_DATA,
@@ -82,7 +83,7 @@ class Trial(TrialData):
         seed: int | None = None,
         silence: Sequence[str] = (),
     ) -> None:
-        _check_parts(model, optimizer)
+        check_parts(model, optimizer)
         super().__init__(model if isinstance(model, Classifier) else None, seed)
         network = model.network if isinstance(model, Classifier) else model
         if self.classifier is not None:
@@ -102,6 +103,17 @@ class Trial(TrialData):
             classifier=self.classifier,
         )
         self.trainer_arguments: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        view = self._view
+        parts = [f"network={type(self.network).__name__}"]
+        parts += [
+            f"{name}={getattr(part, '__name__', type(part).__name__)}"
+            for name, part in (("optimizer", view.optimizer), ("criterion", view.criterion))
+            if part is not None
+        ]
+        metrics = [name if isinstance(name, str) else repr(name) for name in self.metrics]
+        return f"Trial({', '.join(parts)}, metrics={metrics}, epochs={len(self.history)})"
 
     @property
     def network(self) -> nn.Module:
@@ -278,19 +290,6 @@ class Trial(TrialData):
         """Return what the engine needs to know of this trial."""
         callbacks = [callback for callback in self.callbacks if isinstance(callback, Callback)]
         return Plan(self._view, self.metrics, callbacks, self.lint, self.seed)
-
-
-def _check_parts(model: Any, optimizer: Any) -> None:
-    if not isinstance(model, (Classifier, nn.Module)):
-        raise TrainingError(
-            "a trial trains a Classifier or a module of torch.nn, received "
-            f"{model!r}; make one, for example by Classifier.new('better-cnn', data)."
-        )
-    if optimizer is not None and not hasattr(optimizer, "param_groups"):
-        raise TrainingError(
-            f"the optimizer must be one of torch.optim over the network's weights, received "
-            f"{optimizer!r}; for example torch.optim.Adam(network.parameters())."
-        )
 
 
 def load_engine() -> None:
