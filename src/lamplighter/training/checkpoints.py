@@ -80,3 +80,17 @@ class WholeCheckpoints(TorchCheckpointIO):
                 "that the Checkpoint callback wrote, or run without it to begin anew."
             )
         return checkpoint
+
+
+def check_epochs(done: int, wanted: int) -> None:
+    """Refuse a checkpoint of more epochs than there shall be in all.
+
+    Raises:
+        ResumeError: it is one.
+    """
+    if done > wanted:
+        raise ResumeError(
+            f"the checkpoint is of {done} epochs, received {wanted} as the number in all; run at "
+            f"least {done}, or take its weights alone by "
+            "load_state_dict(torch.load(checkpoint, weights_only=True))."
+        )

@@ -9,7 +9,6 @@ import pytorch_lightning as pl
 import torch
 
 from lamplighter.data.batches import epoch_seed
-from lamplighter.errors import ResumeError
 from lamplighter.training.callbacks.base import (
     HOOKS,
     BatchTransform,
@@ -18,6 +17,7 @@ from lamplighter.training.callbacks.base import (
     check_monitor,
     overriding,
 )
+from lamplighter.training.checkpoints import check_epochs
 from lamplighter.training.criteria import check_loss
 from lamplighter.training.distributed import weighted
 from lamplighter.training.explaining import (
@@ -261,13 +261,7 @@ class TrialModule(pl.LightningModule):
             ResumeError: it has more epochs than there shall be in all.
         """
         kept = checkpoint["lamplighter"]
-        done = len(kept["history"])
-        if done > self.view.epochs:
-            raise ResumeError(
-                f"the checkpoint is of {done} epochs, received {self.view.epochs} as the number "
-                f"in all; run at least {done}, or take its weights alone by "
-                "load_state_dict(torch.load(checkpoint, weights_only=True))."
-            )
+        check_epochs(len(kept["history"]), self.view.epochs)
         # With a moving average these are not the weights in training but those to answer with.
         self.finished_weights = checkpoint["state_dict"]
         self.view.history[:] = kept["history"]
