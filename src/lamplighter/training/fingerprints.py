@@ -28,12 +28,8 @@ if TYPE_CHECKING:
 
 # Items may be costly to make: 16 of them tell one data set from another.
 _ITEMS = 16
-_BITS = {
-    1: torch.int8,
-    2: torch.int16,
-    4: torch.int32,
-    8: torch.int64,
-}  # by the bytes of a floating-point number
+# Whole numbers of as many bits as a floating-point number has, by its bytes.
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def overlap(train: Batches, other: Batches) -> int:
@@ -45,11 +41,12 @@ def overlap(train: Batches, other: Batches) -> int:
 def _hashes(images: Tensor, indices: Sequence[int]) -> Tensor:
     """Return a number of 64 bits for each image, by multiplying with random odd numbers."""
     generator = torch.Generator().manual_seed(0)
-    factors = torch.randint(-(2**62), 2**62, (images[0].numel(),), generator=generator) | 1
+    values = images.shape[1:].numel()
+    factors = torch.randint(-(2**62), 2**62, (values,), generator=generator) | 1
     hashes = []
     # In pieces, since int64 takes eight times the memory of the pixels.
-    for chosen in torch.split(torch.tensor(indices), 4096):
-        pixels = images[chosen].cpu().reshape(len(chosen), -1)
+    for chosen in torch.split(torch.tensor(indices, dtype=torch.long), 4096):
+        pixels = images[chosen].cpu().reshape(len(chosen), values)
         if pixels.is_floating_point():
             pixels = pixels.view(_BITS[pixels.itemsize])
         hashes.append((pixels.long() * factors).sum(dim=1))
