@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lamplighter.cli.data import classes_of, is_named, named_data, pixels_of, say, split_files
-from lamplighter.cli.figures import check_figure
+from lamplighter.cli.figures import check_figure, save_figure
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, learned_from
 from lamplighter.cli.text import printable, quoted, wrapped
@@ -195,15 +195,13 @@ def _check_pictures(confusion: Path | None, mistakes: Path | None, *, force: boo
 
 
 def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Path | None) -> None:
-    from lamplighter.saving.writing import written_whole
-
     if confusion is not None:
         from lamplighter.evaluation.plots import plot_confusion
 
-        with written_whole(confusion) as file:
-            plot_confusion(report).savefig(file, format=confusion.suffix[1:].lower())
+        save_figure(plot_confusion(report), confusion)
     if mistakes is not None:
         from lamplighter.evaluation.sheets import mistakes_sheet
+        from lamplighter.saving.writing import written_whole
 
         with written_whole(mistakes) as file:
             mistakes_sheet(report, data).save(file, format="png")

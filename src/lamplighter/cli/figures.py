@@ -31,8 +31,8 @@ def check_figure(path: Path, option: str, *, force: bool) -> None:
     check_new(path, option, force=force)
 
 
-def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format that the name of the file tells, and say so.
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the name of the file tells.
 
     Raises:
         OutputError: it cannot be written.
@@ -41,6 +41,15 @@ def write_figure(figure: Figure, path: Path) -> None:
 
     with written_whole(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the name of the file tells, and say so.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    save_figure(figure, path)
     typer.echo(printable(f"wrote {path}"))
 
 

@@ -11,7 +11,7 @@ import typer
 
 from lamplighter.cli.classifiers import named_classifier
 from lamplighter.cli.data import split_of
-from lamplighter.cli.figures import beside, check_figure
+from lamplighter.cli.figures import beside, check_figure, save_figure
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, wrapped
 
@@ -92,7 +92,6 @@ def map_data(
     classifier = named_classifier(bundle)
     from lamplighter.evaluation.data_map import map_of
     from lamplighter.evaluation.data_map_plot import plot_data_map
-    from lamplighter.saving.writing import written_whole
 
     images, split = split_of(data, split, classifier.preprocessing)
     count = min(limit, len(images[split]))
@@ -107,8 +106,7 @@ def map_data(
             progress=None if progress is None else lambda done: progress(done, count),
         )
     figure = plot_data_map(made, thumbnails=thumbnails)
-    with written_whole(out) as file:
-        figure.savefig(file, format=out.suffix[1:].lower())
+    save_figure(figure, out)
     if as_json:
         typer.echo(json.dumps(made.to_dict() | {"picture": str(out)}, indent=2))
         return
