@@ -262,10 +262,7 @@ def load_timm() -> Any:
     try:
         import timm
     except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"a pretrained network needs {error.name}, which is not installed; "
-            "pip install 'lamplighter[train]'."
-        ) from error
+        raise MissingPackageError.of("a pretrained network", error) from error
     return timm
 
 
