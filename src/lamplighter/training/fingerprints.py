@@ -34,8 +34,16 @@ _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def overlap(train: Batches, other: Batches) -> int:
     """Return how many images of `other` are in `train`, by their hashes."""
-    seen = _hashes(train.images, range(len(train.images)))
-    return int(torch.isin(_hashes(other.images, range(len(other.images))), seen).sum())
+    images, others = train.images, other.images
+    return _shared(images, range(len(images)), others, range(len(others)))
+
+
+def _shared(
+    images: Tensor, indices: Sequence[int], others: Tensor, other_indices: Sequence[int]
+) -> int:
+    """Return how many of `others` at their indices are among `images` at theirs."""
+    seen = _hashes(images, indices)
+    return int(torch.isin(_hashes(others, other_indices), seen).sum())
 
 
 def _hashes(images: Tensor, indices: Sequence[int]) -> Tensor:
@@ -69,8 +77,7 @@ def same_data(train: Any, other: Any) -> bool:
         inputs, other_inputs = items.tensors[0], others.tensors[0]
         if inputs.shape[1:] != other_inputs.shape[1:] or inputs.dtype != other_inputs.dtype:
             return False
-        seen = _hashes(inputs, indices)
-        return bool(torch.isin(_hashes(other_inputs, other_indices), seen).any())
+        return _shared(inputs, indices, other_inputs, other_indices) > 0
     ours, theirs = fingerprint(items, indices), fingerprint(others, other_indices)
     return ours is not None and ours == theirs
 

@@ -193,8 +193,8 @@ class Lint:
                 "find_learning_rate(trial).",
             )
 
-    def in_evaluation(self, network: nn.Module) -> None:
-        """Look at the mode of the network at the first batch of an evaluation."""
+    def in_evaluation(self, network: nn.Module) -> bool:
+        """Return whether the network is in evaluation mode, at the first batch of an evaluation."""
         training = [name or "the network" for name, m in network.named_modules() if m.training]
         if training:
             self.say(
@@ -202,6 +202,7 @@ class Lint:
                 f"{_names(training)} is in training mode while evaluating: does its train() or "
                 "eval() call super()'s and return self?",
             )
+        return not training
 
     def _say_one_class(self) -> None:
         seen = f"the first {_FIRST_BATCHES} training batches hold one class each"
@@ -280,8 +281,7 @@ class Lint:
     def _chance_in_evaluation(self, network: nn.Module, images: Tensor) -> None:
         devices = [images.device] if images.is_cuda else []
         with evaluating(network), torch.no_grad(), same_random_numbers(*devices):
-            self.in_evaluation(network)
-            if any(module.training for module in network.modules()):
+            if not self.in_evaluation(network):
                 return
             first, second = network(images), network(images)
         if isinstance(first, torch.Tensor) and not torch.equal(
