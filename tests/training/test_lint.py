@@ -108,23 +108,6 @@ def dropout_stays_on(silence: list[str]) -> Trial:
     return shuffled(Forgetful(), silence=silence)
 
 
-def test_an_eval_of_ones_own_that_does_nothing() -> None:
-    class Stubborn(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = toys.network()
-
-        def forward(self, images: Tensor) -> Tensor:
-            return self.layers(images)
-
-        def eval(self) -> Stubborn:
-            return self
-
-    trial = shuffled(Stubborn())
-    assert names(trial) == ["mode"]
-    assert "does its train() or eval() call super()'s" in trial.findings[0].message
-
-
 MISTAKES: dict[str, tuple[Case, str]] = {
     "same-data": (validates_on_training_data, "data of its own"),
     "unshuffled": (unshuffled, "use shuffle=True"),
@@ -339,15 +322,17 @@ def test_a_loss_that_rises_a_little_is_no_explosion() -> None:
 # Modes, weights and chance.
 
 
+class Wrapped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = toys.network()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
 def test_a_network_that_does_not_leave_training_mode() -> None:
-    class Stuck(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = toys.network()
-
-        def forward(self, images: Tensor) -> Tensor:
-            return self.layers(images)
-
+    class Stuck(Wrapped):
         def train(self, mode: bool = True) -> nn.Module:
             self.training = True
             return self
@@ -356,6 +341,16 @@ def test_a_network_that_does_not_leave_training_mode() -> None:
     trial.evaluate()
     assert [finding.name for finding in trial.findings] == ["mode"]
     assert "is in training mode while evaluating" in trial.findings[0].message
+
+
+def test_an_eval_of_ones_own_that_does_nothing() -> None:
+    class Stubborn(Wrapped):
+        def eval(self) -> Stubborn:
+            return self
+
+    trial = shuffled(Stubborn())
+    assert names(trial) == ["mode"]
+    assert "does its train() or eval() call super()'s" in trial.findings[0].message
 
 
 def test_a_network_that_was_left_in_evaluation_mode_before_the_run_is_put_right() -> None:
