@@ -71,7 +71,7 @@ def baseline(folder: Path, workers: int) -> tuple[np.ndarray, float]:
     from lamplighter import pretrained
 
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
-    network.load_state_dict(pretrained().network.backbone.state_dict())
+    network.load_state_dict(pretrained().to_torch().backbone.state_dict())
     network.eval()
     transform = transforms.Compose(
         [

@@ -538,7 +538,7 @@ plt.show()
 # `network.train()` and `network.eval()` switch between the two.
 
 # %%
-network = lamplighter.pretrained("efficientnet-lite0", size=160, fit="squash").network.eval()
+network = lamplighter.pretrained("efficientnet-lite0", size=160, fit="squash").to_torch().eval()
 photos = lamplighter.load_images(files, base.preprocessing)  # the emoji as this network sees them
 batch = torch.from_numpy(base.preprocessing.normalise(photos["val"].images[:9]))
 small_batch = torch.from_numpy(data.preprocessing.normalise(data["val"].images[:9]))

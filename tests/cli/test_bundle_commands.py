@@ -246,7 +246,7 @@ def test_exported_weights_are_those_of_the_bundle(run, bundle, tmp_path):
     out = tmp_path / "weights.bin"
     assert run("export", bundle, "--format", "state-dict", "--out", out).code == 0
     state = torch.load(out, weights_only=True)
-    expected = load(bundle).network.state_dict()
+    expected = load(bundle).to_torch().state_dict()
     assert state.keys() == expected.keys()
     assert all(torch.equal(state[name], expected[name]) for name in state)
 

@@ -96,7 +96,7 @@ def test_backbone_and_head_are_one_graph_in_a_bundle(kind, bundle, tmp_path) -> 
     np.testing.assert_allclose(features, vectors_of(given, asked), atol=1e-4)
     with torch.inference_mode():
         inputs = torch.from_numpy(PREPROCESSING.normalise(asked))
-        np.testing.assert_allclose(loaded.network(inputs), logits, atol=1e-3)  # built anew
+        np.testing.assert_allclose(loaded.to_torch()(inputs), logits, atol=1e-3)  # built anew
     assert loaded.record.recipe["head"] == kind
 
 
@@ -134,15 +134,15 @@ class TestJoined:
         completed = with_head(given, fitted, NAMES)
         loaded = load(save(completed, tmp_path / "new.lamp"))
         assert completed.graph is not None  # nothing was built
-        expected = completed.network.state_dict()
-        saved = loaded.network.state_dict()
+        expected = completed.read_network().state_dict()
+        saved = loaded.read_network().state_dict()
         assert saved.keys() == expected.keys()
         assert all(torch.equal(saved[name], expected[name]) for name in expected)
         assert torch.equal(saved["head.weight"], fitted.head.state_dict()["weight"])
         assert loaded.class_names == NAMES
 
     def test_what_is_done_to_the_given_one_later_is_its_own(self, given, fitted, tmp_path):
-        network = given.network  # one that the given one and its copies share
+        network = given.to_torch()  # one that the given one and its copies share
         shared = Classifier.from_graph(
             given.backbone_graph,
             lambda: network,
@@ -154,7 +154,7 @@ class TestJoined:
         completed = with_head(shared, fitted, NAMES)
         inputs = PREPROCESSING.normalise(images()[0])
         expected = runtime(completed)(inputs)
-        freeze(shared.network)
+        freeze(shared.to_torch())
         shared.network.register_forward_hook(lambda *_: torch.zeros(len(inputs), 2))
         with torch.no_grad():
             for parameter in (*shared.network.parameters(), *fitted.head.parameters()):
@@ -162,14 +162,14 @@ class TestJoined:
         loaded = load(save(completed, tmp_path / "new.lamp"))
         with torch.inference_mode():
             images_ = torch.from_numpy(inputs)
-            np.testing.assert_allclose(loaded.network(images_), expected, atol=1e-3)
-            np.testing.assert_allclose(completed.network(images_), expected, atol=1e-3)
+            np.testing.assert_allclose(loaded.to_torch()(images_), expected, atol=1e-3)
+            np.testing.assert_allclose(completed.to_torch()(images_), expected, atol=1e-3)
         assert all(parameter.requires_grad for parameter in completed.network.parameters())
 
     def test_a_network_that_was_trained_on_is_saved_as_it_is(self, given, fitted, tmp_path):
         completed = with_head(given, fitted, NAMES)
         with torch.no_grad():
-            for parameter in completed.network.parameters():
+            for parameter in completed.to_torch().parameters():
                 parameter.mul_(1.1)
         inputs = PREPROCESSING.normalise(images()[0])
         expected = runtime(completed)(inputs)
@@ -195,7 +195,7 @@ class TestJoined:
         inputs = PREPROCESSING.normalise(images()[0])
         np.testing.assert_array_equal(runtime(again)(inputs), runtime(completed)(inputs))
         torch.testing.assert_close(
-            again.network.state_dict(), completed.network.state_dict(), rtol=0, atol=0
+            again.to_torch().state_dict(), completed.to_torch().state_dict(), rtol=0, atol=0
         )
 
     def test_features_of_another_backbone_are_noticed(self, given, fitted, tmp_path):
@@ -282,10 +282,10 @@ def test_a_network_that_is_not_pretrained(tmp_path) -> None:
             expected = head.head(torch.from_numpy(vectors_of(classifier, asked))).numpy()
         np.testing.assert_allclose(logits, expected, atol=1e-3)
         if kind == "linear":
-            assert loaded.network.fc.out_features == 3
+            assert loaded.to_torch().fc.out_features == 3
         else:
             with pytest.raises(NetworkMissingError):
-                _ = loaded.network
+                loaded.to_torch()
     assert classifier.network.num_classes == 2
 
 

@@ -19,9 +19,13 @@ from lamplighter.errors import (
     NetworkMissingError,
     OutputError,
 )
+from lamplighter.explain.layers import layers
+from lamplighter.features.heads import fit_head, with_head
 from lamplighter.inference.predictor import predict_pixels
+from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier
 from lamplighter.saving.bundle import describe, load, save
+from lamplighter.saving.export import export
 
 from .conftest import NAMES, PREPROCESSING, make_classifier, pixels
 
@@ -50,7 +54,7 @@ def own_path(tmp_path_factory):
 
 class TestRoundTrip:
     def test_the_weights_come_back_bit_by_bit(self, classifier, path):
-        state = load(path).network.state_dict()
+        state = load(path).to_torch().state_dict()
         expected = classifier.network.state_dict()
         assert list(state) == list(expected)
         for name, value in expected.items():
@@ -64,15 +68,16 @@ class TestRoundTrip:
         assert loaded.architecture == classifier.architecture
         assert loaded.architecture.arguments == {"dropout": 0.3}
         assert loaded.record == classifier.record
-        assert not loaded.network.training
-        assert loaded.network.features[-1].p == 0.3
+        network = loaded.to_torch()
+        assert not network.training
+        assert network.features[-1].p == 0.3
 
     def test_graph_and_networks_answer_alike(self, classifier, path):
         images = pixels(40, seed=9)
         loaded = load(path)
         expected = predict_pixels(classifier, images).logits
         by_graph = predict_pixels(loaded, images).logits
-        assert loaded.network is not None
+        loaded.to_torch()
         by_network = predict_pixels(loaded, images).logits
         np.testing.assert_allclose(by_graph, expected, atol=1e-4)
         np.testing.assert_array_equal(by_network, expected)
@@ -88,7 +93,7 @@ class TestRoundTrip:
         torch.manual_seed(5)
         expected = torch.rand(1)
         torch.manual_seed(5)
-        assert load(path).network is not None
+        assert load(path).to_torch() is not None
         assert torch.equal(torch.rand(1), expected)
 
     def test_a_loaded_classifier_can_be_saved_again(self, path, tmp_path):
@@ -99,6 +104,35 @@ class TestRoundTrip:
         assert second["parity"]["images"] == "16 synthetic images"
         with zipfile.ZipFile(path) as one, zipfile.ZipFile(again) as two:
             assert one.read("weights.safetensors") == two.read("weights.safetensors")
+
+
+class TestWhatAnswers:
+    """A graph answers until `to_torch` is called, whatever else is done with the classifier."""
+
+    def test_the_network_of_a_graph_is_an_explicit_step(self, path):
+        loaded = load(path)
+        with pytest.raises(ModelError, match=r"\.to_torch\(\)"):
+            _ = loaded.network
+        graph, network = loaded.graph, loaded.to_torch()
+        assert graph is not None
+        assert loaded.graph is None
+        assert loaded.network is network is loaded.to_torch()
+        with torch.no_grad():
+            network.fc.bias[1] += 1000
+        assert set(predict_pixels(loaded, pixels(5)).labels) == {NAMES[1]}
+
+    def test_reading_saving_and_a_new_head_leave_it_as_it_is(self, path, tmp_path):
+        loaded = load(path)
+        graph = loaded.graph
+        network = loaded.read_network()
+        assert loaded.read_network() is network
+        save(loaded, tmp_path / "again.lamp")
+        export(loaded, tmp_path / "network.pt2", "torch-export")
+        layers(loaded)
+        vectors = runtime(loaded).with_features(PREPROCESSING.normalise(pixels(6)))[1]
+        with_head(loaded, fit_head("linear", vectors, [0, 1, 2] * 2, 3), NAMES)
+        assert loaded.graph is graph
+        assert loaded.to_torch() is network
 
 
 class TestDescription:
@@ -153,7 +187,7 @@ class TestOwnNetwork:
         loaded = load(own_path)
         assert predict_pixels(loaded, pixels(3)).logits.shape == (3, 3)
         with pytest.raises(NetworkMissingError, match=r"Own, which .*load\(path, network="):
-            _ = loaded.network
+            loaded.to_torch()
         assert describe(own_path)["architecture"]["name"] is None
 
     def test_takes_its_weights_when_it_is_given(self, own_path):
@@ -273,7 +307,7 @@ from lamplighter.errors import MissingPackageError
 classifier = load({str(path)!r})
 print(predict_pixels(classifier, np.zeros((2, 1, 12, 13), dtype=np.uint8)).labels)
 try:
-    classifier.network
+    classifier.to_torch()
 except MissingPackageError as error:
     print(error)
 """
@@ -285,4 +319,4 @@ except MissingPackageError as error:
 def test_a_missing_package_is_named(path, classifier, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(MissingPackageError, match=r"lamplighter\[train\]"):
-        _ = load(path).network
+        _ = load(path).to_torch()

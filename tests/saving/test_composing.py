@@ -110,7 +110,7 @@ class TestSaving:
         np.testing.assert_allclose(OnnxRuntime(loaded.graph)(inputs(4)), expected, atol=1e-4)
         # What came from a bundle keeps its graph, so that a new head costs no export either.
         with torch.no_grad():
-            loaded.network.head.bias += 1
+            loaded.to_torch().head.bias += 1
         save(loaded, tmp_path / "again.lamp")
         assert exports == []
         again = OnnxRuntime(load(tmp_path / "again.lamp").graph)(inputs(4))

@@ -159,7 +159,7 @@ class TestPickle:
         refused(path, r"weights\.safetensors does not fit its checksum")
         values = json.loads(parts["description.json"])
         zipped(path, signed(values, parts | {"weights.safetensors": bomb}))
-        for use in (lambda: load(path).network, lambda: load(path).weights()):
+        for use in (lambda: load(path).to_torch(), lambda: load(path).weights()):
             with pytest.raises(BundleError, match=r"weights\.safetensors is damaged") as caught:
                 use()
             assert str(caught.value).startswith(f"{path} cannot be loaded: ")
@@ -274,7 +274,7 @@ class TestDescription:
     def test_a_network_that_does_not_fit_its_weights_is_refused(self, path, content, architecture):
         loaded = load(forged(path, content, architecture=architecture))
         with pytest.raises(BundleError):
-            _ = loaded.network
+            loaded.to_torch()
 
     def test_a_damaged_graph_is_refused_when_it_is_run(self, path, content):
         from lamplighter.inference.runtime import runtime
@@ -297,4 +297,4 @@ def test_an_incomplete_architecture_is_refused(path, content, architecture):
 def test_a_network_of_no_name_cannot_be_built(path, content):
     forged(path, content, architecture={"name": "", "arguments": {}})
     with pytest.raises(BundleError, match="cannot be built"):
-        load(path).network  # noqa: B018
+        load(path).to_torch()

@@ -85,8 +85,8 @@ class TestCache:
             assert classifier.graph is not None
             assert classifier.class_names == NAMES
             np.testing.assert_allclose(runtime(classifier)(INPUTS), expected, atol=1e-4)
-            assert classifier.network.num_features == tiny.network.num_features
-        assert first.network is tiny.network  # which is there already
+            assert classifier.read_network().num_features == tiny.network.num_features
+        assert first.to_torch() is tiny.network  # which is there already
 
     def test_is_made_anew_where_it_is_damaged(self, cache, made):
         pretrained()

@@ -40,7 +40,7 @@ def network_of(classifier: Classifier) -> nn.Module:
             "or make one of the network, its preprocessing and class names."
         )
     try:
-        network: nn.Module = classifier.network
+        network: nn.Module = classifier.read_network()
     except NetworkMissingError as error:
         raise NetworkMissingError(
             f"explaining looks inside the torch network, and {error} Without it the classifier "

@@ -174,7 +174,7 @@ def _replaced(classifier: Classifier, fitted: FittedHead, class_names: Sequence[
     """Return a classifier with a copy of the torch network and the new head in it."""
     from lamplighter.models.features import head_of, num_features
 
-    network = copy.copy(classifier).network  # of a copy, so that the given one keeps its graph
+    network = classifier.read_network()
     old = head_of(network)
     if old is None or old is network:
         raise ModelError(

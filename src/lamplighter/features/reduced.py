@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def _plain(preprocessing: Preprocessing) -> Preprocessing:
 def _like(classifier: Classifier, graph: bytes) -> Classifier:
     return Classifier.from_graph(
         graph,
-        lambda: classifier.network,
+        lambda: copy.deepcopy(classifier.read_network()),
         classifier.preprocessing,
         classifier.class_names,
         architecture=classifier.architecture,

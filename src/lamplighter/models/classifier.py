@@ -95,6 +95,7 @@ class Classifier:
         self._build: Callable[[], nn.Module] | None = None
         self._state: Callable[[], Mapping[str, Tensor]] | None = None
         self._graph: bytes | None = None
+        self._read: nn.Module | None = None  # built to be looked at, while a graph answers
         self._built: str | None = None  # the weights that a network was built with, as a digest
         self.preprocessing = preprocessing
         self.class_names = tuple(class_names)
@@ -163,7 +164,7 @@ class Classifier:
         architecture: Architecture | None = None,
         record: Record | None = None,
     ) -> Classifier:
-        """Return a classifier that runs an ONNX graph until somebody asks for its torch network.
+        """Return a classifier that runs an ONNX graph until `to_torch` is called.
 
         Args:
             graph: an ONNX model, images (N, C, H, W) to logits (N, K).
@@ -193,20 +194,50 @@ class Classifier:
 
     @property
     def network(self) -> nn.Module:
-        """The torch network, built when it is first asked for.
+        """The torch network that this classifier answers with.
 
-        From then on the classifier answers with it, since its weights may be changed.
+        Raises:
+            ModelError: it answers with an ONNX graph; `to_torch` changes that.
+            NetworkMissingError: the network is of a class that Lamplighter does not know.
+        """
+        if self._graph is not None:
+            raise ModelError(
+                "this classifier answers with its ONNX graph, which a change to a torch network "
+                "would not reach; call .to_torch() for the network, with which it answers from "
+                "then on, or .read_network() to look at one."
+            )
+        return self.to_torch()
+
+    def to_torch(self) -> nn.Module:
+        """Answer with the torch network from now on instead of an ONNX graph, and return it.
+
+        This is the step before training or changing a classifier that was loaded from a bundle.
 
         Raises:
             NetworkMissingError: the network is of a class that Lamplighter does not know.
         """
         if self._network is None:
-            assert self._build is not None
-            self._network = self._build()
+            self._network = self.read_network()
             self.backbone_graph, self._graph = self._graph, None
-            self._state = self.joined_head = None
+            self._state = self.joined_head = self._read = None
             self._built = weights_digest(self._network)
         return self._network
+
+    def read_network(self) -> nn.Module:
+        """Return a torch network of these weights to look at: for gradients, hooks or an export.
+
+        What the classifier answers with stays the same. Where that is an ONNX graph, a change to
+        this network would not reach the answers: use `to_torch` before a change.
+
+        Raises:
+            NetworkMissingError: the network is of a class that Lamplighter does not know.
+        """
+        if self._network is not None:
+            return self._network
+        if self._read is None:
+            assert self._build is not None
+            self._read = self._build()
+        return self._read
 
     @property
     def knows_weights(self) -> bool:
@@ -220,7 +251,7 @@ class Classifier:
             NetworkMissingError: the network is of a class that Lamplighter does not know.
         """
         state = self._state
-        return self.network.state_dict() if state is None else state()
+        return self.read_network().state_dict() if state is None else state()
 
     @property
     def graph(self) -> bytes | None:

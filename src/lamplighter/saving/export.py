@@ -53,7 +53,7 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
         elif format == "state-dict":
             content = _state_dict(classifier.weights())
         else:
-            content = torch_program(classifier.network, classifier.preprocessing)
+            content = torch_program(classifier.read_network(), classifier.preprocessing)
     with written_whole(path) as file:
         file.write(content)
     return Path(path)

@@ -67,7 +67,7 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
         expected = _by_parts(backbone, head, inputs)
         difference = _compared(classifier, graph, inputs, expected)
         return graph, Parity(f"{images}, of the head alone", difference)
-    network = classifier.network
+    network = classifier.read_network()
     by_torch = CheckedRuntime(TorchRuntime(network), classifier.class_names)
     with_features = tracing.has_features(network, wanted)
     expected = _answers(by_torch, inputs, with_features=with_features)

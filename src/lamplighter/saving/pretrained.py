@@ -38,7 +38,7 @@ def pretrained(
     """Return a network that was trained on many photos, with its preprocessing and classes.
 
     The first time, its graph is exported, proven and kept in the user's cache folder; from then
-    on it needs no torch before somebody asks for `.network`.
+    on it needs no torch before somebody asks for its torch network.
 
     Args:
         name: "efficientnet-lite0", whose weights come with `lamplighter[train]` (Tan and Le,

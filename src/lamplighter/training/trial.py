@@ -85,7 +85,7 @@ class Trial(TrialData):
     ) -> None:
         check_parts(model, optimizer)
         super().__init__(model if isinstance(model, Classifier) else None, seed)
-        network = model.network if isinstance(model, Classifier) else model
+        network = model.to_torch() if isinstance(model, Classifier) else model
         if self.classifier is not None:
             if optimizer is None:
                 optimizer = torch.optim.Adam(network.parameters())

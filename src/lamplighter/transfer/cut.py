@@ -102,7 +102,7 @@ def cut_batches(
 
     ::
 
-        cut = CutNetwork(classifier.network, "backbone", sample)
+        cut = CutNetwork(classifier.to_torch(), "backbone", sample)
         train = cut_batches(classifier, data, "train", cut, seed=7)
         Trial(cut.tail_part, optimizer, criterion, seed=7).with_generators(train).run(10)
 

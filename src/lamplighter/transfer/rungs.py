@@ -239,7 +239,7 @@ def _last_block(classifier: Classifier) -> str:
     """
     from lamplighter.transfer.stages import members_of
 
-    names = [name for name, _ in members_of(classifier.network)]
+    names = [name for name, _ in members_of(classifier.read_network())]
     return names[max(0, len(names) - 3)]
 
 

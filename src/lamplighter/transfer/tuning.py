@@ -83,7 +83,7 @@ def fine_tune(
     """
     if epochs < 1:
         raise TrainingError(f"the number of epochs must be at least 1, received {epochs}.")
-    network = classifier.network
+    network = classifier.to_torch()
     classifier.trust = None  # measured with other weights
     older = frozen_until(network, since)
     unfreeze(network)
@@ -175,7 +175,7 @@ def seconds_per_step(
         batch_size: images in a batch.
         augmentation: random changes to the training images.
     """
-    network = copy.deepcopy(classifier.network)
+    network = copy.deepcopy(classifier.read_network())
     split = data["train"]
     # The same few images again where there are fewer than a batch: only their number counts.
     chosen = torch.arange(batch_size) % len(split)
