@@ -16,6 +16,7 @@
     │   ├── UnknownClassError     a class that the classifier does not have
     │   ├── UnknownLayerError     a layer that the network does not have, or not of that kind
     │   ├── NoGradientError       scores whose gradient is missing, or 0 everywhere
+    │   ├── ExportError           a network that cannot be written as a graph
     │   └── NetworkMissingError   the torch network of a bundle cannot be built
     ├── BundleError               a .lamp file that cannot be used
     │   ├── NewerFormatError      written by a later version of Lamplighter
@@ -27,7 +28,8 @@
     ├── OutputError               a result that cannot be written
     └── MissingPackageError       an optional package that is not installed
 
-Each message says what was expected, what was received and how to mend it, on one line.
+Each message says what was expected, what was received and how to mend it, on one line. What did
+not hinder the work, but has to be known, is a LamplighterWarning.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ from __future__ import annotations
 
 class LamplighterError(Exception):
     """Base of all errors that Lamplighter raises on purpose."""
+
+
+class LamplighterWarning(UserWarning):
+    """The work is done, but not all that it was to give is there."""
 
 
 class DataError(LamplighterError):
@@ -87,6 +93,10 @@ class UnknownLayerError(ModelError):
 
 class NoGradientError(ModelError):
     """The gradient of the scores is missing, or 0 everywhere."""
+
+
+class ExportError(ModelError):
+    """A network cannot be written as a graph that needs no torch."""
 
 
 class NetworkMissingError(ModelError):

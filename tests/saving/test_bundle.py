@@ -26,8 +26,11 @@ from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier
 from lamplighter.saving.bundle import describe, load, save
 from lamplighter.saving.export import export
+from lamplighter.saving.parity import Parity
 
 from .conftest import NAMES, PREPROCESSING, make_classifier, pixels
+
+PROOF = Parity("none", 0.0)
 
 
 class Own(nn.Module):
@@ -175,11 +178,6 @@ class TestDescription:
         monkeypatch.setattr("lamplighter.saving.bundle.proven_graph", lambda _: (b"", PROOF))
         recipe = describe(save(classifier, tmp_path / "x.lamp"))["record"]["recipe"]
         assert recipe == {"steps": [1, 2], "by epoch": {"10": "b", "9": "a"}}
-
-
-class PROOF:
-    images = "none"
-    max_difference = 0.0
 
 
 class TestOwnNetwork:

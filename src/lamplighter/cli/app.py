@@ -8,6 +8,7 @@ import inspect
 import os
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -30,7 +31,7 @@ from lamplighter.cli import (
     transferring,
 )
 from lamplighter.cli.text import printable
-from lamplighter.errors import LamplighterError
+from lamplighter.errors import LamplighterError, LamplighterWarning
 from lamplighter.version import __version__
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def root(
 def main() -> NoReturn:
     """Run the command line; ends with 0, with 2 for bad use, or with 1 and one line on stderr."""
     _open_missing_streams()
+    warnings.simplefilter("always", LamplighterWarning)
+    warnings.showwarning = _show_warning
     gc.set_threshold(*_COLLECT_AFTER)
     # As it ends, Python would look for garbage among all that torch made: more than a second.
     atexit.register(gc.freeze)
@@ -126,6 +129,21 @@ def main() -> NoReturn:
     if code == _INTERRUPTED:
         raise KeyboardInterrupt
     raise SystemExit(code or 0)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    """Write a warning of Lamplighter's own as one line on stderr, and any other as Python does."""
+    if issubclass(category, LamplighterWarning):
+        sys.stderr.write(printable(f"lamplighter: {' '.join(str(message).split())}") + "\n")
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _open_missing_streams() -> None:

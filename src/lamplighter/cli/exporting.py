@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from lamplighter.models.trust import Trust
 
-_SUFFIXES = {"onnx": ".onnx", "state-dict": ".pt", "torch-export": ".pt2"}
+_SUFFIXES = {
+    "onnx": ".onnx",
+    "bundle": ".lamp",
+    "state-dict": ".pt",
+    "torch-export": ".pt2",
+}
 _INDENT = 14
 _FEW = 6  # values that are shown one by one
 
@@ -72,11 +77,12 @@ def export(
         ),
     ],
     format: Annotated[  # noqa: A002 - the name of the option
-        Literal["onnx", "state-dict", "torch-export"],
+        Literal["onnx", "bundle", "state-dict", "torch-export"],
         typer.Option(
             metavar="FORMAT",
             help="onnx: for most other software; state-dict: weights for torch.load; "
-            "torch-export: a program for torch.export.load.",
+            "torch-export: a program for torch.export.load; bundle: the bundle with its ONNX "
+            "graph, where it was written without.",
         ),
     ],
     out: Annotated[
@@ -89,11 +95,11 @@ def export(
 ) -> None:
     """Write the network of a bundle for other software.
 
-    Its class names and preprocessing stay behind in the bundle.
+    Its class names and preprocessing stay behind in the bundle (but for the format bundle).
     """
     classifier = named_classifier(bundle)
     out = out or _beside(bundle, _SUFFIXES[format])
-    if out.resolve() == bundle.resolve():
+    if format != "bundle" and out.resolve() == bundle.resolve():
         raise OutputError(f"{out} is the bundle itself: choose another --out.")
     check_new(out, "--out", force=force)
     from lamplighter.saving.export import export as write
@@ -148,6 +154,11 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for split, fingerprint in record["data"].items():
         yield f"{split} data", f"SHA-256 {str(fingerprint)[:16]}..."
     parity = description["parity"]
+    if parity.get("failure"):
+        yield (
+            "ONNX graph",
+            f"none, so that it answers with torch alone: {str(parity['failure']).rstrip('.')}",
+        )
     if isinstance(parity.get("max_difference"), float):
         text = f"differs from torch by at most {parity['max_difference']:.1e}"
         yield "ONNX graph", f"{text} on {parity.get('images', 'some images')}"

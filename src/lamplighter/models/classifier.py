@@ -155,7 +155,7 @@ class Classifier:
     @classmethod
     def from_graph(
         cls,
-        graph: bytes,
+        graph: bytes | None,
         build: Callable[[], nn.Module],
         preprocessing: Preprocessing,
         class_names: Sequence[str],
@@ -167,7 +167,8 @@ class Classifier:
         """Return a classifier that runs an ONNX graph until `to_torch` is called.
 
         Args:
-            graph: an ONNX model, images (N, C, H, W) to logits (N, K).
+            graph: an ONNX model, images (N, C, H, W) to logits (N, K); None where there is none:
+                then the torch network is built for the first answer.
             build: makes the torch network of the same weights.
             preprocessing: how an image becomes the network's input.
             class_names: K names, in the order of the logits.

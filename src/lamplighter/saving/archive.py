@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 DESCRIPTION = "description.json"
 WEIGHTS = "weights.safetensors"
 GRAPH = "network.onnx"
-ENTRIES = (DESCRIPTION, WEIGHTS, GRAPH)
 REFERENCE = "reference.npy"  # where a classifier can say "unknown"
 
 _LIMITS = {DESCRIPTION: 16 * 2**20, REFERENCE: MAX_REFERENCE}  # bytes
@@ -63,16 +62,18 @@ class Archive:
         self._file = file
         self._size = size
 
-    def check_entries(self, *, reference: bool = False) -> None:
-        """Refuse all but the three entries of a bundle, each once, and with them a reference.
+    def check_entries(self, *, graph: bool = True, reference: bool = False) -> None:
+        """Refuse all but the entries of a bundle, each once.
 
         Args:
+            graph: whether there is to be one.
             reference: whether there is to be one.
 
         Raises:
             BundleError: an entry is missing, there twice, or none of a bundle.
         """
-        wanted = (*ENTRIES, REFERENCE) if reference else ENTRIES
+        expected = {DESCRIPTION: True, WEIGHTS: True, GRAPH: graph, REFERENCE: reference}
+        wanted = [name for name, is_there in expected.items() if is_there]
         names = [entry.filename for entry in self._file.infolist()]
         for index, name in enumerate(names):
             if name not in wanted or name in names[:index]:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.data.preprocessing import Preprocessing
-from lamplighter.errors import BundleError, DataError, ModelError, NetworkMissingError
+from lamplighter.errors import (
+    BundleError,
+    DataError,
+    ExportError,
+    LamplighterWarning,
+    MissingPackageError,
+    ModelError,
+    NetworkMissingError,
+    ParityError,
+)
 from lamplighter.models.classifier import Architecture, Classifier, Record, build_network
 from lamplighter.saving import trust as trusting
 from lamplighter.saving.archive import (
@@ -20,7 +30,7 @@ from lamplighter.saving.archive import (
     write_archive,
 )
 from lamplighter.saving.description import describe_classifier, read_description, sha256
-from lamplighter.saving.parity import proven_graph
+from lamplighter.saving.parity import Parity, proven_graph
 from lamplighter.saving.tracing import needs_training_packages
 from lamplighter.saving.writing import check_target
 
@@ -30,7 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def save(classifier: Classifier, path: str | Path) -> Path:
+def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False) -> Path:
     """Write `classifier` to one file, proven to answer as it does, and return the path.
 
     The file holds the weights and an ONNX graph that has been compared with the torch network on
@@ -39,14 +49,20 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     network of its owner, weights, graph and proof are taken over. A file at `path` is replaced, in
     one step and only when all is written.
 
+    What was learned is never thrown away for want of a graph: where there is none, or none that
+    can be proven, the bundle is written without it, and a `LamplighterWarning` says why. Such a
+    bundle answers with torch; `export` tries again.
+
     Args:
         classifier: what to save; its network stays as it is.
         path: the file to write, by custom NAME.lamp.
+        needs_graph: write nothing where there is no graph that can be proven.
 
     Raises:
         OutputError: the file cannot be written.
-        ParityError: graph and network disagree.
-        ModelError: weights are NaN, or the network cannot be exported.
+        ParityError: `needs_graph`, and graph and network disagree.
+        ExportError: `needs_graph`, and the network cannot be exported.
+        ModelError: weights are NaN.
         ClassCountError: the network does not give a score for each class.
         BundleError: the record holds something that JSON cannot, or the trust is that of another
             network.
@@ -56,12 +72,35 @@ def save(classifier: Classifier, path: str | Path) -> Path:
     with needs_training_packages("saving a classifier"):
         weights = _serialised(classifier.weights())
         trusting.check_fits(classifier)
-        graph, parity = proven_graph(classifier)
+    graph, parity = _graph_or_why_not(classifier, needs_graph=needs_graph)
     trust, reference = trusting.described(classifier.trust)
     description = describe_classifier(classifier, parity, weights=weights, graph=graph, trust=trust)
-    parts = {DESCRIPTION: description, WEIGHTS: weights, GRAPH: graph}
-    write_archive(path, parts if reference is None else {**parts, REFERENCE: reference})
+    parts = {DESCRIPTION: description, WEIGHTS: weights, GRAPH: graph, REFERENCE: reference}
+    write_archive(path, {name: part for name, part in parts.items() if part is not None})
+    if parity.failure is not None:
+        warnings.warn(_without_graph(path, parity.failure), LamplighterWarning, stacklevel=2)
     return Path(path)
+
+
+def _graph_or_why_not(classifier: Classifier, *, needs_graph: bool) -> tuple[bytes | None, Parity]:
+    """Return a proven graph, or None and the reason why there is none."""
+    kept = classifier.missing
+    if kept is not None and kept["parity"].get("failure") and classifier.graph is None:
+        return None, Parity("", None, kept["parity"]["failure"])  # only its owner could try again
+    try:
+        with needs_training_packages("saving a classifier"):
+            return proven_graph(classifier)
+    except (ParityError, ExportError, MissingPackageError) as error:
+        if needs_graph:
+            raise
+        return None, Parity("", None, str(error))
+
+
+def _without_graph(path: str | Path, failure: str) -> str:
+    return (
+        f"{path} is written without its ONNX graph, so that it answers with torch alone: "
+        f"{failure.rstrip('.')}; lamplighter export {path} --format bundle tries again."
+    )
 
 
 def load(path: str | Path, *, network: nn.Module | None = None) -> Classifier:
@@ -103,16 +142,18 @@ def describe(path: str | Path) -> dict[str, Any]:
         return description
 
 
-def _checked(path: str | Path) -> tuple[dict[str, Any], bytes, bytes, bytes | None]:
+def _checked(path: str | Path) -> tuple[dict[str, Any], bytes, bytes | None, bytes | None]:
     """Return description, weights, graph and reference, compared with their checksums."""
     with opened(path) as archive:
         description = read_description(archive.read(DESCRIPTION))
+        has_graph = description["sha256"]["graph"] is not None
         has_reference = trusting.has_reference(description["trust"])
-        archive.check_entries(reference=has_reference)
-        weights, graph = archive.read(WEIGHTS), archive.read(GRAPH)
+        archive.check_entries(graph=has_graph, reference=has_reference)
+        weights = archive.read(WEIGHTS)
+        graph = archive.read(GRAPH) if has_graph else None
         reference = archive.read(REFERENCE) if has_reference else None
     for name, content, key in ((WEIGHTS, weights, "weights"), (GRAPH, graph, "graph")):
-        if sha256(content) != description["sha256"][key]:
+        if content is not None and sha256(content) != description["sha256"][key]:
             raise BundleError(f"{name} does not fit its checksum; copy the file again.")
     return description, weights, graph, reference
 
@@ -120,7 +161,7 @@ def _checked(path: str | Path) -> tuple[dict[str, Any], bytes, bytes, bytes | No
 def _classifier(
     description: dict[str, Any],
     weights: bytes,
-    graph: bytes,
+    graph: bytes | None,
     network: nn.Module | None,
     path: str | Path,
 ) -> Classifier:
@@ -136,7 +177,7 @@ def _classifier(
         _put_weights(network, _parsed(weights))
         return Classifier(network, preprocessing, names, architecture=architecture, record=record)
     if architecture is None:
-        build = functools.partial(_refuse_to_build, named["class"])
+        build = functools.partial(_refuse_to_build, named["class"], has_graph=graph is not None)
     else:
         build = functools.partial(_built, weights, path, architecture, preprocessing, len(names))
     classifier = Classifier.from_graph(
@@ -202,10 +243,11 @@ def _weights(weights: bytes, path: str | Path) -> dict[str, Tensor]:
         return _parsed(weights)
 
 
-def _refuse_to_build(network_class: str) -> nn.Module:
+def _refuse_to_build(network_class: str, *, has_graph: bool) -> nn.Module:
+    also = "" if has_graph else ", and there is no ONNX graph in it"
     raise NetworkMissingError(
-        f"the torch network of this bundle is a {network_class}, which Lamplighter does not have; "
-        "build one yourself and give it to load(path, network=...)."
+        f"the torch network of this bundle is a {network_class}, which Lamplighter does not have"
+        f"{also}; build one yourself and give it to load(path, network=...)."
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -50,7 +51,11 @@ _TRUST_TYPES: dict[str, Any] = {
     "measured": dict,
     "reference": (str, type(None)),
 }
-_SHA256_TYPES: dict[str, type] = {"weights": str, "graph": str, "description": str}
+_SHA256_TYPES: dict[str, Any] = {
+    "weights": str,
+    "graph": (str, type(None)),
+    "description": str,
+}
 
 
 def describe_classifier(
@@ -58,10 +63,12 @@ def describe_classifier(
     parity: Parity,
     *,
     weights: bytes,
-    graph: bytes,
+    graph: bytes | None,
     trust: dict[str, Any] | None = None,
 ) -> bytes:
     """Return the description of `classifier` as JSON, with checksums of all that a bundle holds.
+
+    Of a bundle without a graph the checksum of that is null, and "parity" tells the "failure".
 
     Raises:
         BundleError: the record of the classifier holds something that JSON cannot.
@@ -76,9 +83,12 @@ def describe_classifier(
         "preprocessing": classifier.preprocessing.to_dict(),
         "record": {"recipe": record.recipe, "data": record.data, "scores": record.scores},
         "versions": _versions(),
-        "parity": {"images": parity.images, "max_difference": parity.max_difference},
+        "parity": asdict(parity),
         "trust": trust,
-        "sha256": {"weights": sha256(weights), "graph": sha256(graph)},
+        "sha256": {
+            "weights": sha256(weights),
+            "graph": None if graph is None else sha256(graph),
+        },
     }
     try:
         values = json.loads(json.dumps(values, allow_nan=False))  # tuples and keys as JSON has them

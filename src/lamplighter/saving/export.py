@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lamplighter.errors import OutputError
+from lamplighter.saving.bundle import save
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages, torch_program
 from lamplighter.saving.writing import check_target, written_whole
@@ -16,26 +17,27 @@ if TYPE_CHECKING:
 
     from lamplighter.models.classifier import Classifier
 
-ExportFormat = Literal["onnx", "state-dict", "torch-export"]
+ExportFormat = Literal["onnx", "bundle", "state-dict", "torch-export"]
 
 
 def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Path:  # noqa: A002
     """Write the network of `classifier` for other software, and return the path.
 
-    What is written is the network alone: preprocessing and class names stay behind, so prefer
-    `save` where Lamplighter is to read it again. A file at `path` is replaced.
+    But for "bundle", what is written is the network alone: preprocessing and class names stay
+    behind, so prefer `save` where Lamplighter is to read it again. A file at `path` is replaced.
 
     Args:
         classifier: what to export.
         path: the file to write.
         format: "onnx", an ONNX model with input "images" (N, C, H, W) and outputs "logits" (N, K)
-            and, where there are any, "features" (N, D), proven as `save` proves it;
+            and, where there are any, "features" (N, D), proven as `save` proves it; "bundle", what
+            `save` writes, but only with its graph: for a bundle that was written without;
             "state-dict", weights by name, which `torch.load(path, weights_only=True)` reads; or
             "torch-export", a program that `torch.export.load` reads. N is free in each.
 
     Raises:
         OutputError: the format is unknown, or the file cannot be written.
-        ModelError: the network cannot be exported.
+        ExportError: the network cannot be exported.
         NetworkMissingError: "torch-export", of a bundle whose network is of a class of one's own.
         ParityError: the ONNX graph disagrees with the torch network.
         MissingPackageError: torch or onnx is not installed.
@@ -45,6 +47,8 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
             f"the format must be one of {', '.join(get_args(ExportFormat))}, received {format!r}."
         )
     check_target(path)
+    if format == "bundle":
+        return save(classifier, path, needs_graph=True)
     with needs_training_packages("exporting"):
         if format == "onnx":
             # A graph from a bundle was proven when it was written.

@@ -96,7 +96,7 @@ def _kept_or_made(
         made = pretrained_classifier(name, size=size)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        loaded = load(save(made, kept))
+        loaded = load(save(made, kept, needs_graph=True))
     except (OSError, OutputError, BundleError):  # what cannot be kept costs time alone
         return made
     assert loaded.graph is not None

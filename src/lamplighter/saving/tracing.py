@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.errors import LamplighterError, MissingPackageError, ModelError
+from lamplighter.errors import ExportError, LamplighterError, MissingPackageError
 from lamplighter.inference.runtime import TorchRuntime, device_of, evaluating
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def onnx_graph(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     on.
 
     Raises:
-        ModelError: the network cannot be exported.
+        ExportError: the network cannot be exported.
     """
     import torch
 
@@ -60,7 +60,7 @@ def head_graph(head: nn.Module, num_features: int) -> bytes:
     """Return `head` alone as an ONNX model, "features" (N, D) to "logits" (N, K), with N free.
 
     Raises:
-        ModelError: it cannot be exported.
+        ExportError: it cannot be exported.
     """
     import torch
 
@@ -109,7 +109,7 @@ def torch_program(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     """Return `network` in evaluation mode as `torch.export.save` writes it, with N free.
 
     Raises:
-        ModelError: the network cannot be exported.
+        ExportError: the network cannot be exported.
     """
     import torch
 
@@ -165,7 +165,7 @@ def _exporting(network: nn.Module, name: str) -> Iterator[None]:
         raise
     except Exception as error:  # whatever the network's own code and the exporters raise
         reason = (str(error).strip().splitlines() or [""])[0][:200]
-        raise ModelError(
+        raise ExportError(
             f"the network cannot be exported to {name}: {type(error).__name__}: {reason}; its "
             "forward must be made of tensor operations that hold for any number of images."
         ) from error
