@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamplighter.saving.bundle import describe
+from lamplighter.saving.bundle import describe, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -292,6 +292,26 @@ def test_a_training_whose_bundle_could_not_be_saved_is_resumed(run, monkeypatch,
     assert describe(out)["record"]["recipe"]["epochs"] == 1
 
 
+def test_a_graph_that_cannot_be_proven_costs_no_training(run, monkeypatch, tmp_path):
+    from lamplighter.saving import tracing
+
+    out = tmp_path / "a.lamp"
+    with monkeypatch.context() as patch:
+        patch.setattr(tracing, "onnx_graph", lambda *_: b"no graph")
+        outcome = run("train", "mnist", *QUICK, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert f"lamplighter: {out} is written without its ONNX graph" in outcome.err
+    assert "none, so that it answers with torch alone: the ONNX graph" in " ".join(
+        run("info", out).out.split()
+    )
+    digits = tmp_path / "digits"
+    assert run("data", "digits", digits).code == 0
+    assert run("predict", out, digits / "digit-3.jpg").code == 0
+    assert run("export", out, "--format", "bundle", "--force").code == 0
+    assert load(out).graph is not None
+    assert "differs from torch by at most" in " ".join(run("info", out).out.split())
+
+
 def test_a_loss_that_is_nan_is_one_line(run, monkeypatch, tmp_path):
     import dataclasses
 
@@ -361,6 +381,7 @@ def test_a_disk_that_is_full_at_the_bundle(run, monkeypatch, bundle):
     assert (outcome.code, outcome.out) == (1, "")
     last = outcome.err.splitlines()[-1]
     assert f"{bundle} cannot be written: No space left on device" in last
+    assert last.endswith("continue with --resume.")
     assert bundle.read_bytes() == before
     assert list(bundle.parent.glob(".*")) == []
     assert run("train", "mnist", "--resume", "--out", bundle, "--force").code == 0

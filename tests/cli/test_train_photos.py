@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from lamplighter import add_trust, evaluate, find_files, load, load_images
+from lamplighter.errors import ModelError
 from lamplighter.saving.bundle import describe
 
 from .test_train import epochs_in, wait_for, weights
@@ -155,6 +156,21 @@ def test_the_test_split_is_answered_once(run, folder, tmp_path, monkeypatch):
     outcome = run("train", folder, *QUICK, "--out", tmp_path / "a.lamp")
     assert outcome.code == 0, outcome.err
     assert asked == ["test"]
+
+
+def test_what_cannot_be_measured_does_not_cost_the_bundle(run, folder, tmp_path, monkeypatch):
+    def failing(*_, **__):
+        raise ModelError("the network answers NaN.")
+
+    monkeypatch.setattr("lamplighter.evaluation.report.evaluate", failing)
+    monkeypatch.setattr("lamplighter.evaluation.trust.add_trust", failing)
+    out = tmp_path / "a.lamp"
+    outcome = run("train", folder, *QUICK, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert "not calibrated, and nothing is called unknown: the network answers NaN." in outcome.err
+    assert "not tested: the network answers NaN." in outcome.err
+    assert describe(out)["trust"] is None
+    assert load(out).class_names == tuple(COLOURS)
 
 
 def test_two_classifiers_of_other_sizes(run, splits, tmp_path):

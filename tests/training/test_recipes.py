@@ -11,7 +11,13 @@ import torch
 
 from lamplighter import evaluate, train
 from lamplighter.data.image_data import ImageData
-from lamplighter.errors import ResumeError, TrainingError, UnknownModelError
+from lamplighter.errors import (
+    ClassCountError,
+    LamplighterWarning,
+    ResumeError,
+    TrainingError,
+    UnknownModelError,
+)
 from lamplighter.training.callbacks import on_batch_end, on_epoch_end
 from lamplighter.training.recipes import RECIPES
 
@@ -50,6 +56,19 @@ def test_the_test_split_may_be_left_alone(tiny_digits: ImageData) -> None:
     classifier = train(tiny_digits, epochs=1, test=False, verbose=0)
     assert "test" in tiny_digits
     assert classifier.record.scores == {}
+
+
+def test_a_test_that_fails_costs_no_training(
+    tiny_digits: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ClassCountError("no class in common.")
+
+    monkeypatch.setattr("lamplighter.training.recipes.evaluate", fail)
+    with pytest.warns(LamplighterWarning, match="trained, but not tested: no class in common"):
+        classifier = train(tiny_digits, recipe="quick", epochs=1, verbose=0)
+    assert classifier.record.scores == {}
+    assert classifier.record.recipe["name"] == "quick"
 
 
 def test_a_seed_gives_the_weights_again(tiny_digits: ImageData) -> None:

@@ -12,7 +12,7 @@ from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.settings import has_checkpoint
 from lamplighter.cli.text import printable, quoted
 from lamplighter.data.wording import counted
-from lamplighter.errors import OutputError
+from lamplighter.errors import LamplighterError, OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,13 +31,11 @@ def learn_and_save(
 
     Where there are validation images of photos, the bundle carries its calibration and its
     "unknown"; the digits of MNIST are no measure for drawings of one's own. The test split is
-    answered once, with them.
+    answered once, with them. Whatever of this fails is said, and the bundle written without it.
 
     Raises:
         OutputError: the disk is full, or something cannot be written.
     """
-    from lamplighter.evaluation.report import evaluate
-    from lamplighter.evaluation.trust import add_trust
     from lamplighter.saving.bundle import save
     from lamplighter.training.recipes import train as learn
 
@@ -62,10 +60,10 @@ def learn_and_save(
             verbose=2 if sys.stderr.isatty() else 1,
             **options,
         )
-        if settings.data != "mnist" and "val" in images:
-            add_trust(classifier, images, seed=settings.seed)
-        report = evaluate(classifier, images, "test") if "test" in images else None
+        report = _measured(classifier, images, settings)
         save(classifier, out)
+    except OutputError as error:
+        raise OutputError(f"{error} {_kept(folder).capitalize()}") from error
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
         say(f"lamplighter: stopped; {_kept(folder)}")
         raise typer.Exit(1) from None
@@ -75,6 +73,24 @@ def learn_and_save(
             f"free some space; {_kept(folder)}"
         ) from error
     return classifier, report
+
+
+def _measured(classifier: Classifier, images: ImageData, settings: Settings) -> Report | None:
+    """Calibrate a classifier that was just trained, and return its test, as far as both can be."""
+    from lamplighter.evaluation.report import evaluate
+    from lamplighter.evaluation.trust import add_trust
+
+    if settings.data != "mnist" and "val" in images:
+        try:
+            add_trust(classifier, images, seed=settings.seed)
+        except LamplighterError as error:
+            say(f"not calibrated, and nothing is called unknown: {error}")
+    if "test" in images:
+        try:
+            return evaluate(classifier, images, "test")
+        except LamplighterError as error:
+            say(f"not tested: {error}")
+    return None
 
 
 def _kept(folder: Path) -> str:
@@ -94,7 +110,7 @@ def summarise(
 ) -> None:
     """Print what was trained on so many images and how good it is, with `classes` at each class."""
     assert classifier.architecture is not None
-    tested = "there is no test split to measure on"
+    tested = "not measured on a test split"
     if report is not None:
         tested = f"test accuracy {report.accuracy} on {counted(report.count, 'image')}"
     lines = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,12 @@ from lamplighter.data.augmentation import (
     RandomWarp,
     photo_augmentation,
 )
-from lamplighter.errors import ResumeError, TrainingError
+from lamplighter.errors import (
+    LamplighterError,
+    LamplighterWarning,
+    ResumeError,
+    TrainingError,
+)
 from lamplighter.evaluation.report import evaluate
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.balancing import check_balance, class_weights
@@ -230,7 +236,10 @@ def train(
         "half": half,
     }
     if test and "test" in data:
-        evaluate(classifier, data, "test")
+        try:
+            evaluate(classifier, data, "test")
+        except LamplighterError as error:  # what was learned is not lost for it
+            warnings.warn(f"trained, but not tested: {error}", LamplighterWarning, stacklevel=2)
     return classifier
 
 
