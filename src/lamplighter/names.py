@@ -1,0 +1,111 @@
+"""Names from a list: which of them is meant, and what an error says where none is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_CLOSE = 0.6  # share of letters that two names have in common, as `difflib` measures it
+_TELLING = 3  # letters from which a name says something of what contains it
+_FEW = 10  # names that an error lists to the last
+_FIRST = 5  # names of a longer list that it begins with
+
+
+def same_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is spelt as `name`, but for case, spaces, dots, - and _.
+
+    None where there is none, or more than one.
+
+    Example:
+        >>> same_name("GradCAM", ["saliency", "grad-cam"])
+        'grad-cam'
+    """
+    known = list(dict.fromkeys(known))
+    if name in known:
+        return name
+    alike = [one for one in known if _letters(one) == _letters(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def near_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """Return the known names that `name` may have been meant for, the likeliest first.
+
+    These are names of the same spelling, names that contain it or are contained in it, and names
+    with most of its letters in their order (Ratcliff and Metzener, 1988, as `difflib` does it).
+
+    Args:
+        name: as it was given.
+        known: names that there are.
+        most: how many to return.
+
+    Example:
+        >>> near_names("mnst", ["mnist", "emoji", "boats"])
+        ['mnist']
+    """
+    import difflib  # when something is wrong, and not at each start
+
+    known, wanted = list(dict.fromkeys(known)), _letters(name)
+    same = [one for one in known if _letters(one) == wanted]
+    if len(wanted) < _TELLING:
+        return same[:most]
+    within = [one for one in known if _holds(_letters(one), wanted)]
+    spelt: dict[str, list[str]] = {}
+    for one in known:
+        spelt.setdefault(_letters(one), []).append(one)
+    close = difflib.get_close_matches(wanted, spelt, n=most, cutoff=_CLOSE)
+    found = [*same, *within, *(one for letters in close for one in spelt[letters])]
+    return list(dict.fromkeys(found))[:most]
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return how an error on an unknown name ends: near names, and what there is.
+
+    Example:
+        >>> suggestion("labb", ["lab", "quick"])
+        "did you mean 'lab'? There are lab, quick."
+        >>> suggestion("xyz", ["lab", "quick"])
+        'there are lab, quick.'
+    """
+    known = list(dict.fromkeys(known))
+    near = near_names(name, known)
+    if not near:
+        return f"there are {_listed(known)}." if known else "there is none."
+    asked = f"did you mean {' or '.join(map(repr, near))}?"
+    return f"{asked} There are {_listed(known)}." if 1 < len(known) <= _FEW else asked
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
+    """Return the message of an error on a name that is not in a list.
+
+    Args:
+        kind: what it is a name of, such as "recipe".
+        name: as it was given; a value that is no text has no near names.
+        known: names that there are.
+
+    Example:
+        >>> unknown_name("recipe", "labb", ["lab", "quick"])
+        "there is no recipe 'labb'; did you mean 'lab'? There are lab, quick."
+    """
+    text = name if isinstance(name, str) else ""
+    return f"there is no {kind} {name!r}; {suggestion(text, known)}"
+
+
+def _letters(name: str) -> str:
+    """Return what is left of a name without case and without what joins its words."""
+    return re.sub(r"[\s._-]+", "", name.casefold())
+
+
+def _holds(one: str, other: str) -> bool:
+    """Return whether the shorter of two names is a telling part of the longer one."""
+    shorter, longer = sorted((one, other), key=len)
+    return len(shorter) >= _TELLING and shorter in longer
+
+
+def _listed(names: Sequence[str]) -> str:
+    few = names if len(names) <= _FEW else names[:_FIRST]
+    plain = all(re.fullmatch(r"[^\s,;'\"]+", name) for name in few)
+    text = ", ".join(few if plain else map(repr, few))
+    return text if len(few) == len(names) else f"{text} and {len(names) - len(few):,} more"

@@ -1,0 +1,87 @@
+"""Names that are not in a list, and those that were meant."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+from lamplighter import names
+from lamplighter.names import near_names, same_name, suggestion, unknown_name
+
+METHODS = ("saliency", "smoothgrad", "integrated-gradients", "guided-backprop", "grad-cam")
+RUNGS = ("knn", "svm", "linear", "head", "blocks", "full")
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("mnst", ("mnist", "emoji", "digits", "boats"), "mnist"),
+        ("emojis", ("mnist", "emoji", "digits", "boats"), "emoji"),
+        ("labb", ("lab", "quick", "best", "photos"), "lab"),
+        ("knm", RUNGS, "knn"),
+        ("block", RUNGS, "blocks"),
+        ("gradcam", METHODS, "grad-cam"),
+        ("Grad_CAM", METHODS, "grad-cam"),
+        ("grad cam++", METHODS, "grad-cam"),
+        ("integrated gradient", METHODS, "integrated-gradients"),
+        ("tset", ("train", "val", "test"), "test"),
+        ("simplecnn", ("better-cnn", "simple-cnn"), "simple-cnn"),
+        ("conv_stem", ("backbone.conv_stem", "backbone.bn1"), "backbone.conv_stem"),
+        ("Retriever", ("cat", "golden retriever"), "golden retriever"),
+        ("ÉTÉ", ("hiver", "été"), "été"),
+    ],
+)
+def test_the_name_that_was_meant_comes_first(name, known, meant):
+    assert near_names(name, known)[0] == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("xylophone", METHODS),
+        ("", METHODS),
+        ("--", METHODS),
+        ("10", tuple("0123456789")),  # no digit is nearer to ten than the others
+        ("cat", ("a", "c", "t")),
+        ("knn", ()),
+    ],
+)
+def test_nothing_near_is_made_up(name, known):
+    assert near_names(name, known) == []
+
+
+def test_no_more_than_are_wanted():
+    known = [f"resnet{number}" for number in range(30)]
+    assert len(near_names("resnet", known)) == 3
+    assert len(near_names("resnet", known, most=5)) == 5
+    assert near_names("RESNET7", known)[0] == "resnet7"
+
+
+def test_one_spelling_is_one_name():
+    assert same_name("GRAD_CAM", METHODS) == "grad-cam"
+    assert same_name("grad-cam", [*METHODS, "grad_cam"]) == "grad-cam"  # as it stands
+    assert same_name("gradcam", [*METHODS, "grad_cam"]) is None  # which of the two?
+    assert same_name("Cat", ("Cat", "cat")) == "Cat"
+    assert same_name("dog", ("Cat", "cat")) is None
+
+
+def test_an_error_ends_with_what_there_is():
+    assert suggestion("x", ()) == "there is none."
+    assert suggestion("catt", ("cat",)) == "did you mean 'cat'?"
+    assert suggestion("zzz", ("a cat", "dog")) == "there are 'a cat', 'dog'."
+    long = [f"layer{number}" for number in range(1_234)]
+    assert suggestion("zzz", long).endswith("layer3, layer4 and 1,229 more.")
+    assert suggestion("layr77", long).startswith("did you mean 'layer77' or ")
+    assert "There are" not in suggestion("layr77", long)
+
+
+def test_what_is_no_text_is_shown_as_it_is():
+    assert unknown_name("recipe", 3, ("lab", "quick")) == (
+        "there is no recipe 3; there are lab, quick."
+    )
+
+
+def test_the_examples_of_the_docstrings():
+    assert doctest.testmod(names).failed == 0
+    assert doctest.testmod(names).attempted == 5
