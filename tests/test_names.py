@@ -7,7 +7,15 @@ import doctest
 import pytest
 
 from lamplighter import names
-from lamplighter.names import near_names, same_name, suggestion, unknown_name
+from lamplighter.names import (
+    near_names,
+    near_paths,
+    no_such_path,
+    same_name,
+    suggestion,
+    unknown_name,
+    wrong_choice,
+)
 
 METHODS = ("saliency", "smoothgrad", "integrated-gradients", "guided-backprop", "grad-cam")
 RUNGS = ("knn", "svm", "linear", "head", "blocks", "full")
@@ -67,7 +75,8 @@ def test_one_spelling_is_one_name():
 
 
 def test_an_error_ends_with_what_there_is():
-    assert suggestion("x", ()) == "there is none."
+    assert suggestion("x", ()) == "there are none."
+    assert suggestion("x", (), opening="it has") == "it has none."
     assert suggestion("catt", ("cat",)) == "did you mean 'cat'?"
     assert suggestion("zzz", ("a cat", "dog")) == "there are 'a cat', 'dog'."
     long = [f"layer{number}" for number in range(1_234)]
@@ -82,6 +91,57 @@ def test_what_is_no_text_is_shown_as_it_is():
     )
 
 
+def test_a_wrong_choice_is_told_in_the_argument_s_name():
+    assert wrong_choice("fit", "Letter-Box", ("crop", "letterbox")) == (
+        "fit must be one of crop, letterbox, received 'Letter-Box'; did you mean 'letterbox'?"
+    )
+    assert wrong_choice("fit", None, ("crop",)) == "fit must be one of crop, received None."
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder of files and folders, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos/cats", "photos/dogs", ".phots", "labs"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("digits.lamp", "digits.csv", "photos/cats/tom.jpg"):
+        (tmp_path / file).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("photo", ["photos"]),
+        ("Photos/cats", ["photos/cats"]),
+        ("phtos/dogs", ["photos/dogs"]),
+        ("phtos/birds", ["photos"]),  # as far as it goes
+        ("photos/cat", ["photos/cats"]),
+        ("photos/cats/tom.jpeg", ["photos/cats/tom.jpg"]),
+        ("digts.lamp", ["digits.lamp"]),
+        ("digits", ["digits.csv", "digits.lamp"]),
+        (".phot", [".phots", "photos"]),
+        ("nothing/like/it", []),
+        ("digits.lamp/inside", []),
+        ("x" * 300, []),
+        ("null\0character", []),
+        ("", []),
+        ("/", []),
+    ],
+)
+def test_neighbours_of_a_path_that_is_not_there(here, path, meant):
+    assert near_paths(path) == meant
+
+
+def test_a_full_path_leads_to_full_paths(here):
+    assert near_paths(here / "photo") == [str(here / "photos")]
+
+
+def test_what_is_said_of_a_path_that_is_not_there(here):
+    assert no_such_path("folder", "lab") == "there is no folder lab; did you mean 'labs'?"
+    assert no_such_path("file", "zzz\n") == r"there is no file 'zzz\n'; check the name."
+
+
 def test_the_examples_of_the_docstrings():
     assert doctest.testmod(names).failed == 0
-    assert doctest.testmod(names).attempted == 5
+    assert doctest.testmod(names).attempted == 6

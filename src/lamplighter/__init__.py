@@ -6,6 +6,7 @@ Importing this package imports no torch: each name below is fetched when it is f
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lamplighter import errors as errors
@@ -242,7 +243,9 @@ def __getattr__(name: str) -> Any:
             raise errors.MissingPackageError.of(f"lamplighter.{name}", error) from error
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'lamplighter' has no attribute {name!r}")
+    raise AttributeError(  # from name and module Python finds what may have been meant
+        f"module 'lamplighter' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+    )
 
 
 def __dir__() -> list[str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_CLOSE = 0.6  # share of letters that two names have in common, as `difflib` measures it
+_CLOSE = 0.65  # share of letters that two names have in common, as `difflib` measures it
 _TELLING = 3  # letters from which a name says something of what contains it
 _FEW = 10  # names that an error lists to the last
 _FIRST = 5  # names of a longer list that it begins with
+_ENTRIES = 10_000  # of a folder that are looked at
 
 
 def same_name(name: str, known: Iterable[str]) -> str | None:
@@ -51,7 +55,10 @@ def near_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     same = [one for one in known if _letters(one) == wanted]
     if len(wanted) < _TELLING:
         return same[:most]
-    within = [one for one in known if _holds(_letters(one), wanted)]
+    within = sorted(
+        (one for one in known if _holds(_letters(one), wanted)),
+        key=lambda one: (not _letters(one).startswith(wanted), len(one)),
+    )
     spelt: dict[str, list[str]] = {}
     for one in known:
         spelt.setdefault(_letters(one), []).append(one)
@@ -60,8 +67,13 @@ def near_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     return list(dict.fromkeys(found))[:most]
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str], *, opening: str = "there are") -> str:
     """Return how an error on an unknown name ends: near names, and what there is.
+
+    Args:
+        name: as it was given.
+        known: names that there are.
+        opening: what the list of them begins with, such as "it has".
 
     Example:
         >>> suggestion("labb", ["lab", "quick"])
@@ -72,9 +84,16 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     known = list(dict.fromkeys(known))
     near = near_names(name, known)
     if not near:
-        return f"there are {_listed(known)}." if known else "there is none."
-    asked = f"did you mean {' or '.join(map(repr, near))}?"
-    return f"{asked} There are {_listed(known)}." if 1 < len(known) <= _FEW else asked
+        return f"{opening} {_listed(known) if known else 'none'}."
+    asked = f"did you mean {either(near)}?"
+    if not 1 < len(known) <= _FEW:
+        return asked
+    return f"{asked} {opening.capitalize()} {_listed(known)}."
+
+
+def either(names: Iterable[str]) -> str:
+    """Return names as an error offers them: 'this' or 'that'."""
+    return " or ".join(map(repr, names))
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
@@ -91,6 +110,65 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """
     text = name if isinstance(name, str) else ""
     return f"there is no {kind} {name!r}; {suggestion(text, known)}"
+
+
+def wrong_choice(what: str, value: object, choices: Iterable[str]) -> str:
+    """Return the message of an error on an argument that must be one of a few names.
+
+    Args:
+        what: the argument, such as "fit".
+        value: what was received.
+        choices: names that it may be.
+
+    Example:
+        >>> wrong_choice("fit", "sqash", ["squash", "crop"])
+        "fit must be one of squash, crop, received 'sqash'; did you mean 'squash'?"
+    """
+    choices = list(choices)
+    near = near_names(value, choices) if isinstance(value, str) else []
+    meant = f"; did you mean {either(near)}?" if near else "."
+    return f"{what} must be one of {', '.join(choices)}, received {value!r}{meant}"
+
+
+def near_paths(path: str | Path, *, most: int = 3) -> list[str]:
+    """Return files and folders that `path`, which is not there, may have been meant for.
+
+    It is compared where it goes wrong first: of "data/bots/cat.png" these are the neighbours of
+    "bots". Those of another ending come in where none has the same.
+
+    Args:
+        path: relative paths lead to relative ones.
+        most: how many to return.
+    """
+    try:
+        wrong = whole = Path(path)
+        while not wrong.parent.exists():
+            wrong = wrong.parent
+        with os.scandir(wrong.parent) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _ENTRIES)]
+        hidden = wrong.name.startswith(".")
+        names = sorted(name for name in names if hidden or not name.startswith("."))
+        stems = near_names(wrong.stem, [Path(name).stem for name in names], most=most)
+        near = [wrong.parent / name for stem in stems for name in names if Path(name).stem == stem]
+        rest = whole.relative_to(wrong)
+        found = [one / rest for one in near if (one / rest).exists()] or near
+    except (OSError, ValueError):  # what may not be read, and names that no system has
+        return []
+    same_ending = [one for one in found if one.suffix.lower() == whole.suffix.lower()]
+    return [str(one) for one in (same_ending or found)[:most]]
+
+
+def no_such_path(kind: str, path: str | Path) -> str:
+    """Return the message of an error on a path that is not there.
+
+    Args:
+        kind: what it was to be, such as "folder".
+        path: as it was given.
+    """
+    near = near_paths(path)
+    told = f"did you mean {either(near)}?" if near else "check the name."
+    text = str(path)
+    return f"there is no {kind} {text if text.isprintable() else repr(text)}; {told}"
 
 
 def _letters(name: str) -> str:

@@ -76,7 +76,24 @@ def test_models(run):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["frobnicate"], "No such command 'frobnicate'"),
+        (["frobnicate"], "No such command 'frobnicate'. See"),
+        (["featuremaps"], "No such command 'featuremaps'. Did you mean 'feature-maps' or 'map'?"),
+        (["train", "--recip", "lab"], "No such option: --recip. Did you mean '--recipe'? See"),
+        (["maximise", "--all_classes"], "--all_classes. Did you mean '--all-classes'"),
+        (["train", "mnist", "--recipe", "labb"], "'photos'. Did you mean 'lab'? See"),
+        (["train", "mnist", "--recipe", "it's"], '"it\'s" is not one of'),
+        (["train", "mnist", "--balance", "Weights"], "'sampler'. Did you mean 'weights'? See"),
+        (["train", "mnst"], "received 'mnst'; did you mean 'mnist'?"),
+        (["evaluate", "a.lamp", "emojis"], "received 'emojis'; did you mean 'emoji'?"),
+        (["export", "a.lamp", "--format", "statedict"], "Did you mean 'state-dict'? See"),
+        (["data", "emojis", "x"], "there is no data set 'emojis'; did you mean 'emoji'? There"),
+        (["transfer", "x", "--rungs", "knm,svm"], "no rung 'knm'; did you mean 'knn'? There are"),
+        (
+            ["transfer", "x", "--rungs", "knn svm"],
+            "linear, head, blocks, full. Put commas between.",
+        ),
+        (["explain", "a", "b", "--methods", "gradcamm"], "'gradcamm'; did you mean 'grad-cam'?"),
+        (["labs", "chek", "x.ipynb"], "received 'chek x.ipynb'; did you mean 'check'?"),
         (["--frob"], "No such option: --frob"),
         (["train"], "lamplighter train: Missing argument 'DATA'. See lamplighter train --help."),
         (
@@ -86,7 +103,7 @@ def test_models(run):
         ),
         (["train", "cifar"], "the data must be mnist or emoji, or a folder or CSV file"),
         (["train", "mnist", "--recipe", "slow"], "'slow' is not one of 'lab', 'quick', 'best'"),
-        (["train", "mnist", "--model", "simple-cn"], "Did you mean 'simple-cnn'? See"),
+        (["train", "mnist", "--model", "simple-cn"], "did you mean 'simple-cnn'?"),
         (
             ["train", "mnist", "--model", "pretrained"],
             "there is no network 'pretrained'; there are",

@@ -83,7 +83,7 @@ def test_boats_without_a_server(run, web, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["cats", "x"], "the data set must be digits, emoji or boats, received 'cats'"),
+        (["cats", "x"], "there is no data set 'cats'; did you mean 'boats'? There are mnist"),
         (["mnist", "x"], "mnist comes with the package"),
         (["emoji"], "say where to: lamplighter data emoji DIR"),
         (["emoji", "x", "--url", "http://a.example"], "are for boats"),

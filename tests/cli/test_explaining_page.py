@@ -114,7 +114,7 @@ def test_nothing_is_overwritten_unasked(run, trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--methods", "lime"], 2, "the methods are saliency, smoothgrad"),
+        (["--methods", "lime"], 2, "no method 'lime'; there are saliency, smoothgrad"),
         (["--target", "11"], 1, "11"),
         (["--target", "<script>"], 1, "<script>"),
     ],

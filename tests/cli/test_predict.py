@@ -222,7 +222,12 @@ def test_as_is_takes_the_whole_image(run, trained, tiny_digits, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(None, "no such file"), (b"", "no bundle"), (b"text", "no bundle"), (b"PK\x03\x04", "bundle")],
+    [
+        (None, "there is no file"),
+        (b"", "no bundle"),
+        (b"text", "no bundle"),
+        (b"PK\x03\x04", "bundle"),
+    ],
 )
 def test_a_bad_bundle_is_one_line(run, tmp_path, content, expected):
     bad = tmp_path / "bad.lamp"

@@ -146,7 +146,7 @@ def test_a_check_that_is_not_known_is_bad_use(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     outcome = run("train", "mnist", "--silence", "noise")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no check noise to silence; there are same-data" in outcome.line
+    assert "there is no check to silence 'noise'; there are same-data" in outcome.line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -119,7 +119,7 @@ def test_a_folder_with_splits(run, splits, tmp_path, caplog):
     assert "splits, val: 9 images, 3 classes" in outcome.out
     outcome = run("evaluate", out, splits, "--split", "test-other")
     assert (outcome.code, outcome.out) == (1, "")
-    assert "splits has no split 'test-other'; it has train, val, test" in outcome.line
+    assert "has no split 'test-other'; did you mean 'test'? It has train, val, test" in outcome.line
 
 
 def test_the_bundle_says_how_far_it_can_be_trusted(run, folder, tmp_path):

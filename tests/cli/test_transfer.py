@@ -90,7 +90,7 @@ def test_a_bundle_that_is_there_is_not_replaced(climb, tmp_path):
 def test_rungs_of_no_name_are_refused(climb, rungs):
     outcome = climb(rungs=rungs)
     assert outcome.code == 2
-    assert "the rungs are knn, svm" in " ".join(outcome.err.split())
+    assert "; there are knn, svm, linear, head, blocks, full." in " ".join(outcome.err.split())
 
 
 def test_files_set_aside_and_unseen_classes_are_named(climb, photos):

@@ -127,7 +127,7 @@ def test_another_preprocessing() -> None:
 
 
 def test_an_artist_that_is_not_there() -> None:
-    with pytest.raises(DatasetError, match="'noto' or 'twemoji', received 'emoji'"):
+    with pytest.raises(DatasetError, match="no artist 'emoji'; did you mean 'twemoji'"):
         load_emoji("emoji")  # type: ignore[arg-type]
 
 

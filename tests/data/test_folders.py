@@ -113,6 +113,22 @@ def test_pillow_knows_every_suffix() -> None:
     assert set(Image.registered_extensions()) | heif >= IMAGE_SUFFIXES
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("photo", "no folder .*photo; did you mean '.*photos'"),
+        ("phots/cat", "no folder .*; did you mean '.*photos/cat'"),
+        ("nothing/cat", "no folder .*cat; check the name"),
+        ("emojis", "the data set emoji comes by: lamplighter data emoji DIR"),
+        ("mnst", "the data set mnist comes by: lamplighter train mnist"),
+    ],
+)
+def test_a_missing_root_names_its_neighbours(tmp_path: Path, asked: str, told: str) -> None:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=told):
+        scan_folder(tmp_path / asked)
+
+
 @pytest.mark.parametrize("make", [lambda path: None, Path.mkdir, lambda path: path.write_text("")])
 def test_a_root_without_images(tmp_path: Path, make) -> None:
     root = tmp_path / "root"

@@ -11,7 +11,7 @@ from torch import nn
 
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ModelError, UnknownClassError, UnknownLayerError
-from lamplighter.explain.attribution import METHODS, attribute
+from lamplighter.explain.attribution import METHODS, as_method, attribute
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead
 from tests.explain.conftest import kept_as_it_was
@@ -330,12 +330,18 @@ def test_a_method_of_ones_own():
         attribute(classifier_of(Tiny()), images(), lambda network, inputs, targets: inputs)
 
 
+@pytest.mark.parametrize("spelling", ["GradCAM", "grad_cam", "Grad-CAM", "gradcam"])
+def test_a_method_has_its_name_in_any_spelling(spelling):
+    assert as_method(spelling).name == "grad-cam"
+
+
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        ("salience", {}, "there is no method 'salience'.*saliency"),
+        ("salience", {}, "no method of attribution 'salience'; did you mean 'saliency'.*occlusion"),
+        ("occlusion", {"strid": 3}, "occlusion takes no setting 'strid'; did you mean 'stride'"),
         (7, {}, "a name or a function, received int"),
-        ("saliency", {"steps": 3}, "saliency takes no settings, received steps"),
+        ("saliency", {"steps": 3}, "saliency takes no setting 'steps'; it takes none"),
         ("smoothgrad", {"samples": 0}, "samples must be"),
         ("smoothgrad", {"noise": -1.0}, "noise must be"),
         ("integrated-gradients", {"least_steps": 1}, "at least 2"),
@@ -357,7 +363,7 @@ def test_wrong_methods_and_settings_are_one_error_each(method, settings, message
 
 def test_grad_cam_of_a_layer_that_does_not_fit():
     classifier = classifier_of(Tiny())
-    with pytest.raises(UnknownLayerError, match="did you mean conv"):
+    with pytest.raises(UnknownLayerError, match="did you mean 'conv'"):
         attribute(classifier, images(), layer="convv")
     with pytest.raises(UnknownLayerError, match=r"maps of more than one pixel, received 'fc'"):
         attribute(classifier, images(), layer="fc")

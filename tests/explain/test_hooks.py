@@ -174,11 +174,15 @@ def test_find_layer(network):
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [
-        ("convv", None, "the network has no layer 'convv'; did you mean conv?"),
-        ("", None, "the network has no layer ''; there are conv, act, fc."),
-        ("conv", nn.Linear, "layer 'conv' must be a Linear, received a Conv2d; there are fc."),
+        (
+            "convv",
+            None,
+            "has no layer 'convv'; did you mean 'conv'? It has conv, act, fc.",
+        ),
+        ("", None, "the network has no layer ''; it has conv, act, fc."),
+        ("conv", nn.Linear, "layer 'conv' must be a Linear, received a Conv2d; it has fc."),
         ("conv", nn.LSTM, "layer 'conv' must be a LSTM, received a Conv2d; it has none."),
-        ("x", (nn.Conv2d, nn.Linear), "no Conv2d or Linear 'x'; there are conv, fc."),
+        ("x", (nn.Conv2d, nn.Linear), "no Conv2d or Linear 'x'; it has conv, fc."),
     ],
 )
 def test_a_layer_that_is_not_there_names_near_ones(network, name, kind, message):
@@ -188,7 +192,7 @@ def test_a_layer_that_is_not_there_names_near_ones(network, name, kind, message)
 
 
 def test_the_last_part_of_a_name_finds_the_layer(photo_classifier):
-    with pytest.raises(UnknownLayerError, match=r"did you mean backbone\.conv_stem\?"):
+    with pytest.raises(UnknownLayerError, match=r"did you mean 'backbone\.conv_stem'\?"):
         find_layer(photo_classifier.network, "conv_stem")
     with pytest.raises(UnknownLayerError) as error:
         find_layer(photo_classifier.network, "nothing like it")

@@ -126,7 +126,7 @@ class TestNetwork:
         assert network.head.references.shape == (7, network.num_features)
 
     def test_an_unknown_name_gets_near_ones(self):
-        with pytest.raises(UnknownModelError, match=r"'resnt50'; did you mean resnet50"):
+        with pytest.raises(UnknownModelError, match=r"'resnt50'; did you mean 'resnet50'"):
             PretrainedNetwork(3, 3, (32, 32), backbone="resnt50")
         with pytest.raises(UnknownModelError, match="no pretrained network 'hf-hub:a/b'"):
             PretrainedNetwork(3, 3, (32, 32), backbone="hf-hub:a/b")

@@ -15,6 +15,7 @@ from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     DataError,
     MissingPackageError,
+    ModelError,
     OutputError,
     ShapeError,
     UnknownModelError,
@@ -64,6 +65,7 @@ def made(monkeypatch, tiny, bundle):
         assert needs_graph
         return Path(shutil.copy(bundle, path))
 
+    monkeypatch.setattr(making, "check_pretrained", lambda name: None)
     monkeypatch.setattr(making, "pretrained_classifier", make)
     monkeypatch.setattr("lamplighter.saving.pretrained.save", copy)
     return sizes
@@ -146,8 +148,26 @@ def test_a_size_that_is_none_is_refused(size):
 
 
 def test_a_fit_that_is_none_is_refused(cache, made):
-    with pytest.raises(DataError, match="fit must be one of"):
-        pretrained(fit="bend")
+    with pytest.raises(DataError, match="'crops'; did you mean 'crop'"):
+        pretrained(fit="crops")
+    assert made == []  # it is told before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("efficientnet_lite_0", "did you mean 'efficientnet-lite0' or"),
+        ("test_resnett", "did you mean 'test_resnet'"),
+        ("coatnet_0_224", "no weights for it"),
+        ("vit_small_patch14_dinov2", "trained without; choose"),
+    ],
+)
+def test_a_name_is_checked_before_anything_is_prepared(cache, name, message):
+    said = []
+    with pytest.raises(ModelError, match=message):
+        pretrained(name, progress=said.append)
+    assert said == []
+    assert not cache.exists()
 
 
 @pytest.mark.parametrize("name", ["../efficientnet-lite0", "", "a b", "hf-hub:a/b", "x" * 300])

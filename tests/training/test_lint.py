@@ -155,7 +155,7 @@ def test_a_single_name_may_come_without_a_list() -> None:
 
 
 def test_a_name_that_cannot_be_silenced() -> None:
-    with pytest.raises(TrainingError, match="no check sofmax to silence; there are same-data"):
+    with pytest.raises(TrainingError, match="silence 'sofmax'; did you mean 'softmax'"):
         toys.trial(silence=["sofmax"])
 
 

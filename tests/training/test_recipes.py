@@ -150,7 +150,7 @@ def test_another_network_cannot_resume(tiny_digits: ImageData, tmp_path: Path) -
 def test_what_is_not_known(tiny_digits: ImageData) -> None:
     with pytest.raises(TrainingError, match=r"no recipe 'slow'; there are lab, quick, best"):
         train(tiny_digits, recipe="slow")
-    with pytest.raises(UnknownModelError, match="Did you mean 'quick-cnn'"):
+    with pytest.raises(UnknownModelError, match="did you mean 'quick-cnn'"):
         train(tiny_digits, model="quick-cn")
     for epochs in (0, -1):
         with pytest.raises(TrainingError, match=f"at least 1, received {epochs}"):

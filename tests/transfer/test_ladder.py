@@ -225,7 +225,10 @@ def test_a_bundle_can_be_evaluated_on_the_folder(shapes, tiny, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"rungs": ["knn", "tree"]}, "the rungs are"), ({"budget": 0.0}, "more than 0 minutes")],
+    [
+        ({"rungs": ["knn", "tree"]}, "no rung 'tree'; there are knn, svm"),
+        ({"budget": 0.0}, "more than 0 minutes"),
+    ],
 )
 def test_bad_wishes_are_refused(shapes, tiny, options, message):
     with pytest.raises(TrainingError, match=message):

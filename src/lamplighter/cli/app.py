@@ -30,6 +30,7 @@ from lamplighter.cli import (
     training,
     transferring,
 )
+from lamplighter.cli.bad_use import told
 from lamplighter.cli.text import printable
 from lamplighter.errors import LamplighterError, LamplighterWarning
 from lamplighter.version import __version__
@@ -49,6 +50,7 @@ app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    suggest_commands=False,  # `told` does
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS: dict[str, Callable[..., None]] = {
@@ -170,7 +172,7 @@ def _bad_use(error: Any) -> str:
         command = error.ctx.command_path
     elif sys.argv[1:2] and sys.argv[1] in _COMMANDS:
         command += f" {sys.argv[1]}"
-    message = error.format_message().replace("Value error, ", "").strip()
+    message = told(error, commands=_COMMANDS).replace("Value error, ", "").strip()
     stop = "" if message.endswith((".", "?")) else "."
     return f"{command}: {message}{stop} See {command} --help."
 

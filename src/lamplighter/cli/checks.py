@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import typer
 
 from lamplighter.errors import UnknownModelError
+from lamplighter.names import same_name, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def at_least_one(epochs: int | None) -> int | None:
@@ -31,6 +38,18 @@ def known_network(name: str | None) -> str | None:
     except UnknownModelError as error:
         raise typer.BadParameter(str(error)) from error
     return name
+
+
+def listed_names(kind: str, text: str, known: Iterable[str]) -> list[str]:
+    """Return the names in `text`, which has commas between, as they are spelt in `known`."""
+    known, found = list(known), []
+    between = " Put commas between." if re.search(r"[\s;]", text.strip()) else ""
+    for name in (part.strip() for part in text.split(",")):
+        spelt = same_name(name, known)
+        if spelt is None:
+            raise typer.BadParameter(unknown_name(kind, name, known) + between)
+        found.append(spelt)
+    return found
 
 
 def checked_share(validation: float | None) -> float | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lamplighter.cli.text import printable
 from lamplighter.errors import DataError, UnknownModelError
+from lamplighter.names import either, near_paths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def named_classifier(name: Path, *, fit: Fit | None = None) -> Classifier:
     try:
         return pretrained(str(name), fit=fit, progress=_tell)
     except UnknownModelError as error:
-        raise UnknownModelError(f"there is no file {name}, and {error}") from error
+        raise _neither(name, error) from error
 
 
 def bundle_of(name: Path) -> Path:
@@ -60,7 +61,14 @@ def bundle_of(name: Path) -> Path:
     try:
         return pretrained_bundle(str(name), progress=_tell)
     except UnknownModelError as error:
-        raise UnknownModelError(f"there is no file {name}, and {error}") from error
+        raise _neither(name, error) from error
+
+
+def _neither(name: Path, error: UnknownModelError) -> UnknownModelError:
+    """Return the error on what is neither a file nor the name of a network."""
+    near = [path for path in near_paths(name) if path.lower().endswith(".lamp")]
+    meant = f" (did you mean {either(near)}?)" if near else ""
+    return UnknownModelError(f"there is no file {name}{meant}, and {error}")
 
 
 def _tell(sentence: str) -> None:

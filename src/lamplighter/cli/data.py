@@ -10,6 +10,7 @@ import typer
 
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable
+from lamplighter.names import either, near_names, near_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +36,10 @@ def is_named(name: str) -> bool:
     except OSError:  # a name too long
         there = False
     if not there:
+        meant = dict.fromkeys([*near_names(name, NAMED), *near_paths(name)])
         raise typer.BadParameter(
             f"the data must be {' or '.join(NAMED)}, or a folder or CSV file that is there, "
-            f"received {name!r}."
+            f"received {name!r}" + (f"; did you mean {either(meant)}?" if meant else ".")
         )
     return False
 

@@ -12,6 +12,7 @@ import typer
 
 from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import DownloadError
+from lamplighter.names import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def _check_use(name: str, folder: Path | None, *, downloading: bool) -> None:
             "mnist comes with the package and needs no folder: lamplighter train mnist."
         )
     if name not in _SETS:
-        raise typer.BadParameter(f"the data set must be digits, emoji or boats, received {name!r}.")
+        raise typer.BadParameter(unknown_name("data set", name, _SETS))
     if folder is None:
         raise typer.BadParameter(f"say where to: lamplighter data {name} DIR.")
     if downloading and name != "boats":

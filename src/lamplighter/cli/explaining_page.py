@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lamplighter.cli.checks import listed_names
 from lamplighter.cli.classifiers import named_classifier
 from lamplighter.cli.data import say
 from lamplighter.cli.progress import bar
@@ -34,12 +35,7 @@ _MOST = 40  # letters of an image's name that go into the names of its pictures
 
 
 def _named_methods(text: str) -> str:
-    names = [name.strip() for name in text.split(",")]
-    if any(name not in METHODS for name in names):
-        raise typer.BadParameter(
-            f"the methods are {', '.join(METHODS)}, with commas between, received {text!r}."
-        )
-    return ",".join(dict.fromkeys(names))
+    return ",".join(dict.fromkeys(listed_names("method", text, METHODS)))
 
 
 def explain(

@@ -15,6 +15,7 @@ from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import LabError, MissingPackageError, OutputError
+from lamplighter.names import either, near_names
 
 if TYPE_CHECKING:
     from lamplighter.teaching.gathering import Row
@@ -70,9 +71,10 @@ def _parsed(words: list[str]) -> tuple[str, Path]:
         return "copy", Path(words[0])
     if len(words) == 2 and words[0] in ("check", "collect"):
         return words[0], Path(words[1])
+    near = near_names(words[0], ("check", "collect"))
     raise typer.BadParameter(
         "say lamplighter labs DIR, labs check NOTEBOOK or labs collect DIR, received "
-        f"{' '.join(words)!r}."
+        f"{' '.join(words)!r}" + (f"; did you mean {either(near)}?" if near else ".")
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lamplighter.cli.checks import listed_names
 from lamplighter.cli.data import say
 from lamplighter.cli.embedding import backbone_named
 from lamplighter.cli.exporting import trust_text
@@ -30,12 +31,7 @@ _SEED = 7
 
 
 def _named_rungs(text: str) -> str:
-    unknown = [name for name in text.split(",") if name.strip() not in _RUNGS]
-    if unknown:
-        raise typer.BadParameter(
-            f"the rungs are {', '.join(_RUNGS)}, with commas between, received {text!r}."
-        )
-    return text
+    return ",".join(listed_names("rung", text, _RUNGS))
 
 
 def transfer(
@@ -129,7 +125,7 @@ def transfer(
         ladder = climb_ladder(
             files,
             backbone=backbone_named(backbone, fit),
-            rungs=[name.strip() for name in rungs.split(",")],
+            rungs=rungs.split(","),
             budget=budget,
             balanced=not unbalanced,
             seed=seed,

@@ -32,6 +32,7 @@ from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.new_folder import new_folder
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError
+from lamplighter.names import unknown_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,7 +110,7 @@ def load_emoji(artist: Artist = "noto") -> NDArray[np.uint8]:
         DatasetError: there is no such artist, or the embedded files are damaged.
     """
     if f"{artist}.xz" not in _CHECKSUMS:
-        raise DatasetError(f"the artist must be 'noto' or 'twemoji', received {artist!r}.")
+        raise DatasetError(unknown_name("artist", artist, get_args(Artist)))
     pixels = np.frombuffer(_content(f"{artist}.xz"), dtype=np.uint8)
     return pixels.reshape(-1, EMOJI_SIZE, EMOJI_SIZE, 4).copy()
 

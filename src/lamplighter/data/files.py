@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.errors import DatasetError, UnknownSplitError
+from lamplighter.names import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -136,10 +137,8 @@ class ImageFiles:
         """
         chosen = [index for index, split in enumerate(self.splits) if split == name]
         if not chosen:
-            raise UnknownSplitError(
-                f"{self.name} has no split {name!r}; it has "
-                f"{', '.join(self.split_names) or 'no splits yet'}."
-            )
+            told = suggestion(name, self.split_names, opening="it has")
+            raise UnknownSplitError(f"{self.name} has no split {name!r}; {told}")
         return self.take(chosen)
 
     def as_split(self, name: str) -> ImageFiles:

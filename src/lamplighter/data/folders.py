@@ -14,6 +14,7 @@ from lamplighter.data.files import NO_IMAGE_NAME, ImageFiles, SetAside
 from lamplighter.data.manifest import read_manifest
 from lamplighter.data.naming import clean_name, group_finder, group_notes, shown, split_name
 from lamplighter.errors import DatasetError
+from lamplighter.names import near_names, near_paths, no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 # What computers leave in folders by themselves; names that begin with a dot count as well.
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"})
 
+_DATA_SETS = ("mnist", "emoji", "digits", "boats")  # what `lamplighter data` lists
 # What `lamplighter data` writes beside its pictures: whose they are.
 _ATTRIBUTION = "ATTRIBUTION.txt"
 
@@ -96,7 +98,8 @@ def _walk(root: Path) -> tuple[list[str], list[SetAside]]:
     paths: list[str] = []
     set_aside: list[SetAside] = []
     # A link to a folder above the root would lead down to the root again.
-    seen = {_place(parent): str(parent) for parent in root.resolve().parents}
+    above = [parent for parent in root.resolve().parents if parent.exists()]
+    seen = {_place(parent): str(parent) for parent in above}
     folders, links = deque([""]), deque[str]()
     while folders or links:  # real folders first, so that a link never takes their place
         folder = folders.popleft() if folders else links.popleft()
@@ -186,13 +189,21 @@ def _no_image(root: Path, set_aside: Sequence[SetAside]) -> str:
 
 def _unreadable_root(root: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no folder {shown(root)}; check the name."
+        return _no_folder(root)
     if isinstance(error, NotADirectoryError):
         return (
             f"{shown(root)} must be a folder of images or a CSV file of paths and labels, "
             "received another file; name its folder."
         )
     return f"the folder {shown(root)}: {_unreadable(error)}"
+
+
+def _no_folder(root: Path) -> str:
+    meant = near_names(root.name, _DATA_SETS, most=1)
+    if near_paths(root) or not meant:
+        return no_such_path("folder", root)
+    use = "lamplighter train mnist" if meant == ["mnist"] else f"lamplighter data {meant[0]} DIR"
+    return f"there is no folder {shown(root)}; the data set {meant[0]} comes by: {use}."
 
 
 def _unreadable(error: OSError) -> str:

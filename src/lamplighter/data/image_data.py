@@ -12,6 +12,7 @@ import numpy as np
 from lamplighter.data.batches import Batches
 from lamplighter.data.class_names import check_strings
 from lamplighter.errors import DatasetError, UnknownSplitError
+from lamplighter.names import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,9 +201,8 @@ class ImageData:
         try:
             return self.splits[split]
         except KeyError:
-            raise UnknownSplitError(
-                f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}."
-            ) from None
+            told = suggestion(split, self.splits, opening="it has")
+            raise UnknownSplitError(f"{self.name} has no split {split!r}; {told}") from None
 
     def __contains__(self, split: object) -> bool:
         return split in self.splits

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lamplighter.errors import ImageError
+from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ def _open_file(path: Path) -> BinaryIO:
             raise ImageError(f"{_name(path)} must be a regular file; copy the image into one.")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(f"there is no file {_name(path)}; check the name and folder.") from None
+        raise ImageError(no_such_path("file", path)) from None
     except PermissionError:
         raise ImageError(f"{_name(path)} may not be read; change its permissions.") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name

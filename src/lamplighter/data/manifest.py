@@ -14,6 +14,7 @@ import numpy as np
 from lamplighter.data.files import ImageFiles, SetAside
 from lamplighter.data.naming import clean_name, group_finder, group_notes, shown, split_name
 from lamplighter.errors import DatasetError
+from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +121,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise DatasetError(f"there is no file {shown(path)}; check the name.") from None
+        raise DatasetError(no_such_path("file", path)) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DatasetError(

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from lamplighter.data.digits import centre_digit
 from lamplighter.data.images import as_8_bit, flatten_alpha, open_image, within_memory
 from lamplighter.errors import DataError
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,11 +90,10 @@ class Preprocessing:
                 "mean must be finite and std finite and positive, "
                 f"received {self.mean} and {self.std}."
             )
-        if self.fit not in _FITS or self.interpolation not in _RESAMPLING:
-            raise DataError(
-                f"fit must be one of {sorted(_FITS)} and interpolation one of "
-                f"{sorted(_RESAMPLING)}, received {self.fit!r} and {self.interpolation!r}."
-            )
+        if self.fit not in _FITS:
+            raise DataError(wrong_choice("fit", self.fit, _FITS))
+        if self.interpolation not in _RESAMPLING:
+            raise DataError(wrong_choice("interpolation", self.interpolation, _RESAMPLING))
         if type(self.crop_pct) not in (int, float) or not 0 < self.crop_pct <= 1:
             raise DataError(f"crop_pct must be above 0 and at most 1, received {self.crop_pct!r}.")
 

@@ -9,6 +9,7 @@ from lamplighter.data.embedded import embedded
 from lamplighter.data.emoji import emoji_files
 from lamplighter.data.new_folder import new_folder
 from lamplighter.errors import DatasetError
+from lamplighter.names import unknown_name
 
 # SHA-256 of each picture.
 _DIGITS = {
@@ -43,7 +44,7 @@ def write_sample(name: Literal["digits", "emoji"], folder: str | Path) -> Path:
     elif name == "digits":
         digit_files(folder)
     else:
-        raise DatasetError(f"the sample must be 'digits' or 'emoji', received {name!r}.")
+        raise DatasetError(unknown_name("sample", name, ("digits", "emoji")))
     return Path(folder)
 
 

@@ -11,6 +11,7 @@ from lamplighter.errors import DatasetError, MissingPackageError, ModelError, Sh
 from lamplighter.evaluation.class_names import labels_by_name
 from lamplighter.evaluation.report import check_size
 from lamplighter.inference.runtime import runtime
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +155,7 @@ def map_of(
     """
     chosen = data[split]
     if method not in get_args(Method):
-        raise DatasetError(f"the method of a map must be 'pca' or 'tsne', received {method!r}.")
+        raise DatasetError(wrong_choice("the method of a map", method, get_args(Method)))
     if min(len(chosen), limit) < _FEWEST[method]:
         raise DatasetError(
             f"a map by {method} needs {_FEWEST[method]} images or more, received "

@@ -14,6 +14,7 @@ from lamplighter.explain.hooks import activations_of, forward_pass, untouched
 from lamplighter.explain.rectifiers import redirected
 from lamplighter.explain.terms import Values
 from lamplighter.inference.torch_runtime import device_of
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,9 +59,7 @@ class Settings:
         if self.learning_rate == 0:
             raise ModelError("learning_rate must be above 0, received 0; try 0.05.")
         if self.optimiser not in _OPTIMISERS:
-            raise ModelError(
-                f"optimiser must be one of {', '.join(_OPTIMISERS)}, received {self.optimiser!r}."
-            )
+            raise ModelError(wrong_choice("optimiser", self.optimiser, _OPTIMISERS))
 
 
 class Look:

@@ -12,6 +12,7 @@ import torch
 from lamplighter.errors import ModelError, NoGradientError
 from lamplighter.explain.hooks import voting_head
 from lamplighter.inference.torch_runtime import images_at_once
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +112,7 @@ def baseline_name(preprocessing: Preprocessing, name: str | None) -> str:
     if name is None:
         return "black" if float(np.mean(preprocessing.mean)) < _DARK else "mean"
     if name not in BASELINES:
-        raise ModelError(f"baseline must be one of {', '.join(BASELINES)}, received {name!r}.")
+        raise ModelError(wrong_choice("baseline", name, BASELINES))
     return name
 
 

@@ -24,6 +24,7 @@ from lamplighter.explain.images import prepare, shown
 from lamplighter.explain.objectives import class_index
 from lamplighter.models.fetching import ignore_missing_widgets
 from lamplighter.models.heads import SVMHead
+from lamplighter.names import suggestion
 
 __all__ = ["METHODS", "Attribution", "Method", "as_method", "attribute"]
 
@@ -161,12 +162,10 @@ def attribute(
 
 def _check_settings(method: Method, settings: dict[str, Any]) -> None:
     known = list(inspect.signature(method.function).parameters)[1:]
-    unknown = [name for name in settings if name not in known]
-    if unknown:
-        raise ModelError(
-            f"{method.name} takes {', '.join(known) or 'no settings'}, received "
-            f"{', '.join(unknown)}."
-        )
+    for name in settings:
+        if name not in known:
+            told = suggestion(name, known) if known else "it takes none."
+            raise ModelError(f"{method.name} takes no setting {name!r}; {told}")
 
 
 def _of_votes(network: nn.Module, method: Method, answer: Answer) -> tuple[str, ...]:

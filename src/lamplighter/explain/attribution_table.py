@@ -17,6 +17,7 @@ from lamplighter.explain.attribution_methods import (
     saliency,
     smoothgrad,
 )
+from lamplighter.names import same_name, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,11 +125,10 @@ def as_method(method: str | Method | OwnMethod) -> Method:
     if isinstance(method, Method):
         return method
     if isinstance(method, str):
-        if method not in METHODS:
-            raise ModelError(
-                f"there is no method {method!r} of attribution; choose of {', '.join(METHODS)}."
-            )
-        return METHODS[method]
+        name = same_name(method, METHODS)
+        if name is None:
+            raise ModelError(unknown_name("method of attribution", method, METHODS))
+        return METHODS[name]
     if not callable(method):
         raise ModelError(
             f"a method is a name or a function, received {type(method).__name__}; names are "

@@ -7,7 +7,6 @@ hung onto a network is gone afterwards, also where the forward pass raises.
 from __future__ import annotations
 
 import contextlib
-import difflib
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,13 +15,13 @@ from torch import nn
 from lamplighter.errors import ModelError, NetworkMissingError, UnknownLayerError
 from lamplighter.inference.torch_runtime import evaluating, first_line, shape_text
 from lamplighter.models.classifier import Classifier
+from lamplighter.names import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
-_NAMED = 5  # near names that an error suggests
 _HOOKS = "hooks"  # what the attributes of a module that hold its hooks have in their names
 
 
@@ -85,12 +84,12 @@ def find_layer(
     if name in of_kind and found is not None:
         return found
     wanted = "layer" if kind is None else _kind_text(kind)
+    told = suggestion(name, of_kind, opening="it has")
     if found is not None:
         raise UnknownLayerError(
-            f"layer {name!r} must be a {wanted}, received a {type(found).__name__}; "
-            f"{_near(name, of_kind)}"
+            f"layer {name!r} must be a {wanted}, received a {type(found).__name__}; {told}"
         )
-    raise UnknownLayerError(f"the network has no {wanted} {name!r}; {_near(name, of_kind)}")
+    raise UnknownLayerError(f"the network has no {wanted} {name!r}; {told}")
 
 
 @contextlib.contextmanager
@@ -249,15 +248,3 @@ def _like(height: int, width: int, image_size: tuple[int, int]) -> bool:
 def _kind_text(kind: type[nn.Module] | tuple[type[nn.Module], ...]) -> str:
     kinds = kind if isinstance(kind, tuple) else (kind,)
     return " or ".join(one.__name__.strip("_") for one in kinds)
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    if not names:
-        return "it has none."
-    near = difflib.get_close_matches(name, names, n=_NAMED, cutoff=0.5)
-    if not near:  # the last part of a name says most
-        near = [key for key in names if key.rpartition(".")[2] == name.rpartition(".")[2]][:_NAMED]
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"there are {', '.join(names[:_NAMED])}{more}."

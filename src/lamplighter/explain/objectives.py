@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from lamplighter.errors import ModelError
 from lamplighter.explain.terms import ChannelTerm, ClassTerm, LayerTerm, NeuronTerm, Score
 from lamplighter.explain.terms import class_index as class_index
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +111,7 @@ def class_(name: str | int, *, score: Score = "logit") -> Objective:
         ModelError: there is no such score.
     """
     if score not in get_args(Score):
-        raise ModelError(f"score must be one of {', '.join(get_args(Score))}, received {score!r}.")
+        raise ModelError(wrong_choice("score", score, get_args(Score)))
     return Objective(((1.0, ClassTerm(name, score)),))
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lamplighter.errors import ModelError
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,4 +180,4 @@ def _start(mean: Sequence[float], bounds: Bounds) -> Tensor:
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ModelError(f"{name} must be one of {', '.join(choices)}, received {value!r}.")
+        raise ModelError(wrong_choice(name, value, choices))

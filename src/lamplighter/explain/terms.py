@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from operator import index
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from lamplighter.errors import UnknownClassError, UnknownLayerError
 from lamplighter.explain.hooks import spatial_maps
 from lamplighter.inference.torch_runtime import shape_text
+from lamplighter.names import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Score = Literal["logit", "odds", "probability"]
-
-_NAMED = 5  # near names that an error suggests
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def class_index(class_names: Sequence[str], name: str | int) -> int:
     if isinstance(name, str):
         if name in class_names:
             return list(class_names).index(name)
-        raise UnknownClassError(f"there is no class {name!r}; {_near(name, class_names)}")
+        raise UnknownClassError(unknown_name("class", name, class_names))
     number = _whole(name)
     if number is None or not 0 <= number < len(class_names):
         raise UnknownClassError(
@@ -214,15 +212,3 @@ def _whole(number: object) -> int | None:
         return None if isinstance(number, bool) else index(number)  # type: ignore[arg-type]
     except TypeError:
         return None
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    folded = {key.casefold(): key for key in names}
-    near = [key for fold, key in folded.items() if name.casefold() in fold and name][:_NAMED]
-    for fold in difflib.get_close_matches(name.casefold(), list(folded), n=_NAMED, cutoff=0.5):
-        if folded[fold] not in near:
-            near.append(folded[fold])
-    if near:
-        return f"did you mean {' or '.join(map(repr, near[:_NAMED]))}?"
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"there are {', '.join(map(repr, names[:_NAMED]))}{more}."

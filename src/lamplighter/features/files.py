@@ -11,6 +11,7 @@ import numpy as np
 from lamplighter.data.files import ImageFiles
 from lamplighter.errors import DatasetError
 from lamplighter.features.extraction import Features
+from lamplighter.names import no_such_path
 from lamplighter.saving.writing import written_whole
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def load_features(path: str | Path) -> Features:
             groups=texts["groups"],
         )
     except FileNotFoundError:
-        raise DatasetError(f"there is no file {path}; make it with `lamplighter embed`.") from None
+        told = f"{no_such_path('file', path)} `lamplighter embed` makes such files."
+        raise DatasetError(told) from None
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise DatasetError(
             f"{path} must hold features as `lamplighter embed --out` writes them, received "

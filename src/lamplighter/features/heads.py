@@ -15,6 +15,7 @@ from lamplighter.errors import ClassCountError, DatasetError, ModelError, ShapeE
 from lamplighter.features.search import Samples
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Architecture, Classifier
+from lamplighter.names import unknown_name
 from lamplighter.saving.bundle import network_with
 from lamplighter.saving.composing import composed_graph
 from lamplighter.saving.tracing import needs_training_packages
@@ -82,7 +83,7 @@ def fit_head(
         DatasetError: shapes differ, a label is no class, or fewer than two classes have vectors.
     """
     if kind not in HEADS:
-        raise ModelError(f"a head is one of {', '.join(HEADS)}, received {kind!r}.")
+        raise ModelError(unknown_name("head", kind, HEADS))
     samples = _checked(vectors, labels, num_classes, groups)
     fit = importlib.import_module(f"lamplighter.features.{kind}").fit
     load_libraries()  # no part of what learning costs

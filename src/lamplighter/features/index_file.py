@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lamplighter.data.sqlite_errors import LOCKED, kind_of
 from lamplighter.errors import OutputError, SimilarIndexError
+from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ def check_beginning(path: Path) -> None:
             beginning = file.read(len(_BEGINNING))
     except FileNotFoundError:
         raise SimilarIndexError(
-            f"there is no index {path}; make one with lamplighter embed FOLDER --index "
+            f"{no_such_path('index', path)} To make one: lamplighter embed FOLDER --index "
             f"{shlex.quote(str(path))}."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name

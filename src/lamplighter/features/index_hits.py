@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from lamplighter.errors import SimilarIndexError
 from lamplighter.features.index_store import COLUMNS
+from lamplighter.names import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lamplighter.features.index_store import Store
-
-_NAMED = 12  # labels that a message names
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,6 @@ def checked_condition(store: Store, where: Mapping[str, str]) -> dict[str, str]:
             )
         known = store.values(column)
         if value not in known:
-            more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
-            names = ", ".join(name or "images without" for name in known[:_NAMED]) + more
-            raise SimilarIndexError(
-                f"{store.path} has no image of {column} {value!r}; it has {names or 'no images'}."
-            )
+            told = suggestion(value, [name or "images without" for name in known], opening="it has")
+            raise SimilarIndexError(f"{store.path} has no image of {column} {value!r}; {told}")
     return dict(where)

@@ -17,6 +17,7 @@ from lamplighter.errors import BundleError, DataError, OutputError
 from lamplighter.inference.quantising import int8_graph
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier
+from lamplighter.names import wrong_choice
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages
 from lamplighter.saving.writing import written_whole
@@ -45,7 +46,7 @@ def at_precision(classifier: Classifier, precision: Precision) -> Classifier:
     if precision == "fp32":
         return classifier
     if precision != "int8":
-        raise DataError(f"precision must be fp32 or int8, received {precision!r}.")
+        raise DataError(wrong_choice("precision", precision, ("fp32", "int8")))
     graph = classifier.graph
     if graph is None:
         with needs_training_packages("int8"):

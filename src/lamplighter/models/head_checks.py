@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from lamplighter.errors import ModelError
+from lamplighter.names import wrong_choice
 
 
 def check_counts(**counts: object) -> None:
@@ -25,7 +26,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         ModelError: the message names the argument.
     """
     if value not in choices:
-        raise ModelError(f"{name} must be one of {', '.join(choices)}, received {value!r}.")
+        raise ModelError(wrong_choice(name, value, choices))
 
 
 def check_positive(name: str, value: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from lamplighter.models.classifier import Architecture, Classifier, Record
 from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
 from lamplighter.models.heads import build_head
 from lamplighter.models.imagenet import distinct_names
+from lamplighter.names import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,12 +92,8 @@ def pretrained_classifier(
         ModelError: its weights are not safe to load, or it has no classes.
         MissingPackageError: timm is not installed.
     """
+    check_pretrained(name)
     config = dict(_config(name))
-    if not config.get("num_classes"):
-        raise ModelError(
-            f"a classifier needs classes, but {name} was trained without; choose a network such "
-            f"as {BUNDLED} or resnet50."
-        )
     height, width = _size(size, config)
     own_fit = _FITS[config["crop_mode"]]
     preprocessing = Preprocessing(
@@ -119,6 +115,21 @@ def pretrained_classifier(
     return Classifier(
         network.eval(), preprocessing, names, architecture=architecture, record=record
     )
+
+
+def check_pretrained(name: str) -> None:
+    """Refuse the name of a network that cannot become a pretrained classifier.
+
+    Raises:
+        UnknownModelError: there is no network of that name, or no weights for it.
+        ModelError: it was trained without classes.
+        MissingPackageError: timm is not installed.
+    """
+    if not _config(name).get("num_classes"):
+        raise ModelError(
+            f"a classifier needs classes, but {name} was trained without; choose a network such "
+            f"as {BUNDLED} or resnet50."
+        )
 
 
 def _config(name: str) -> Mapping[str, Any]:
@@ -292,6 +303,7 @@ def _known(name: str) -> str:
     timm_name = _TIMM_NAMES.get(name, name)
     if ":" not in timm_name and timm.is_model(timm_name):
         return timm_name
-    near = difflib.get_close_matches(name, [BUNDLED, *timm.list_models()], n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"{BUNDLED} comes with Lamplighter."
+    near = near_names(name, [BUNDLED, *timm.list_models()])
+    meant = " or ".join(map(repr, near))
+    hint = f"did you mean {meant}?" if near else f"{BUNDLED} comes with Lamplighter."
     raise UnknownModelError(f"there is no pretrained network {name!r}; {hint}")

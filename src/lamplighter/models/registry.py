@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import ModelError, UnknownModelError
+from lamplighter.names import unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -92,11 +92,7 @@ def find(name: str, *, listed: bool = False) -> ModelEntry:
     """
     entry = (_MODELS if listed else _MODELS | _UNLISTED).get(name)
     if entry is None:
-        near = difflib.get_close_matches(name, _MODELS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownModelError(
-            f"there is no network {name!r}; there are {', '.join(_MODELS)}.{hint}"
-        )
+        raise UnknownModelError(unknown_name("network", name, _MODELS))
     return entry
 
 

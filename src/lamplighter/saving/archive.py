@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lamplighter.errors import BundleError
+from lamplighter.names import no_such_path
 from lamplighter.saving.trust import MAX_REFERENCE
 from lamplighter.saving.writing import written_whole
 
@@ -135,7 +136,7 @@ def opened(path: str | Path) -> Iterator[Archive]:
     """
     try:
         if not Path(path).exists():
-            raise BundleError("there is no such file; is the name right?")
+            raise BundleError(no_such_path("file", path))
         if not Path(path).is_file():
             raise BundleError(
                 "it must be a file, received a folder or device; choose a .lamp file."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lamplighter.errors import OutputError
+from lamplighter.names import wrong_choice
 from lamplighter.saving.bundle import save
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages, torch_program
@@ -43,9 +44,7 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
         MissingPackageError: torch or onnx is not installed.
     """
     if format not in get_args(ExportFormat):
-        raise OutputError(
-            f"the format must be one of {', '.join(get_args(ExportFormat))}, received {format!r}."
-        )
+        raise OutputError(wrong_choice("the format", format, get_args(ExportFormat)))
     check_target(path)
     if format == "bundle":
         return save(classifier, path, needs_graph=True)

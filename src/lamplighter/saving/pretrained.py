@@ -7,11 +7,13 @@ import dataclasses
 import hashlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from lamplighter.errors import BundleError, OutputError, ShapeError, UnknownModelError
+from lamplighter.data.preprocessing import Fit
+from lamplighter.errors import BundleError, DataError, OutputError, ShapeError, UnknownModelError
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.fetching import BUNDLED
+from lamplighter.names import wrong_choice
 from lamplighter.saving.bundle import load, save
 from lamplighter.saving.description import FORMAT
 from lamplighter.saving.tracing import collection_paused, needs_training_packages
@@ -20,7 +22,6 @@ from lamplighter.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamplighter.data.preprocessing import Fit
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?")
 _SUFFIX = ".lamp"
@@ -55,8 +56,11 @@ def pretrained(
         DownloadError: its weights cannot be fetched.
         ModelError: its weights are not safe to load, or it cannot be exported.
         ShapeError: the size is none.
+        DataError: the fit is none.
         MissingPackageError: torch or timm is not installed, and the network is not kept yet.
     """
+    if fit is not None and fit not in get_args(Fit):
+        raise DataError(wrong_choice("fit", fit, get_args(Fit)))
     classifier = _kept_or_made(name, _checked(size), progress)
     own = classifier.preprocessing
     if fit is not None and fit != own.fit:  # which the graph does not depend on
@@ -88,11 +92,12 @@ def _kept_or_made(
     kept = _kept_at(name, size)
     with contextlib.suppress(BundleError):
         return load(kept)
-    if progress is not None:
-        progress(f"preparing {name}, which is done once")
     with needs_training_packages(f"the pretrained network {name}"), collection_paused():
-        from lamplighter.models.pretrained import pretrained_classifier
+        from lamplighter.models.pretrained import check_pretrained, pretrained_classifier
 
+        check_pretrained(name)  # a name that is wrong is told before anything else
+        if progress is not None:
+            progress(f"preparing {name}, which is done once")
         made = pretrained_classifier(name, size=size)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamplighter.errors import LabError
+from lamplighter.names import unknown_name
 from lamplighter.teaching.sources import Source, read_source
 
 
@@ -66,8 +67,7 @@ class Catalogue:
         for lab in self.present:
             if lab.id == name:
                 return lab
-        known = ", ".join(lab.id for lab in self.present)
-        raise LabError(f"the lab must be one of {known}, received {name!r}.")
+        raise LabError(unknown_name("lab", name, [lab.id for lab in self.present]))
 
 
 def labs_folder() -> Path:

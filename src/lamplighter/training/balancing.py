@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from lamplighter.errors import TrainingError
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ def check_balance(balance: str) -> None:
         TrainingError: it is not one of `BALANCES`.
     """
     if balance not in BALANCES:
-        raise TrainingError(f"balance must be one of {', '.join(BALANCES)}, received {balance!r}.")
+        raise TrainingError(wrong_choice("balance", balance, BALANCES))
 
 
 def class_weights(labels: NDArray[np.int64], num_classes: int) -> Tensor:

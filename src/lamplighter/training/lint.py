@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 from lamplighter.data.batches import Batches
 from lamplighter.errors import TrainingError
 from lamplighter.inference.runtime import evaluating
+from lamplighter.names import unknown_name
 from lamplighter.training.criteria import is_cross_entropy, is_for_classes, is_of_ones_own
 from lamplighter.training.distributed import is_first
 from lamplighter.training.fingerprints import overlap, same_data, sampler_of
@@ -83,11 +84,9 @@ class Lint:
     def __post_init__(self) -> None:
         if isinstance(self.silence, str):
             self.silence = (self.silence,)
-        unknown = sorted(set(self.silence) - set(CHECKS))
-        if unknown:
-            raise TrainingError(
-                f"there is no check {', '.join(unknown)} to silence; there are {', '.join(CHECKS)}."
-            )
+        for name in self.silence:
+            if name not in CHECKS:
+                raise TrainingError(unknown_name("check to silence", name, CHECKS))
 
     def say(self, name: str, message: str) -> None:
         """Report a mistake, unless it was reported before or is silenced."""

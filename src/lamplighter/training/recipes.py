@@ -26,6 +26,7 @@ from lamplighter.errors import (
 )
 from lamplighter.evaluation.report import evaluate
 from lamplighter.models.classifier import Classifier
+from lamplighter.names import unknown_name
 from lamplighter.training.balancing import check_balance, class_weights
 from lamplighter.training.labels import by_name
 from lamplighter.training.loaders import check_seed, seed_all
@@ -257,7 +258,7 @@ def augmentation_of(recipe: str, augment: bool | None = None) -> Augmentation | 
 
 def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
-        raise TrainingError(f"there is no recipe {name!r}; there are {', '.join(RECIPES)}.")
+        raise TrainingError(unknown_name("recipe", name, RECIPES))
     return RECIPES[name]
 
 

@@ -17,6 +17,7 @@ from lamplighter.evaluation.trust import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads import load_libraries
 from lamplighter.inference.runtime import runtime
+from lamplighter.names import unknown_name
 from lamplighter.saving.pretrained import pretrained
 from lamplighter.transfer.ground import Ground
 from lamplighter.transfer.ladder import Ladder
@@ -130,11 +131,11 @@ def climb_ladder(
 
 
 def _checked(rungs: Sequence[str], budget: float) -> list[str]:
-    unknown = [name for name in rungs if name not in RUNGS]
-    if unknown or not rungs:
-        raise TrainingError(
-            f"the rungs are {', '.join(RUNGS)}, received {', '.join(unknown) or 'none'}."
-        )
+    if not rungs:
+        raise TrainingError(f"the rungs are {', '.join(RUNGS)}, received none.")
+    for name in rungs:
+        if name not in RUNGS:
+            raise TrainingError(unknown_name("rung", name, RUNGS))
     if not budget > 0:
         raise TrainingError(f"the budget must be more than 0 minutes, received {budget}.")
     return [name for name in RUNGS if name in rungs]

@@ -9,6 +9,7 @@ from torch import nn
 
 from lamplighter.errors import ModelError, UnknownLayerError
 from lamplighter.inference.runtime import evaluating
+from lamplighter.names import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -156,7 +157,6 @@ def places_of(chain: Sequence[tuple[str, dict[str, nn.Module]]], wanted: str) ->
         if any(member == wanted or member.startswith(f"{wanted}.") for member in members)
     ]
     if not places:
-        raise UnknownLayerError(
-            f"the network has no stage {wanted!r}; it has {', '.join(name for name, _ in chain)}."
-        )
+        told = suggestion(wanted, [name for name, _ in chain], opening="it has")
+        raise UnknownLayerError(f"the network has no stage {wanted!r}; {told}")
     return places
