@@ -34,6 +34,8 @@ not hinder the work, but has to be known, is a LamplighterWarning.
 
 from __future__ import annotations
 
+from lamplighter.installation import install_command
+
 
 class LamplighterError(Exception):
     """Base of all errors that Lamplighter raises on purpose."""
@@ -142,6 +144,4 @@ class MissingPackageError(LamplighterError):
     def of(cls, needing: str, error: ImportError) -> MissingPackageError:
         """Return the error of something that needs the package which `error` misses."""
         package = error.name or "a package"
-        return cls(
-            f"{needing} needs {package}, which is not installed; pip install 'lamplighter[train]'."
-        )
+        return cls(f"{needing} needs {package}, which is not installed; {install_command()}.")

@@ -223,7 +223,7 @@ def test_as_is_takes_the_whole_image(run, trained, tiny_digits, tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "there is no file"),
+        (None, "no such file"),
         (b"", "no bundle"),
         (b"text", "no bundle"),
         (b"PK\x03\x04", "bundle"),

@@ -58,7 +58,7 @@ def test_a_bundle_named_without_its_ending_is_found(run, name, tmp_path):
     (tmp_path / "digits.lamp").touch()
     outcome = run("predict", "digits", DIGITS[0])
     assert "there is no file digits (did you mean 'digits.lamp'?), and" in outcome.line
-    assert "no file digts.lamp; did you mean 'digits.lamp'?" in run("info", "digts.lamp").line
+    assert "no such file; did you mean 'digits.lamp'?" in run("info", "digts.lamp").line
 
 
 def test_the_command_imports_no_torch_for_what_is_kept(name, tmp_path):

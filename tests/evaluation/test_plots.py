@@ -1,5 +1,6 @@
 import io
 import itertools
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from lamplighter.errors import MissingPackageError
 from lamplighter.evaluation.plots import draw_confusion, new_figure, plot_confusion
 from lamplighter.evaluation.report import Report
 from lamplighter.inference.predictor import Predictions
+from lamplighter.installation import install_command
 
 
 def report_of(confusion: np.ndarray, names: list[str]) -> Report:
@@ -102,5 +104,5 @@ def test_pyplot_with_its_windows_and_global_state_is_not_imported():
 
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'lamplighter\[train\]'"):
+    with pytest.raises(MissingPackageError, match=re.escape(install_command())):
         plot_confusion(report_of(np.eye(2, dtype=int), list("ab")))

@@ -179,7 +179,7 @@ class TestDescription:
         parts = parts_of(content)
         parts["description.json"] = json.dumps({"format": 2, "all": "else"}).encode()
         zipped(path, [*parts.items(), ("tokens.json", b"")])
-        refused(path, "later version .*format 2.* pip install -U lamplighter", NewerFormatError)
+        refused(path, "later version .*format 2.*; install that version", NewerFormatError)
 
     @pytest.mark.parametrize(
         "text",

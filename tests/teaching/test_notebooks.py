@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import re
 import sys
@@ -11,8 +12,10 @@ import pytest
 
 from lamplighter.errors import LabError
 from lamplighter.teaching import making
+from lamplighter.teaching.catalogue import read_catalogue
 from lamplighter.teaching.making import make, stale
 from lamplighter.teaching.notebooks import as_text, execute, hidden_lines, make_notebook
+from lamplighter.teaching.page import course_page
 
 
 def _edit(catalogue, old, new):
@@ -52,6 +55,59 @@ def test_the_first_cells_say_what_is_needed(sample):
         '%pip install --quiet "lamplighter[train] @ git+https://github.com/example/labs@main"'
         in setup.source
     )
+
+
+def _with_address(catalogue, repository, install):
+    """Return the catalogue after the teacher has set another address in labs.toml."""
+    path = catalogue.folder / "labs.toml"
+    lines = path.read_text().split("\n")
+    lines[0], lines[2] = f'repository = "{repository}"', f'install = "{install}"'
+    path.write_text("\n".join(lines))
+    return read_catalogue(catalogue.folder)
+
+
+def test_without_an_address_nothing_is_fetched(labs_copy):
+    catalogue = _with_address(labs_copy, "", "lamplighter[train] @ git+{repository}@{branch}")
+    assert catalogue.install == ""
+    _, words, setup = make_notebook(catalogue, catalogue.labs[0], "learner").cells[:3]
+    assert words.source.startswith("About 5 minutes.")
+    with pytest.raises(ImportError, match=r"not installed here\. Ask your teacher"):
+        exec(setup.source, {"__builtins__": {**vars(builtins), "__import__": _nothing_found}})
+    exec(setup.source)  # here it is installed
+    texts = [as_text(make_notebook(catalogue, catalogue.labs[0], "learner"))]
+    texts.append(course_page(catalogue))
+    assert not any(re.search(r"https?:|[Cc]olab|git\+", text) for text in texts)
+    assert "pip install '.[train,labs]'" in texts[1]
+    assert "| [preview](solutions/0_1_sizes.ipynb) | [download](0_1_sizes.ipynb) |" in texts[1]
+
+
+def _nothing_found(name, *arguments):
+    raise ImportError(f"No module named {name!r}")
+
+
+def test_a_wheel_of_ones_own_has_no_links_to_colab(labs_copy):
+    wheel = "lamplighter[train] @ https://example.org/lamplighter-0.1.0-py3-none-any.whl"
+    catalogue = _with_address(labs_copy, "", wheel)
+    _, words, setup = make_notebook(catalogue, catalogue.labs[0], "learner").cells[:3]
+    assert f'%pip install --quiet "{wheel}"' in setup.source
+    assert "Colab" not in words.source
+
+
+@pytest.mark.parametrize("install", ["lamplighter", "lamplighter[train]", "lamplighter==0.1.0"])
+def test_a_name_without_an_address_is_refused(labs_copy, install):
+    with pytest.raises(LabError, match="must be a name with its address"):
+        _with_address(labs_copy, "https://github.com/example/labs", install)
+
+
+def test_another_address_runs_no_lab_anew(labs_copy, monkeypatch):
+    make(labs_copy)
+    monkeypatch.setattr(making, "execute", lambda notebook, folder: pytest.fail("it was run"))
+    catalogue = _with_address(labs_copy, "", "lamplighter @ git+{repository}")
+    assert [path.name for path in make(catalogue)] == [
+        "0_1_sizes.ipynb", "README.md", "0_1_sizes.ipynb"
+    ]  # fmt: skip
+    assert stale(catalogue) == []
+    assert "Ask your teacher" in catalogue.solution(catalogue.labs[0]).read_text()
 
 
 def test_nbgrader_finds_its_metadata(sample):
@@ -173,8 +229,6 @@ def test_the_command_of_make_labs(labs_copy, monkeypatch, capsys, tmp_path):
 
 
 def test_the_page_lists_each_lab_in_three_ways(sample):
-    from lamplighter.teaching.page import course_page
-
     page = course_page(sample)
     (row,) = [line for line in page.split("\n") if line.startswith("| **0.1**")]
     assert "[open in Colab](https://colab.research.google.com/" in row

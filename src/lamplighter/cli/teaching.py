@@ -15,6 +15,7 @@ from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import LabError, MissingPackageError, OutputError
+from lamplighter.installation import install_command
 from lamplighter.names import either, near_names
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _need_packages() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise MissingPackageError(
-            f"grading needs {', '.join(missing)}; pip install 'lamplighter[train,labs]'."
+            f"grading needs {', '.join(missing)}; {install_command('train,labs')}."
         )
 
 

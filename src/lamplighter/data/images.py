@@ -209,8 +209,7 @@ def _register_heif() -> None:
         import pi_heif
     except ModuleNotFoundError:
         raise ImageError(
-            "it is HEIF, which needs a package more; pip install 'lamplighter[heif]', or save "
-            "it as JPEG."
+            "it is HEIF, which needs a package more; pip install pi-heif, or save it as JPEG."
         ) from None
     with _process_lock:
         if "HEIF" not in Image.OPEN:

@@ -11,6 +11,7 @@ from lamplighter.errors import DatasetError, MissingPackageError, ModelError, Sh
 from lamplighter.evaluation.class_names import labels_by_name
 from lamplighter.evaluation.report import check_size
 from lamplighter.inference.runtime import runtime
+from lamplighter.installation import install_command
 from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def _placed(
         from sklearn.manifold import TSNE
     except ImportError as error:
         raise MissingPackageError(
-            "a map needs scikit-learn, which is not installed; pip install 'lamplighter[train]'."
+            f"a map needs scikit-learn, which is not installed; {install_command()}."
         ) from error
     values = vectors.astype(np.float64)
     if method == "pca":

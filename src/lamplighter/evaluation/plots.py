@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import MissingPackageError
+from lamplighter.installation import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def new_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingPackageError(
-            "plots need matplotlib, which is not installed; pip install 'lamplighter[train]'."
+            f"plots need matplotlib, which is not installed; {install_command()}."
         ) from error
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)

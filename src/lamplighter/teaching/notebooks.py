@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 
 Version = Literal["learner", "solved", "nbgrader"]
 
+GITHUB = "https://github.com/"  # from where Colab opens notebooks
 _SCHEMA = 3  # of nbgrader's cell metadata
 _SETUP = '''\
 try:
     import lamplighter
 except ImportError:  # on Colab, say
     %pip install --quiet "{install}"'''
+_SETUP_BY_HAND = """\
+try:
+    import lamplighter
+except ImportError as error:
+    raise ImportError(
+        "Lamplighter is not installed here. Ask your teacher for its folder or its wheel, and run "
+        "%pip install './FOLDER[train]' or %pip install './FILE.whl[train]' in a cell above this."
+    ) from error"""
 # In a namespace of their own, so that what they name is not taken for the learner's.
 _HIDDEN = """\
 ### BEGIN HIDDEN TESTS
@@ -178,28 +187,41 @@ def _metadata(cell: Cell, number: int) -> dict[str, Any]:
     return {"lamplighter": {cell.kind: cell.id, **points}, "nbgrader": about}
 
 
+def is_setup(lab: Lab, cell: Any) -> bool:
+    """Whether a cell of a notebook is that which looks for Lamplighter before all others."""
+    return bool(cell["id"] == _opening_id(lab, 1))
+
+
+def _opening_id(lab: Lab, number: int) -> str:
+    return hashlib.sha256(f"{lab.id} opening {number}".encode()).hexdigest()[:8]
+
+
 def _opening(catalogue: Catalogue, lab: Lab) -> list[Any]:
     """Return what follows the title: where else to open the notebook, and what it needs."""
     import nbformat
 
-    links = f"[Open in Colab]({colab_link(catalogue, lab)}) · about {lab.minutes} minutes"
+    colab = colab_link(catalogue, lab)
+    time = f"bout {lab.minutes} minutes"
+    links = f"[Open in Colab]({colab}) · a{time}" if colab else f"A{time}."
     rules = textwrap.dedent(f"""\
         Cells with `# your code here` are yours to complete; run
         `lamplighter labs check {lab.file}.ipynb` to see how you did.""")
+    install = catalogue.install
+    setup = _SETUP.format(install=install) if install else _SETUP_BY_HAND
     cells = [
         nbformat.v4.new_markdown_cell(f"{links}\n\n{rules}"),
-        nbformat.v4.new_code_cell(
-            _SETUP.format(install=catalogue.install), metadata={"lamplighter": {"given": True}}
-        ),
+        nbformat.v4.new_code_cell(setup, metadata={"lamplighter": {"given": True}}),
     ]
     for number, cell in enumerate(cells):
-        cell["id"] = hashlib.sha256(f"{lab.id} opening {number}".encode()).hexdigest()[:8]
+        cell["id"] = _opening_id(lab, number)
     return cells
 
 
 def colab_link(catalogue: Catalogue, lab: Lab) -> str:
-    """Return the address that opens the learner's notebook in Colab."""
-    place = catalogue.repository.removeprefix("https://github.com/")
+    """Return the address that opens the learner's notebook in Colab, "" if it is not on GitHub."""
+    if not catalogue.repository.startswith(GITHUB):
+        return ""
+    place = catalogue.repository.removeprefix(GITHUB)
     return (
         f"https://colab.research.google.com/github/{place}/blob/{catalogue.branch}/labs/"
         f"{lab.file}.ipynb"

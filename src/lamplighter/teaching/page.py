@@ -14,10 +14,10 @@ _INTRODUCTION = """\
 
 Five notebooks, from a first convolutional network on handwritten digits to a classifier for
 photos. Work through them in order. Each opens with what you will learn and what it needs; none
-needs the internet once Lamplighter is installed.
+needs the internet once Lamplighter is installed.{place}
 
 ```
-pip install "{install}"
+{install}
 lamplighter labs my-labs
 ```
 
@@ -25,27 +25,33 @@ writes the notebooks to the folder `my-labs` and says how to start. `lamplighter
 NOTEBOOK` grades one, and says what was expected and what was seen.
 
 """
+_HEAD = ["lab", "what it is about", "time"]
 _CLOSING = """
 This page and the notebooks are made by `make labs` from the sources in [src](src); change those.
 """
 
 
 def course_page(catalogue: Catalogue) -> str:
-    """Return the page: each lab, to open in Colab, to preview and to download."""
-    rows = ["| lab | what it is about | time | | | |", "| --- | --- | --- | --- | --- | --- |"]
-    rows += [_row(catalogue, lab) for lab in catalogue.present]
-    introduction = _INTRODUCTION.format(install=catalogue.install.replace("]", ",labs]"))
-    return introduction + "\n".join(rows) + "\n" + _CLOSING
+    """Return the page: each lab, to preview, to download and, from GitHub, to open in Colab."""
+    rows = [_row(catalogue, lab) for lab in catalogue.present]
+    columns = max((len(row) for row in rows), default=3)
+    rows = [_HEAD + [""] * (columns - len(_HEAD)), ["---"] * columns, *rows]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    fetched = catalogue.install.replace("]", ",labs]")
+    install = f'pip install "{fetched}"' if fetched else "pip install '.[train,labs]'"
+    place = "" if fetched else " In the folder of Lamplighter,"
+    introduction = _INTRODUCTION.format(place=place, install=install)
+    return f"{introduction}{table}\n{_CLOSING}"
 
 
-def _row(catalogue: Catalogue, lab: Lab) -> str:
-    raw = f"{catalogue.repository}/raw/{catalogue.branch}/labs/{lab.file}.ipynb"
-    cells = [
+def _row(catalogue: Catalogue, lab: Lab) -> list[str]:
+    colab, file = colab_link(catalogue, lab), f"{lab.file}.ipynb"
+    raw = f"{catalogue.repository}/raw/{catalogue.branch}/labs/{file}" if colab else file
+    return [
         f"**{lab.id}** {lab.title}",
         lab.summary,
         f"{lab.minutes} min",
-        f"[open in Colab]({colab_link(catalogue, lab)})",
-        f"[preview](solutions/{lab.file}.ipynb)",
+        *([f"[open in Colab]({colab})"] if colab else []),
+        f"[preview](solutions/{file})",
         f"[download]({raw})",
     ]
-    return "| " + " | ".join(cells) + " |"
