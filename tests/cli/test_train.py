@@ -128,6 +128,7 @@ def test_an_old_history_stays(run, tmp_path):
     [
         (("--out", "absent/a.lamp"), "there is no folder"),
         (("--out", "."), "must be a file"),
+        (("--out", "a.pt"), "a.pt is to be a bundle, which no other program reads as .pt; name it"),
         (("--out", "a.training"), "must not end in .training"),
         (("--out", "/proc/a.lamp"), "/proc/a.training"),
         (("--device", "cuda:77"), "the device must be one of cpu"),

@@ -251,7 +251,7 @@ def test_values_must_be_finite():
 
 
 def test_only_a_classifier_has_a_network(network):
-    with pytest.raises(ModelError, match="only a Classifier can be explained, received Residual"):
+    with pytest.raises(ModelError, match="explaining takes a Classifier, received a Residual"):
         network_of(network)
 
 

@@ -40,5 +40,5 @@ def test_floats_stay_as_they_are():
 def test_what_cannot_be_reduced_is_refused():
     with pytest.raises(BundleError, match="more than 3 convolutions"):
         at_precision(made("quick-cnn"), "int8")
-    with pytest.raises(DataError, match="fp32 or int8"):
+    with pytest.raises(DataError, match="one of fp32, int8"):
         at_precision(made("champion"), "int4")

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
 from torch import nn
 
+import lamplighter
 from lamplighter import Classifier, list_models
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ModelError, ShapeError, UnknownModelError
 from lamplighter.models import registry
+from lamplighter.models.classifier import check_classifier
 
 if TYPE_CHECKING:
     from lamplighter.data.image_data import ImageData
@@ -39,6 +42,62 @@ def test_each_network_fits_preprocessing_and_classes(name: str) -> None:
         assert hasattr(network, word)
     assert name in repr(classifier)
     assert "3 classes" in repr(classifier)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            ("better-cnn", RGB, ["a", "b"]),
+            r"'better-cnn'; Classifier\.new\('better-cnn', data",
+        ),
+        (
+            (nn.Identity(), nn.Identity(), ["a", "b"]),
+            r"a Identity; say .* Preprocessing\(",
+        ),
+        ((nn.Identity(), None, ["a", "b"]), "needs a Preprocessing.*received a NoneType"),
+        ((nn.Identity(), RGB, 10), r"list of names .* received 10; .* list\('0123456789'\)"),
+        ((nn.Identity(), RGB, "ab"), "must be a list of names.*received 'ab'"),
+    ],
+)
+def test_parts_in_the_wrong_place_are_told(parts, message) -> None:
+    with pytest.raises(ModelError, match=message):
+        Classifier(*parts)
+
+
+def test_a_network_or_a_path_is_no_classifier() -> None:
+    check_classifier(Classifier(nn.Identity(), RGB, ["a", "b"]), "save")
+    with pytest.raises(ModelError, match=r"save takes a Classifier, received a Linear; make one"):
+        check_classifier(nn.Linear(2, 2), "save")
+    for path in ("a.lamp", Path("a.lamp")):
+        with pytest.raises(ModelError, match=r"load the bundle first: load\('a\.lamp'\)"):
+            check_classifier(path, "save")
+
+
+def test_what_takes_a_classifier_refuses_a_network() -> None:
+    network, nothing = nn.Linear(2, 2), cast("Any", None)
+    asked: dict[str, Any] = {
+        "at_precision": lambda: lamplighter.at_precision(network, "fp32"),
+        "climb_ladder": lambda: lamplighter.climb_ladder("photos", backbone=network),
+        "cut_batches": lambda: lamplighter.cut_batches(network, nothing, "train", nothing),
+        "deletion_curve": lambda: lamplighter.deletion_curve(network, nothing),
+        "gallery": lambda: lamplighter.gallery(network, nothing, nothing),
+        "insertion_curve": lambda: lamplighter.insertion_curve(network, nothing),
+        "source_of": lambda: lamplighter.source_of("a.lamp", network, Path("a.index")),
+        "attribute": lambda: lamplighter.attribute(network, "a.png"),
+        "compare_methods": lambda: lamplighter.compare_methods(network, "a.png"),
+        "filters": lambda: lamplighter.filters(network),
+        "layers": lambda: lamplighter.layers(network),
+        "maximise": lambda: lamplighter.maximise(network, "fc"),
+        "plot_feature_maps": lambda: lamplighter.plot_feature_maps(network, "a.png"),
+        "plot_filters": lambda: lamplighter.plot_filters(network),
+        "sanity_check": lambda: lamplighter.sanity_check(network, "a.png"),
+    }
+    for name, ask in asked.items():
+        with pytest.raises(
+            ModelError, match=f"^({name}|explaining) takes a Classifier, received a"
+        ):
+            ask()
 
 
 def test_a_near_name_is_suggested() -> None:

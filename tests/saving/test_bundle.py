@@ -289,6 +289,16 @@ class TestWriting:
         with pytest.raises(OutputError, match="must be a file"):
             save(classifier, tmp_path)
 
+    @pytest.mark.parametrize("name", ["d.pt", "d.PTH", "d.onnx", "d.h5", "d.pkl", "d.safetensors"])
+    def test_the_name_of_another_kind_of_model_is_refused(self, classifier, tmp_path, name):
+        with pytest.raises(OutputError, match=r"a bundle, .* name it d\.lamp .* export writes"):
+            save(classifier, tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("name", ["digits", "digits.v2", "digits.zip", ".lamp"])
+    def test_any_other_name_is_free(self, classifier, tmp_path, name):
+        assert load(save(classifier, tmp_path / name)).class_names == classifier.class_names
+
     def test_a_file_is_replaced(self, classifier, path, content):
         assert save(classifier, str(path)) == path
         assert path.read_bytes() != content

@@ -19,6 +19,22 @@ def check_new(path: Path, option: str, *, force: bool) -> None:
     from lamplighter.saving.writing import check_target
 
     check_target(path)
+    _check_absent(path, option, force=force)
+
+
+def check_new_bundle(path: Path, option: str, *, force: bool) -> None:
+    """Refuse a bundle that cannot be written so, before what is to be in it has been learned.
+
+    Raises:
+        OutputError: as `check_new`, or its name is that of a model of another kind.
+    """
+    from lamplighter.saving.writing import check_bundle_target
+
+    check_bundle_target(path)
+    _check_absent(path, option, force=force)
+
+
+def _check_absent(path: Path, option: str, *, force: bool) -> None:
     if path.exists() and not force:
         raise OutputError(
             f"{path} is there already: choose another {option}, or replace it with --force."

@@ -13,7 +13,7 @@ from lamplighter.cli import photos
 from lamplighter.cli.checks import at_least_one, checked_seed, checked_share, known_network
 from lamplighter.cli.data import is_named
 from lamplighter.cli.learning import learn_and_save, say_next, show, summarise
-from lamplighter.cli.outputs import check_new
+from lamplighter.cli.outputs import check_new, check_new_bundle
 from lamplighter.cli.settings import (
     Settings,
     begin,
@@ -215,7 +215,7 @@ def _bundle(data: str) -> Path:
 
 def _folder(out: Path, picture: Path | None, *, force: bool) -> Path:
     """Return the folder beside the bundle; refuse files that may not be written."""
-    check_new(out, "--out", force=force)
+    check_new_bundle(out, "--out", force=force)
     folder = out.with_suffix(".training")
     if folder == out:
         raise OutputError(f"--out must not end in .training, received {out}; write NAME.lamp.")

@@ -14,7 +14,7 @@ from lamplighter.cli.checks import listed_names
 from lamplighter.cli.data import say
 from lamplighter.cli.embedding import backbone_named
 from lamplighter.cli.exporting import trust_text
-from lamplighter.cli.outputs import check_new
+from lamplighter.cli.outputs import check_new_bundle
 from lamplighter.cli.photos import SPLITS, write_splits
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, quoted, wrapped
@@ -109,7 +109,7 @@ def transfer(
     Every way stands on the features of a pretrained network. Each is measured on validation
     images; the test images are read once, at the end. Ctrl-C compares what is done so far.
     """
-    check_new(out, "--out", force=force)
+    check_new_bundle(out, "--out", force=force)
     checkpoints = _checkpoints(out)
     if not (resume or force):
         _check_unused(checkpoints)

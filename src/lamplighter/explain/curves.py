@@ -13,6 +13,7 @@ from lamplighter.evaluation.intervals import Estimate
 from lamplighter.evaluation.resampling import bootstrap
 from lamplighter.explain.asked import Asked, baseline_name, baseline_of, batches, shares_of
 from lamplighter.explain.hooks import network_of, untouched
+from lamplighter.models.classifier import check_classifier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,6 +91,7 @@ def deletion_curve(
     Raises:
         ModelError: `steps` is less than 1, or there is no such baseline.
     """
+    check_classifier(classifier, "deletion_curve")
     name = baseline_name(classifier.preprocessing, baseline)
     return _curve("deletion", classifier, attribution, steps=steps, baseline=name, seed=seed)
 
@@ -119,6 +121,7 @@ def insertion_curve(
     Raises:
         ModelError: `steps` is less than 1, or there is no such baseline.
     """
+    check_classifier(classifier, "insertion_curve")
     name = baseline_name(classifier.preprocessing, baseline)
     if baseline is None and name == "mean":
         name = "blur"

@@ -23,6 +23,7 @@ from lamplighter.explain.style import (
     draw_image,
     write_title,
 )
+from lamplighter.models.classifier import check_classifier
 from lamplighter.models.trust import unit_length
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def gallery(
         ModelError: there is no such method, it cannot explain this network, or the network has
             no features.
     """
+    check_classifier(classifier, "gallery")
     if count < 1 or neighbours < 1:
         raise DatasetError(
             "a gallery needs one mistake and one neighbour or more, "

@@ -14,7 +14,7 @@ from torch import nn
 
 from lamplighter.errors import ModelError, NetworkMissingError, UnknownLayerError
 from lamplighter.inference.torch_runtime import evaluating, first_line, shape_text
-from lamplighter.models.classifier import Classifier
+from lamplighter.models.classifier import Classifier, check_classifier
 from lamplighter.names import suggestion
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ def network_of(classifier: Classifier) -> nn.Module:
         BundleError: it cannot be built from its bundle.
         ModelError: this is no classifier.
     """
-    if not isinstance(classifier, Classifier):
-        raise ModelError(
-            f"only a Classifier can be explained, received {type(classifier).__name__}; load one "
-            "or make one of the network, its preprocessing and class names."
-        )
+    check_classifier(classifier, "explaining")
     try:
         network: nn.Module = classifier.read_network()
     except NetworkMissingError as error:

@@ -12,6 +12,7 @@ from PIL import Image
 from lamplighter.errors import DataError, ImageError, ShapeError
 from lamplighter.explain.hooks import network_of
 from lamplighter.inference.torch_runtime import device_of, shape_text
+from lamplighter.models.classifier import check_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ def prepare(classifier: Classifier, images: Images) -> Tensor:
         ShapeError: pixels are of another size or channel count than the network's.
         DataError: there is no image.
     """
+    check_classifier(classifier, "explaining")
     wanted = classifier.preprocessing
     many: Sequence[Any] = images if isinstance(images, list | tuple) else [images]
     parts = [_prepared(image, wanted) for image in many]  # each (n, C, H, W)

@@ -13,6 +13,7 @@ from lamplighter.features.index import Index
 from lamplighter.features.index_update import found_at, place_of
 from lamplighter.features.reduced import at_precision
 from lamplighter.inference.runtime import runtime
+from lamplighter.models.classifier import check_classifier
 from lamplighter.saving.bundle import load
 from lamplighter.saving.pretrained import is_pretrained, pretrained
 
@@ -50,6 +51,7 @@ def similar(
     if isinstance(images, str | Path):
         raise SimilarIndexError("similar takes a list of images, received one; write [image].")
     network = classifier_of(index) if classifier is None else classifier
+    check_classifier(network, "similar")
     # Whether large files were decoded whole, the fingerprint tells.
     made = {fingerprint(network, scaled=scaled): scaled for scaled in (True, False)}
     if index.network not in made:
@@ -80,6 +82,7 @@ def source_of(
         index: the path of the index.
         precision: what `at_precision` was given.
     """
+    check_classifier(classifier, "source_of")
     if is_pretrained(name):
         preprocessing = classifier.preprocessing
         size = [preprocessing.height, preprocessing.width]

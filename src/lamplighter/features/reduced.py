@@ -16,7 +16,7 @@ from PIL import Image
 from lamplighter.errors import BundleError, DataError, OutputError
 from lamplighter.inference.quantising import int8_graph
 from lamplighter.inference.runtime import runtime
-from lamplighter.models.classifier import Classifier
+from lamplighter.models.classifier import Classifier, check_classifier
 from lamplighter.names import wrong_choice
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages
@@ -43,6 +43,7 @@ def at_precision(classifier: Classifier, precision: Precision) -> Classifier:
         DataError: there is no such precision.
         MissingPackageError: int8 needs packages that are not installed.
     """
+    check_classifier(classifier, "at_precision")
     if precision == "fp32":
         return classifier
     if precision != "int8":

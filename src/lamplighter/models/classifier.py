@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.data.class_names import check_strings
+from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ModelError
 from lamplighter.models import registry
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lamplighter.data.image_data import ImageData
-    from lamplighter.data.preprocessing import Preprocessing
     from lamplighter.models.trust import Trust
 
 # How many images of the data a classifier keeps to prove its exports on.
@@ -79,6 +80,7 @@ class Classifier:
 
     Raises:
         ClassCountError: names repeat or are no strings, or there are fewer than two.
+        ModelError: the network or the preprocessing is something else.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Classifier:
         record: Record | None = None,
         samples: NDArray[np.uint8] | None = None,
     ) -> None:
+        _check_parts(network, preprocessing, class_names)
         self._network: nn.Module | None = network
         self._build: Callable[[], nn.Module] | None = None
         self._state: Callable[[], Mapping[str, Tensor]] | None = None
@@ -275,6 +278,47 @@ class Classifier:
     def __repr__(self) -> str:
         name = self.architecture.name if self.architecture else "a network of its own"
         return f"Classifier({name}, {self.num_classes} classes, {self.preprocessing.describe()})"
+
+
+def _check_parts(network: object, preprocessing: object, class_names: object) -> None:
+    """Refuse what others have in the places of a classifier's parts."""
+    if isinstance(network, str):
+        raise ModelError(
+            f"a classifier is made of a network, received the name {network!r}; "
+            f"Classifier.new({network!r}, data) makes one of a network by name."
+        )
+    if not isinstance(preprocessing, Preprocessing):
+        raise ModelError(
+            "a classifier needs a Preprocessing, so that it can open images by itself, received "
+            f"a {type(preprocessing).__name__}; say how images are prepared with "
+            "Preprocessing(height=..., width=..., mean=..., std=...)."
+        )
+    if isinstance(class_names, str | int):
+        raise ClassCountError(
+            f"class_names must be a list of names in the order of the logits, received "
+            f"{class_names!r}; of numbered classes: list('0123456789')."
+        )
+
+
+def check_classifier(value: object, needed_by: str) -> None:
+    """Refuse what is no Classifier, and say how to make one of it.
+
+    Args:
+        value: what was given for one.
+        needed_by: the name of the function that it was given to.
+
+    Raises:
+        ModelError: it is none.
+    """
+    if isinstance(value, Classifier):
+        return
+    received = f"{needed_by} takes a Classifier, received a {type(value).__name__}"
+    if isinstance(value, str | Path):
+        raise ModelError(f"{received}; load the bundle first: load({str(value)!r}).")
+    raise ModelError(
+        f"{received}; make one of a network: Classifier(network, Preprocessing(height=..., "
+        "width=...), class_names), with the preprocessing it was trained with."
+    )
 
 
 def weights_digest(network: nn.Module) -> str:

@@ -32,7 +32,7 @@ from lamplighter.saving.archive import (
 from lamplighter.saving.description import describe_classifier, read_description, sha256
 from lamplighter.saving.parity import Parity, proven_graph
 from lamplighter.saving.tracing import needs_training_packages
-from lamplighter.saving.writing import check_target
+from lamplighter.saving.writing import check_bundle_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +59,7 @@ def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False)
         needs_graph: write nothing where there is no graph that can be proven.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or its name is that of another kind of model.
         ParityError: `needs_graph`, and graph and network disagree.
         ExportError: `needs_graph`, and the network cannot be exported.
         ModelError: weights are NaN.
@@ -68,7 +68,7 @@ def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False)
             network.
         MissingPackageError: torch, onnx or safetensors is not installed.
     """
-    check_target(path)
+    check_bundle_target(path)
     with needs_training_packages("saving a classifier"):
         weights = _serialised(classifier.weights())
         trusting.check_fits(classifier)

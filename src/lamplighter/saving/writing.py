@@ -13,6 +13,13 @@ from lamplighter.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What files of networks are called that other software reads.
+_OTHERS = (
+    ".ckpt .h5 .hdf5 .joblib .keras .mlmodel .onnx .ort .pb .pickle .pkl .pt .pt2 .pth "
+    ".safetensors .skops .tflite"
+)
+_OTHER_MODELS = frozenset(_OTHERS.split())
+
 
 @contextlib.contextmanager
 def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
@@ -41,6 +48,21 @@ def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def check_bundle_target(path: str | Path) -> Path:
+    """Return the file that a bundle is to be written to, following links; refuse what is none.
+
+    Raises:
+        OutputError: as `check_target`, or the name says that it is a model of another kind.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() in _OTHER_MODELS:
+        raise OutputError(
+            f"{path} is to be a bundle, which no other program reads as {suffix}; name it "
+            f"{Path(path).with_suffix('.lamp').name} (what other software reads, export writes)."
+        )
+    return check_target(path)
 
 
 def check_target(path: str | Path) -> Path:

@@ -17,6 +17,7 @@ from lamplighter.evaluation.trust import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads import load_libraries
 from lamplighter.inference.runtime import runtime
+from lamplighter.models.classifier import check_classifier
 from lamplighter.names import unknown_name
 from lamplighter.saving.pretrained import pretrained
 from lamplighter.transfer.ground import Ground
@@ -82,6 +83,7 @@ def climb_ladder(
     watch = watch or Quiet()
     wanted = _checked(rungs, budget)
     base = pretrained(backbone, fit="squash") if isinstance(backbone, str) else backbone
+    check_classifier(base, "climb_ladder")
     with ThreadPoolExecutor(1) as aside:
         aside.submit(load_libraries)  # while files are read
         files, found = prepared(source, watch, seed=seed, audit=audit)

@@ -15,6 +15,7 @@ from lamplighter.data.batches import Batches
 from lamplighter.errors import ModelError, OutputError, TrainingError
 from lamplighter.inference.runtime import device_of, evaluating
 from lamplighter.inference.torch_runtime import images_at_once
+from lamplighter.models.classifier import check_classifier
 from lamplighter.training.labels import by_name
 from lamplighter.transfer.freezing import freeze, is_frozen
 from lamplighter.transfer.stages import check_chain, members_of, places_of
@@ -123,6 +124,7 @@ def cut_batches(
         ClassCountError: a training image is of a class that the classifier does not know.
         OutputError: the activations do not fit on the disk.
     """
+    check_classifier(classifier, "cut_batches")
     chosen = by_name(classifier, data, split)
     preprocessing = classifier.preprocessing
     return CutBatches(
