@@ -15,16 +15,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lamplighter.data.downloads import download
-from lamplighter.data.folders import IMAGE_SUFFIXES
-from lamplighter.data.naming import split_name
+from lamplighter.data.naming import IMAGE_SUFFIXES, split_name
 from lamplighter.data.new_folder import check_new_folder, new_folder
-from lamplighter.data.unpacking import file_names, unpack
+from lamplighter.data.unpacking import ZipSource
 from lamplighter.errors import DatasetError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 BOATS_URL = "https://artist-cloud.ecs.soton.ac.uk/index.php/s/eAhIkhhdxgmhRHj/download"
+_AGAIN = "check the address, and run the same command again, which fetches it anew."
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ def fetch_boats(
                 f"the download must have the SHA-256 {sha256}, received {checksum}; run the same "
                 "command again, or check where it comes from."
             )
-        names = file_names(archive)
+        source = ZipSource(archive, "the download", _AGAIN, as_systems_write=False)
+        names = source.checked(source.files(), lambda path: True)
         top = _top(names)
         fetched = _counted(names, top, checksum)
         with new_folder(target) as new:
-            unpack(
-                archive,
+            source.unpack(
                 new,
                 rename=lambda path: path.relative_to(top) if path.is_relative_to(top) else path,
                 progress=_stage(progress, "unpacking"),

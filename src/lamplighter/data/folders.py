@@ -10,24 +10,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.files import NO_IMAGE_NAME, ImageFiles, SetAside
+from lamplighter.data.files import NO_IMAGE_REASON, ImageFiles, SetAside
 from lamplighter.data.manifest import read_manifest
-from lamplighter.data.naming import clean_name, group_finder, group_notes, shown, split_name
+from lamplighter.data.naming import (
+    IMAGE_SUFFIXES,
+    clean_name,
+    group_finder,
+    group_notes,
+    is_litter,
+    shown,
+    split_name,
+)
 from lamplighter.errors import DatasetError
 from lamplighter.names import near_names, near_paths, no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# What Pillow opens as pixels, and HEIF. Named here, since asking Pillow imports all its plugins.
-_SUFFIXES = (
-    ".apng .avif .avifs .bmp .bw .cur .dcx .dds .dib .gif .heic .heics .heif .heifs .hif .icns "
-    ".ico .im .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .mpo .msp .pbm .pcx .pfm .pgm "
-    ".png .pnm .ppm .psd .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .webp .xbm .xpm"
-)
-IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
-# What computers leave in folders by themselves; names that begin with a dot count as well.
-_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"})
 
 _DATA_SETS = ("mnist", "emoji", "digits", "boats")  # what `lamplighter data` lists
 # What `lamplighter data` writes beside its pictures: whose they are.
@@ -117,7 +115,7 @@ def _walk(root: Path) -> tuple[list[str], list[SetAside]]:
             set_aside.append(SetAside(folder, _unreadable(error)))
             continue
         for entry in found:
-            if entry.name.startswith(".") or entry.name.lower() in _LITTER:
+            if is_litter(entry.name):
                 continue
             path = f"{folder}/{entry.name}" if folder else entry.name
             if path == _ATTRIBUTION:
@@ -144,7 +142,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if entry.is_dir():
             return "folder"
         if os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122 - a name
-            return f"{NO_IMAGE_NAME}; give it the suffix of its format if it is one."
+            return NO_IMAGE_REASON
         if entry.is_file():
             return "image"
     except OSError as error:

@@ -11,7 +11,21 @@ from lamplighter.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+# What Pillow opens as pixels, and HEIF. Named here, since asking Pillow imports all its plugins.
+_SUFFIXES = (
+    ".apng .avif .avifs .bmp .bw .cur .dcx .dds .dib .gif .heic .heics .heif .heifs .hif .icns "
+    ".ico .im .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .mpo .msp .pbm .pcx .pfm .pgm "
+    ".png .pnm .ppm .psd .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .webp .xbm .xpm"
+)
+IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
+# What computers leave in folders by themselves; names that begin with a dot count as well.
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"})
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def is_litter(name: str) -> bool:
+    """Return whether a file or folder of this name was left by a computer, not by a person."""
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 def split_name(name: str) -> str:
