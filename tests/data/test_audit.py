@@ -305,6 +305,15 @@ def test_classes(tmp_path: Path) -> None:
     assert list(found.to_dict()["classes"]["a"].values()) == [20, 1, 2]
 
 
+def test_a_split_without_labels_lacks_no_class(tmp_path: Path) -> None:
+    paths = {"a/1.png": "train", "a/2.png": "train", "b/1.png": "train", "b/2.png": "train"}
+    paths |= {"loose.png": "test"}
+    filled(tmp_path, *paths)
+    found = audit(files_of(tmp_path, paths, class_names=["a", "b"]))
+    assert found.of("missing-from-split") == ()
+    assert the(found, "unlabelled").files == ("loose.png",)
+
+
 @pytest.mark.parametrize(
     ("names", "alike"),
     [

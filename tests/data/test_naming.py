@@ -2,23 +2,10 @@ from __future__ import annotations
 
 import unicodedata
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamplighter.data.naming import clean_name, shown, split_name
-
-
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("TRAIN", "train"), ("val", "val"), ("Valid", "val"), (" validation ", "val"),
-        ("test", "test"), ("test-Snow", "test-Snow"), ("Test_snow", "test-snow"),
-        ("test-", ""), ("training", ""), ("testing", ""), ("tests", ""), ("", ""),
-    ],
-)  # fmt: skip
-def test_split_name(name: str, split: str) -> None:
-    assert split_name(name) == split
+from lamplighter.data.naming import clean_name, shown
 
 
 @given(st.binary(max_size=30))

@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lamplighter.data.downloads import download
-from lamplighter.data.naming import IMAGE_SUFFIXES, split_name
+from lamplighter.data.naming import IMAGE_SUFFIXES
 from lamplighter.data.new_folder import check_new_folder, new_folder
+from lamplighter.data.split_names import split_name
 from lamplighter.data.unpacking import ZipSource
 from lamplighter.errors import DatasetError, OutputError
 

@@ -173,7 +173,8 @@ def class_balance(files: ImageFiles, counts: NDArray[np.int64]) -> Iterator[Find
         yield from _training_classes(names, learnt, total)
     for place, split in enumerate(columns):
         missing = _named(names, (counts[:, place] == 0) & (learnt > 0))
-        if missing and split not in ("train", ""):
+        labelled = counts[:, place].any()  # else nothing is measured on it anyway
+        if missing and labelled and split not in ("train", ""):
             text = f"{split} has no image of {{}}; how well they are told apart stays unknown."
             finding = _classes("missing-from-split", "warning", missing, text)
             finding.details["split"] = split

@@ -2,54 +2,64 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections import deque
+import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.files import NO_IMAGE_REASON, ImageFiles, SetAside
+from lamplighter.data.files import ImageFiles, SetAside
+from lamplighter.data.layout import Layout, understand, unlabelled_notes
 from lamplighter.data.manifest import read_manifest
-from lamplighter.data.naming import (
-    IMAGE_SUFFIXES,
-    clean_name,
-    group_finder,
-    group_notes,
-    is_litter,
-    shown,
-    split_name,
-)
+from lamplighter.data.naming import clean_name, group_finder, group_notes, shown
+from lamplighter.data.walking import walk
+from lamplighter.data.zipped_images import TABLE_SUFFIXES, is_zip, left_in, unpack_images
 from lamplighter.errors import DatasetError
-from lamplighter.names import near_names, near_paths, no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_DATA_SETS = ("mnist", "emoji", "digits", "boats")  # what `lamplighter data` lists
-# What `lamplighter data` writes beside its pictures: whose they are.
-_ATTRIBUTION = "ATTRIBUTION.txt"
-
 
 def find_files(path: str | Path, *, group: str | None = None) -> ImageFiles:
-    """Return the image files of a folder (`scan_folder`) or of a CSV file (`read_manifest`).
+    """Return the image files of a folder, of a zip file, or of a CSV file that lists them.
+
+    A folder is read as `scan_folder` says, a CSV file as `read_manifest` says. Of a zip file the
+    images are unpacked into the user's cache, once, and the folder there is read.
+
+    Args:
+        path: the folder or file.
+        group: as in `scan_folder`.
 
     Raises:
-        DatasetError: there is no such folder or file, or no image in it.
+        DatasetError: there is no such folder or file, or no image in it, or what it holds can be
+            read in two ways.
+        OutputError: a zip file cannot be unpacked.
     """
     path = Path(path)
-    if path.suffix.lower() in (".csv", ".tsv") and not path.is_dir():
+    if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
         return read_manifest(path, group=group)
-    return scan_folder(path, group=group)
+    if not is_zip(path):
+        return scan_folder(path, group=group)
+    files = scan_folder(unpack_images(path), group=group)
+    return replace(
+        files,
+        name=clean_name(path.stem),
+        set_aside=(*files.set_aside, *left_in(path)),
+        notes=(f"understood: {shown(path.name)} is unpacked in {shown(files.root)}.", *files.notes),
+    )
 
 
 def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
     """Return the image files below the folder `root`; their pixels are not looked at.
 
     A folder is a class, and so is whatever lies deeper in it. Where all folders that hold images
-    are called train, val (valid, validation), test or test-NAME, in any case, they are splits,
-    and the folders in them are classes. Images that lie outside a class folder have no label.
+    are called like splits (train, val, test or test-NAME, or as others write these: Training,
+    seg_train, valid, test_set), they are splits, and the folders in them are classes; the splits
+    may lie in the folders of the classes as well. Folders around all the others are passed over.
+    Images that lie outside a class folder have no label. `notes` say what was understood.
     Symbolic links are followed, to each real folder once.
 
     Args:
@@ -58,122 +68,104 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
             or all of it) belong together and are kept in one split.
 
     Raises:
-        DatasetError: there is no such folder, it may not be read, there is no image in it, it
-            has split folders beside others, or `group` is no regular expression.
+        DatasetError: there is no such folder, it may not be read, there is no image in it, its
+            folders look like splits and like classes, or `group` is no regular expression.
     """
     root = Path(root)
     find_group = group_finder(group)
-    paths, set_aside = _walk(root)
+    paths, set_aside = walk(root)
     if not paths:
         raise DatasetError(_no_image(root, set_aside))
     parts = [path.split("/") for path in paths]
-    splits = _splits(root, parts)
-    names = [_class_of(path, split) for path, split in zip(parts, splits, strict=True)]
-    class_names = sorted(set(names) - {""})
+    layout = understand(parts, str(root))
+    groups = [find_group(path[-1]) for path in parts]
+    if not any(layout.classes):
+        layout = _labelled_by_tables(layout, root, paths, set_aside, groups)
+    class_names = sorted(set(layout.classes) - {""})
     index = {name: number for number, name in enumerate(class_names)} | {"": -1}
-    groups = tuple(find_group(path[-1]) for path in parts)
     return ImageFiles(
         name=clean_name(root.resolve().name) or "images",
         root=root,
         paths=tuple(paths),
-        labels=np.array([index[name] for name in names], dtype=np.int64),
+        labels=np.array([index[name] for name in layout.classes], dtype=np.int64),
         class_names=tuple(class_names),
-        splits=splits,
-        groups=groups,
+        splits=layout.splits,
+        groups=tuple(groups),
         set_aside=tuple(set_aside),
-        notes=group_notes(groups, group),
+        notes=(
+            *layout.notes,
+            *unlabelled_notes(layout.splits, layout.classes),
+            *group_notes(groups, group),
+        ),
     )
 
 
-def _class_of(path: Sequence[str], split: str) -> str:
-    """Return the name of the class that `path` lies in, "" where it lies in none."""
-    folders = path[1 if split else 0 : -1]
-    return clean_name(folders[0]) if folders else ""
+def _labelled_by_tables(
+    layout: Layout,
+    root: Path,
+    paths: Sequence[str],
+    set_aside: list[SetAside],
+    groups: list[str],
+) -> Layout:
+    """Return `layout` with the labels of CSV files among the images, where no folder is a class.
 
-
-def _walk(root: Path) -> tuple[list[str], list[SetAside]]:
-    """Return the paths of the images below `root`, sorted, and what is no image."""
-    paths: list[str] = []
-    set_aside: list[SetAside] = []
-    # A link to a folder above the root would lead down to the root again.
-    above = [parent for parent in root.resolve().parents if parent.exists()]
-    seen = {_place(parent): str(parent) for parent in above}
-    folders, links = deque([""]), deque[str]()
-    while folders or links:  # real folders first, so that a link never takes their place
-        folder = folders.popleft() if folders else links.popleft()
+    What they say of groups goes to `groups`, and those that were read leave `set_aside`.
+    """
+    places = {path: number for number, path in enumerate(paths)}
+    splits, classes, notes = list(layout.splits), [""] * len(paths), list(layout.notes)
+    sources: dict[str, str] = {}
+    for table in [left.path for left in set_aside if _is_table(left.path)]:
         try:
-            place = _place(root / folder)
-            if place in seen:
-                set_aside.append(SetAside(folder, _twice(seen[place])))
-                continue
-            seen[place] = folder or "."
-            with os.scandir(root / folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            if not folder:
-                raise DatasetError(_unreadable_root(root, error)) from error
-            set_aside.append(SetAside(folder, _unreadable(error)))
+            listed = read_manifest(root / table)
+        except DatasetError as error:
+            notes.append(f"no labels are taken from {shown(table)}: {error}")
             continue
-        for entry in found:
-            if is_litter(entry.name):
+        for file, label, split, group in zip(
+            listed.files, listed.labels, listed.splits, listed.groups, strict=True
+        ):
+            path = os.path.relpath(file, root).replace(os.sep, "/")
+            if path not in places or label < 0:
                 continue
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            if path == _ATTRIBUTION:
-                continue
-            kind = _kind(entry)
-            if kind == "folder":
-                (links if entry.is_symlink() else folders).append(path)
-            elif kind == "image":
-                paths.append(path)
-            else:
-                set_aside.append(SetAside(path, kind))
-    return sorted(paths), sorted(set_aside, key=lambda left_out: left_out.path)
-
-
-def _place(folder: Path) -> tuple[int, int]:
-    """Return what tells a real folder from all others, whatever it is called."""
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    """Return "folder", "image", or why `entry` is neither, judging by all but its content."""
-    try:
-        if entry.is_dir():
-            return "folder"
-        if os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122 - a name
-            return NO_IMAGE_REASON
-        if entry.is_file():
-            return "image"
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            return _unreadable(error)
-    if entry.is_symlink():
-        return "a link to nothing, or to itself; mend or remove it."
-    return "not a regular file; copy the image into one."
-
-
-def _twice(other: str) -> str:
-    return (
-        f"a link to {shown(other)}, a folder that is read already or that holds this one; "
-        "none is read twice."
-    )
-
-
-def _splits(root: Path, parts: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return the split of each path: "" for all where the top folders are not splits."""
-    top = sorted({path[0] for path in parts if len(path) > 1})
-    named = {folder: split_name(folder) for folder in top}
-    if top and all(named.values()):
-        return tuple(named.get(path[0], "") if len(path) > 1 else "" for path in parts)
-    if "train" in named.values() and len(set(named.values()) - {""}) > 1:
-        others = [folder for folder, name in named.items() if not name]
-        raise DatasetError(
-            f"{shown(root)} has folders of splits ({_few([f for f in top if named[f]])}) beside "
-            f"others ({_few(others)}); move the others elsewhere, or name a further test split "
-            "test-NAME."
+            number, name = places[path], listed.class_names[label]
+            if classes[number] not in ("", name):
+                raise DatasetError(
+                    f"{shown(root / path)} must have one label, received {classes[number]!r} in "
+                    f"{shown(sources[path])} and {name!r} in {shown(table)}; name the right CSV "
+                    "file in place of the folder."
+                )
+            classes[number], sources[path] = name, table
+            splits[number] = split or splits[number]
+            groups[number] = group or groups[number]
+        if table in sources.values():
+            notes += [f"understood: labels are read from {shown(table)}.", *listed.notes]
+    set_aside[:] = [left for left in set_aside if left.path not in sources.values()]
+    if not sources:
+        notes += _named_classes(
+            [p for p, s in zip(paths, splits, strict=True) if s in ("train", "")]
         )
-    return ("",) * len(parts)
+    return Layout(tuple(splits), tuple(classes), tuple(dict.fromkeys(notes)))
+
+
+def _is_table(path: str) -> bool:
+    # A contest's sample of an answer has labels that mean nothing.
+    name = path.rpartition("/")[2].lower()
+    return name.endswith(tuple(TABLE_SUFFIXES)) and "submission" not in name
+
+
+def _named_classes(paths: Sequence[str]) -> list[str]:
+    """Return a note where no image has a label, and their names may say it, as cat.1.jpg."""
+    words = Counter(
+        match[0] if (match := re.match(r"[^\W\d_]+(?=[-_. (]*\d)", path.rpartition("/")[2])) else ""
+        for path in paths
+    )
+    if "" in words or not 2 <= len(words) <= 100 or min(words.values()) < 2:
+        return []
+    few = [f"{shown(word)} ({count:,})" for word, count in sorted(words.items())[:3]]
+    more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+    return [
+        f"no image has a label, but names begin with {', '.join(few)}{more}; if these are the "
+        "classes, make a folder of each, or a CSV file with the columns path and label."
+    ]
 
 
 def _no_image(root: Path, set_aside: Sequence[SetAside]) -> str:
@@ -183,33 +175,3 @@ def _no_image(root: Path, set_aside: Sequence[SetAside]) -> str:
         others = f", and {len(set_aside) - 1:,} more" if len(set_aside) > 1 else ""
         message += f" ({shown(first.path)}: {first.reason.rstrip('.')}{others})"
     return f"{message}; name the folder that the folders of the classes are in."
-
-
-def _unreadable_root(root: Path, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return _no_folder(root)
-    if isinstance(error, NotADirectoryError):
-        return (
-            f"{shown(root)} must be a folder of images or a CSV file of paths and labels, "
-            "received another file; name its folder."
-        )
-    return f"the folder {shown(root)}: {_unreadable(error)}"
-
-
-def _no_folder(root: Path) -> str:
-    meant = near_names(root.name, _DATA_SETS, most=1)
-    if near_paths(root) or not meant:
-        return no_such_path("folder", root)
-    use = "lamplighter train mnist" if meant == ["mnist"] else f"lamplighter data {meant[0]} DIR"
-    return f"there is no folder {shown(root)}; the data set {meant[0]} comes by: {use}."
-
-
-def _unreadable(error: OSError) -> str:
-    if isinstance(error, PermissionError):
-        return "may not be read; change its permissions."
-    return f"cannot be read ({error.strerror or error}); check the name and the disk."
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(shown(name) for name in names[:5]) + more

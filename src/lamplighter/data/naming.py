@@ -20,20 +20,11 @@ _SUFFIXES = (
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 # What computers leave in folders by themselves; names that begin with a dot count as well.
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"})
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def is_litter(name: str) -> bool:
     """Return whether a file or folder of this name was left by a computer, not by a person."""
     return name.startswith(".") or name.lower() in _LITTER
-
-
-def split_name(name: str) -> str:
-    """Return the split that a folder or a cell of this name means, "" where it means none."""
-    lowered = name.strip().lower()
-    if lowered[:5] in ("test-", "test_") and len(lowered) > 5:
-        return "test-" + clean_name(name.strip()[5:])
-    return _SPLITS.get(lowered, "")
 
 
 def clean_name(name: str) -> str:

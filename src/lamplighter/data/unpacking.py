@@ -92,7 +92,7 @@ class ZipSource:
                 target = folder / rename(path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("xb") as file:
-                    for chunk in self._chunks(whole, entry):
+                    for chunk in self._chunks(whole, str(path), entry):
                         file.write(chunk)
                 done += entry.file_size
                 if progress:
@@ -117,8 +117,8 @@ class ZipSource:
             DatasetError: one of them is encrypted or larger than any photo, or there are too many.
         """
         chosen = {path: entry for path, entry in entries.items() if wanted(path)}
-        for entry in chosen.values():
-            self._check_content(entry)
+        for path, entry in chosen.items():
+            self._check_content(str(path), entry)
         total = sum(entry.file_size for entry in chosen.values())
         if len(chosen) > _MOST_FILES or total > _LARGEST:
             raise DatasetError(
@@ -169,8 +169,8 @@ class ZipSource:
             raise self._refused(name, "it is a link or a device, not a file")
         return path
 
-    def _check_content(self, entry: zipfile.ZipInfo) -> None:
-        name, size = entry.filename, entry.file_size
+    def _check_content(self, name: str, entry: zipfile.ZipInfo) -> None:
+        size = entry.file_size
         if entry.flag_bits & _ENCRYPTED:
             raise self._refused(
                 name, "it is encrypted", "unpack it with its password, and name the folder."
@@ -185,7 +185,7 @@ class ZipSource:
         if size > _LARGEST_FILE or size > max(_TIGHTEST * entry.compress_size, blank):
             raise self._refused(name, f"it would unpack to {size:,} bytes")
 
-    def _chunks(self, whole: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    def _chunks(self, whole: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo) -> Iterator[bytes]:
         """Give the content of `entry`, which ends in an error where its CRC is wrong."""
         size = 0
         try:
@@ -194,9 +194,9 @@ class ZipSource:
                     size += len(chunk)
                     yield chunk
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-            raise self._damaged(entry.filename, error) from error
+            raise self._damaged(name, error) from error
         if size != entry.file_size:
-            raise self._damaged(entry.filename, f"it has {size:,} of {entry.file_size:,} bytes")
+            raise self._damaged(name, f"it has {size:,} of {entry.file_size:,} bytes")
 
     def _opened(self) -> zipfile.ZipFile:
         try:
