@@ -102,12 +102,16 @@ def test_a_line_that_repeats_a_file_is_noted(folder: Path) -> None:
     ("text", "message"),
     [
         ("", r"line 1: the first line must name the columns path and label.*received \."),
-        ("file,label\na.png,cat", "line 1: .* received file, label"),
+        ("where,label\na.png,cat", "line 1: .* received where, label"),
+        ("path,what\na.png,cat", "line 1: .* received path, what"),
+        ("image,file,label\na.png,a.png,cat", "may be .image, file.; call the right one path"),
+        ("path,breed,species\na.png,pug,dog\nb.png,pug,cat", "one column must be the label"),
         ("path,label,Label\na.png,cat,dog", "line 1: .* each once"),
         ("path,label\na.png,cat\nb.png", "line 3: a line must have as many cells .* received 1"),
         ("path,label\nd,e.png,cat", "line 2: .* received 3; put a name .* quotation marks"),
         ("path,label\n ,cat", "line 2: the path is empty"),
-        ("path,label,split\na.png,cat,dev", "line 2: a split must be train, val.*'dev'"),
+        ("path,label,split\na.png,cat,sun", "line 2: a split must be train, val.*'sun'"),
+        ("path,label,split\na.png,cat,train\nb.png,x,2", "line 3: a split must be .*'2'"),
         ('path,label\na.png,"ca"t', "line 2: the line must be CSV"),
         ('path,label\na.png,"cat', "line 2: the line must be CSV"),
         ("path,label\na.png," + "x" * 200_000, "line 2: the line must be CSV"),
@@ -131,6 +135,101 @@ def test_a_manifest_that_is_a_folder_or_missing(folder: Path) -> None:
         read_manifest(folder / "none.csv")
     with pytest.raises(DatasetError, match="cannot be read"):
         read_manifest(folder / "sub")
+
+
+@pytest.mark.parametrize(
+    ("header", "values", "splits", "notes"),
+    [
+        ("split", ("Training", "valid"), ("train", "val"), ["in split, Training is train"]),
+        ("split", ("TRAIN", "TEST_snow"), ("train", "test-snow"), []),
+        ("Split", ("dev", "holdout"), ("val", "test"), ["in Split, dev is val, holdout is test"]),
+        (
+            "is_valid",
+            ("False", "True"),
+            ("train", "val"),
+            ["split is the column is_valid", "in is_"],
+        ),
+        ("is_valid", ("0", "1"), ("train", "val"), ["split is", "0 is train, 1 is val"]),
+        ("is_test", ("no", "YES"), ("train", "test"), ["split is", "YES is test, no is train"]),
+        ("is_training_image", ("1", "0"), ("train", "test"), ["split is", "0 is test, 1 is train"]),
+        ("set", ("train", "test"), ("train", "test"), ["split is the column set"]),
+        (
+            "Usage",
+            ("Training", "PublicTest"),
+            ("train", "test"),
+            ["split is", "PublicTest is test"],
+        ),
+        ("partition", ("train", ""), ("train", ""), ["split is the column partition"]),
+        ("fold", ("train", "val"), ("train", "val"), ["split is the column fold"]),
+        ("fold", ("0", "1"), ("", ""), ["looks like splits but holds numbers (0, 1)"]),
+        ("kfold", ("1", "2"), ("", ""), ["the column kfold looks like splits"]),
+        ("subset", ("red", "blue"), ("", ""), ["subset is not used: blue, red are not all names"]),
+        ("is_valid", ("maybe", "1"), ("", ""), ["is_valid is not used: 1, maybe are not all"]),
+        ("weather", ("train", "test"), ("", ""), []),
+    ],
+)
+def test_columns_that_name_splits(
+    folder: Path, header: str, values: tuple[str, str], splits: tuple[str, str], notes: list[str]
+) -> None:
+    text = f"path,label,{header}\na.png,cat,{values[0]}\nb.png,dog,{values[1]}\n"
+    files = read_manifest(manifest(folder, text))
+    assert files.splits == splits
+    assert len(files.notes) == len(notes)
+    assert all(said in note for said, note in zip(notes, files.notes, strict=True))
+
+
+def test_the_column_split_comes_first(folder: Path) -> None:
+    text = "path,label,is_valid,split\na.png,cat,1,train\nb.png,dog,0,test\n"
+    files = read_manifest(manifest(folder, text))
+    assert files.splits == ("train", "test")
+    assert files.notes == ("the column is_valid is not used, since another one names the splits.",)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "said"),
+    [
+        ("filename,class", "a.png,cat\nb.png,dog", "path is the column filename; label is the col"),
+        ("Image ID,Target", "a,cat\nb,dog", "path is the column Image ID; label is the column Ta"),
+        ("id,file_name,label", "7,a.png,cat\n8,b.png,dog", "path is the column file_name."),
+        ("id,file_name,label", "a,a.png,cat\nb,b.png,dog", "path is the column file_name."),
+        ("img,category_id,category", "a.png,1,cat\nb.png,2,dog", "label is the column category."),
+        ("photo,has_tail", "a.png,cat\nb.png,dog", "label is the column has_tail."),
+    ],
+)
+def test_columns_by_other_names(folder: Path, header: str, rows: str, said: str) -> None:
+    text = f"{header}\n{rows}\n"
+    if header == "photo,has_tail":
+        text += "sub/c 1.png,cat\nd e.png,dog\n"
+        put(folder, "d e.png")
+    files = read_manifest(manifest(folder, text))
+    assert files.class_names == ("cat", "dog")
+    assert files.paths[:2] == ("a.png", "b.png")
+    assert said in files.notes[0]
+
+
+def test_names_without_their_ending_or_folder(folder: Path) -> None:
+    put(folder, "sub/7.v2.JPG", "other/b.png")
+    files = read_manifest(manifest(folder, "id,label\na,x\nc 1,x\n7.v2,y\nb,y\nz,y\n"))
+    # b.png beside the table is what "b" means before files in folders, but it lacks its ending:
+    # of two such files the one in the folder with most of the others would be taken.
+    assert files.paths == ("a.png", "sub/c 1.png", "sub/7.v2.JPG", "b.png")
+    assert [left_out.path for left_out in files.set_aside] == ["z"]
+    assert "4 names stand for the file of that name, such as a for a.png" in files.notes[1]
+
+
+def test_the_name_of_the_table_tells_files_of_one_name_apart(folder: Path) -> None:
+    put(folder, "train/1.png", "test/1.png")
+    path = folder / "train_labels.csv"
+    path.write_text("id,label\n1,cat\n")
+    assert read_manifest(path).paths == ("train/1.png",)
+
+
+def test_a_column_that_names_patients_is_offered(folder: Path) -> None:
+    files = read_manifest(manifest(folder, "path,label,Patient ID\na.png,cat,7\nb.png,dog,7\n"))
+    assert files.groups == ("", "")
+    assert files.notes == (
+        "the column Patient ID is not used; call it group, and what it names stays in one split.",
+    )
 
 
 # Labels as people write them; what is around them is taken off.

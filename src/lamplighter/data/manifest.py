@@ -6,20 +6,23 @@ import csv
 import io
 import os
 import stat
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lamplighter.data.columns import Columns, find_columns
 from lamplighter.data.files import ImageFiles, SetAside
-from lamplighter.data.naming import clean_name, group_finder, group_notes, shown, split_name
+from lamplighter.data.naming import IMAGE_SUFFIXES, clean_name, group_finder, group_notes, shown
+from lamplighter.data.split_names import read_split_name, resolve_splits
+from lamplighter.data.walking import walk
+from lamplighter.data.wording import counted
 from lamplighter.errors import DatasetError
 from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_NEEDED, _OPTIONAL = ("path", "label"), ("split", "group")
+    from collections.abc import Sequence
 
 
 class _Row(NamedTuple):
@@ -29,13 +32,21 @@ class _Row(NamedTuple):
     group: str
 
 
+class _Line(NamedTuple):
+    number: int
+    cells: list[str]
+
+
 def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
     """Return the image files that the CSV file `path` lists.
 
     Its first line names the columns, in any order: path and label, and if wanted split (train,
-    val, test or test-NAME) and group; further columns are ignored. Paths are relative to the
-    folder of the file, or absolute. It is UTF-8, with commas, semicolons or tabs. An empty label
-    is a file without one, an empty split one that is still to be given.
+    val, test or test-NAME) and group; further columns are ignored. Names that others give these
+    columns (image_id, filename; class, breed; is_valid, set, Usage) are taken where they can mean
+    nothing else. Paths are relative to the folder of the file, or absolute; a name may lack its
+    ending, and the file may lie in a folder below, if there is only one of that name. What was
+    taken for what is said in `notes`. The file is UTF-8, with commas, semicolons or tabs. An empty
+    label is a file without one, an empty split one that is still to be given.
 
     Args:
         path: the CSV file.
@@ -48,7 +59,15 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
     """
     path = Path(path)
     find_group = group_finder(group)
-    rows, repeated = _rows(path)
+    header, lines = _read(path)
+    files = _Files(path)
+    try:
+        columns = find_columns(header, [line.cells for line in lines], files.there)
+    except DatasetError as error:
+        raise DatasetError(f"{shown(path)}, line 1: {error}") from None
+    read = [(line.number, _row(path, line, columns)) for line in lines]
+    read, found_notes = files.found(read)
+    rows, repeated = _once(path, read)
     present, set_aside = [], []
     for row in rows:
         if reason := _missing(path.parent / row.path):
@@ -61,6 +80,7 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
             f"{shown(path)} must list images, received {len(set_aside)} paths and no file at "
             f"any of them{first}; paths are relative to the folder of the CSV file."
         )
+    splits, split_notes = _splits(present, columns)
     class_names = sorted({row.label for row in present} - {""})
     index = {name: number for number, name in enumerate(class_names)} | {"": -1}
     repeats = f"lines that repeat a file, which is read once: {repeated:,}."
@@ -71,19 +91,23 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
         paths=tuple(row.path for row in present),
         labels=np.array([index[row.label] for row in present], dtype=np.int64),
         class_names=tuple(class_names),
-        splits=tuple(row.split for row in present),
+        splits=splits,
         groups=groups,
         set_aside=tuple(set_aside),
-        notes=(*group_notes(groups, group), *([repeats] if repeated else [])),
+        notes=(
+            *columns.notes,
+            *found_notes,
+            *split_notes,
+            *group_notes(groups, group),
+            *([repeats] if repeated else []),
+        ),
     )
 
 
-def _rows(path: Path) -> tuple[list[_Row], int]:
+def _once(path: Path, read: Sequence[tuple[int, _Row]]) -> tuple[list[_Row], int]:
     """Return the rows of the file, each path once, and how many lines repeated one."""
     rows: dict[str, tuple[int, _Row]] = {}
-    count = 0
-    for line, row in _read(path):
-        count += 1
+    for line, row in read:
         place = os.path.normpath(path.parent / row.path)
         earlier, first = rows.setdefault(place, (line, row))
         if first[1:] != row[1:]:
@@ -93,11 +117,11 @@ def _rows(path: Path) -> tuple[list[_Row], int]:
                 f"({shown(', '.join(row[1:]))}; {shown(', '.join(first[1:]))}); remove one of "
                 "these lines."
             )
-    return [row for _, row in rows.values()], count - len(rows)
+    return [row for _, row in rows.values()], len(read) - len(rows)
 
 
-def _read(path: Path) -> Iterator[tuple[int, _Row]]:
-    """Yield each row with the number of its line."""
+def _read(path: Path) -> tuple[list[str], list[_Line]]:
+    """Return the names of the columns, and each line that is not empty."""
     text = _text(path)
     header = text.partition("\n")[0]
     # csv.Sniffer takes letters for delimiters too; the first line holds names of columns alone.
@@ -106,15 +130,21 @@ def _read(path: Path) -> Iterator[tuple[int, _Row]]:
         io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
     )
     try:
-        columns = _columns(path, next(reader, []))
-        for cells in reader:
-            if any(cells):
-                yield reader.line_num, _row(path, reader.line_num, cells, columns)
+        names = next(reader, [])
+        lines = [_Line(reader.line_num, cells) for cells in reader if any(cells)]
     except csv.Error as error:
         raise DatasetError(
             f"{shown(path)}, line {reader.line_num}: the line must be CSV, received one that is "
             f"not ({error}); mend its quotation marks."
         ) from error
+    for line in lines:
+        if len(line.cells) != len(names):
+            raise DatasetError(
+                f"{shown(path)}, line {line.number}: a line must have as many cells as the first "
+                f"one, {len(names)}, received {len(line.cells)}; put a name that has the "
+                "separator in it in quotation marks."
+            )
+    return names, lines
 
 
 def _text(path: Path) -> str:
@@ -135,38 +165,117 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _columns(path: Path, header: list[str]) -> dict[str, int]:
-    """Return the place of each column that matters, and under "" how many there are."""
-    names = [name.strip().lower() for name in header]
-    wanted = [name for name in names if name in _NEEDED + _OPTIONAL]
-    if not set(_NEEDED) <= set(names) or len(set(wanted)) < len(wanted):
-        raise DatasetError(
-            f"{shown(path)}, line 1: the first line must name the columns path and label, and if "
-            f"wanted split and group, each once, received {shown(', '.join(header))[:200]}."
-        )
-    return {name: names.index(name) for name in wanted} | {"": len(names)}
+def _row(path: Path, line: _Line, columns: Columns) -> _Row:
+    where = f"{shown(path)}, line {line.number}"
 
+    def cell(place: int | None) -> str:
+        return "" if place is None else line.cells[place].strip()
 
-def _row(path: Path, line: int, cells: list[str], columns: dict[str, int]) -> _Row:
-    where = f"{shown(path)}, line {line}"
-    if len(cells) != columns[""]:
-        raise DatasetError(
-            f"{where}: a line must have as many cells as the first one, {columns['']}, "
-            f"received {len(cells)}; put a name that has the separator in it in quotation marks."
-        )
-    values = {name: cells[place] for name, place in columns.items() if name}
-    if not values["path"].strip():
+    if not cell(columns.path):
         raise DatasetError(f"{where}: the path is empty; name a file or remove the line.")
-    split = values.get("split", "").strip()
-    if split and not split_name(split):
+    split = cell(columns.split)
+    if split and not columns.splits.get(split):
         raise DatasetError(
             f"{where}: a split must be train, val, test or test-NAME, or empty, received {split!r}."
         )
     return _Row(
-        _relative(path.parent, values["path"]),
-        clean_name(values["label"]).strip(),
-        split_name(split),
-        values.get("group", "").strip(),
+        _relative(path.parent, line.cells[columns.path]),
+        clean_name(cell(columns.label)).strip(),
+        columns.splits[split] if split else "",
+        cell(columns.group),
+    )
+
+
+class _Files:
+    """The files that rows may mean which do not name them in full."""
+
+    def __init__(self, manifest: Path) -> None:
+        self._manifest, self._folder = manifest, manifest.parent
+        self._known: dict[str, list[str]] | None = None
+
+    def there(self, cell: str) -> bool:
+        """Return whether `cell` names a file, in full or in part."""
+        path = _relative(self._folder, cell)
+        return bool(path.strip()) and (
+            not _missing(self._folder / path) or bool(self._candidates(path))
+        )
+
+    def found(self, read: list[tuple[int, _Row]]) -> tuple[list[tuple[int, _Row]], list[str]]:
+        """Return the rows with the paths that were meant, and what to say of it.
+
+        Raises:
+            DatasetError: there are several files that a row may mean.
+        """
+        missing = [row.path for _, row in read if _missing(self._folder / row.path)]
+        meant = {path: files for path in missing if (files := self._candidates(path))}
+        if not meant:
+            return read, []
+        folders = Counter(folder for files in meant.values() for folder in map(_folder_of, files))
+        chosen = {path: self._choice(path, files, folders) for path, files in meant.items()}
+        result = [(n, row._replace(path=chosen.get(row.path, row.path))) for n, row in read]
+        first = next(row.path for _, row in read if row.path in chosen)
+        return result, [
+            f"understood: {counted(len(chosen), 'name stands', 'names stand')} for the file of "
+            f"that name, such as {shown(first)} for {shown(chosen[first])}."
+        ]
+
+    def _candidates(self, path: str) -> list[str]:
+        """Return the files below that are called so, or so but for their ending."""
+        if self._known is None:
+            self._known = {}
+            for file in walk(self._folder)[0]:
+                pure = PurePosixPath(file)
+                for name in {pure.name, pure.stem}:
+                    self._known.setdefault(name, []).append(file)
+        found = self._known.get(PurePosixPath(path).name, [])
+        within = f"/{path}"
+        ends = [f for f in found if f"/{f}".endswith(within) or f"/{_stem(f)}".endswith(within)]
+        if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES:
+            ends = [file for file in ends if f"/{file}".endswith(within)]
+        return ends
+
+    def _choice(self, path: str, files: list[str], folders: Counter[str]) -> str:
+        if len(files) == 1:
+            return files[0]
+        own = read_split_name(self._manifest.stem).role
+        same = [file for file in files if own and read_split_name(_top_of(file)).role == own]
+        most = max(folders.values())
+        full = [file for file in files if folders[_folder_of(file)] == most]
+        for chosen in (same, full):
+            if len(chosen) == 1:
+                return chosen[0]
+        raise DatasetError(
+            f"{shown(self._manifest)}: {shown(path)} must be one file, received "
+            f"{' and '.join(shown(file) for file in files[:3])}; write the paths out in full."
+        )
+
+
+def _folder_of(file: str) -> str:
+    return file.rpartition("/")[0]
+
+
+def _top_of(file: str) -> str:
+    return file.partition("/")[0]
+
+
+def _stem(file: str) -> str:
+    return str(PurePosixPath(file).with_suffix(""))
+
+
+def _splits(rows: Sequence[_Row], columns: Columns) -> tuple[tuple[str, ...], list[str]]:
+    """Return the split of each row; where no column gives it, by the folders of the files."""
+    given = tuple(row.split for row in rows)
+    tops = {_top_of(row.path) if "/" in row.path else "" for row in rows}
+    if columns.split is not None or "" in tops:
+        return given, []
+    meaning = resolve_splits(tops)
+    certain = all(read_split_name(top).certain for top in tops)
+    if not certain or not all(meaning.values()) or len(set(meaning.values())) < 2:
+        return given, []
+    pairs = ", ".join(f"{split} is {shown(top)}" for top, split in sorted(meaning.items()))
+    return (
+        tuple(meaning[_top_of(row.path)] for row in rows),
+        [f"understood: the splits are the folders of the files; {pairs}."],
     )
 
 
