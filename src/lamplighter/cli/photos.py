@@ -115,6 +115,7 @@ def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Less
         return Lesson(_named(settings))
     from lamplighter.data.folders import find_files
     from lamplighter.data.loading import preprocessing_for
+    from lamplighter.data.scenes import scene_notes
     from lamplighter.data.splitting import check_classes
 
     made = False
@@ -123,6 +124,8 @@ def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Less
         made = not _has_test(settings)
     else:
         files = find_files(settings.data, group=settings.group)
+        if not audit:
+            files = replace(files, notes=(*files.notes, *scene_notes(files)))
         files, made = _in_splits(
             _looked_through(files, settings) if audit else files, settings, audited=audit
         )

@@ -20,7 +20,12 @@ from lamplighter.data.findings import (
     split_columns,
 )
 from lamplighter.data.images import reason_alone
-from lamplighter.data.leakage import copies, groups_across_splits, merged_groups
+from lamplighter.data.leakage import (
+    copies,
+    groups_across_splits,
+    merged_groups,
+    scenes_in_names,
+)
 from lamplighter.data.loading import each_file
 from lamplighter.data.look_cache import LookCache
 from lamplighter.data.looks import Look, content_hash, fault_of, file_state, look_at, pixels_hash
@@ -140,6 +145,7 @@ def audit(files: ImageFiles, *, progress: Progress | None = None, cache: bool = 
         *bad_files(files, faults),
         *copies(usable, exact, near),
         *groups_across_splits(usable),
+        *scenes_in_names(usable),
         *blank_images(usable.paths, seen),
         *odd_sizes(usable.paths, seen),
         *class_balance(usable, _counts(usable)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -175,9 +175,12 @@ class ImageData:
         """
         from lamplighter.data.folders import find_files
         from lamplighter.data.loading import load_images, preprocessing_for
+        from lamplighter.data.scenes import scene_notes
         from lamplighter.data.splitting import assign_splits, check_classes
 
-        files = assign_splits(find_files(path, group=group), val=val, test=test, seed=seed)
+        files = find_files(path, group=group)
+        files = replace(files, notes=(*files.notes, *scene_notes(files)))
+        files = assign_splits(files, val=val, test=test, seed=seed)
         check_classes(files)
         preprocessing = preprocessing or preprocessing_for(files, size, fit, channels=channels)
         return load_images(files, preprocessing, progress=progress)

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lamplighter.data.findings import NO_SPLIT, Finding, split_columns
+from lamplighter.data.scenes import scene_advice
 from lamplighter.data.union_find import root
 from lamplighter.data.wording import counted
 
@@ -59,6 +60,14 @@ def groups_across_splits(files: ImageFiles) -> Iterator[Finding]:
             "than one split; move each to one of them, or scores are too good."
         )
         yield _finding("group-leakage", "warning", sentence, files, found)
+
+
+def scenes_in_names(files: ImageFiles) -> Iterator[Finding]:
+    """Yield that the names of files speak of scenes, where no groups were given."""
+    advice = scene_advice(files)
+    if advice:
+        sentence, parted = advice
+        yield Finding("scenes", "warning" if parted else "note", sentence)
 
 
 def merged_groups(files: ImageFiles, near: Groups) -> tuple[str, ...]:

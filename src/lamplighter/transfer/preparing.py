@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from lamplighter.data.audit import audit as look_through
 from lamplighter.data.files import ImageFiles, named
 from lamplighter.data.folders import find_files
+from lamplighter.data.scenes import scene_notes
 from lamplighter.data.splitting import all_shared_out, assign_splits, check_classes
 from lamplighter.errors import DatasetError
 
@@ -79,6 +80,8 @@ def prepared(
         # Near-copies that are still to be shared out are kept on one side.
         files = found.usable if all_shared_out(found.usable) else found.grouped
     else:
+        for note in scene_notes(files):
+            watch.say(f"note: {note}")
         name_set_aside(files, watch)
     before = files.splits
     files = assign_splits(files, seed=seed)
