@@ -50,7 +50,17 @@ class DataError(LamplighterError):
 
 
 class ImageError(DataError):
-    """An image file cannot be read."""
+    """An image file cannot be read.
+
+    Args:
+        message: the one line.
+        fault: what kind of bad file it is: "empty", "not-an-image", "not-read" (a format that is
+            not), "needs-package", "too-large", "damaged" or "unreadable".
+    """
+
+    def __init__(self, message: str, *, fault: str = "unreadable") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class DatasetError(DataError):

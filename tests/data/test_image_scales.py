@@ -109,8 +109,11 @@ def test_heif_is_read_by_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
         patch.setitem(sys.modules, "pi_heif", None)
         patch.setattr(Image, "OPEN", {k: v for k, v in Image.OPEN.items() if k != "HEIF"})
         patch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
-        with pytest.raises(ImageError, match=r"a\.heic .* pip install pi-heif"):
+        with pytest.raises(
+            ImageError, match=r"a\.heic .* HEIC.*; pip install pi-heif, or"
+        ) as caught:
             open_image(path)
+        assert caught.value.fault == "needs-package"
     image = open_image(path, at_least=(8, 8))
     assert (image.mode, image.size, image_size(path)) == ("RGB", (64, 32), (64, 32))
     corners = np.array([image.getpixel((3, 3)), image.getpixel((60, 30))])

@@ -32,14 +32,14 @@ def saved(path: Path, image: Image.Image, **options: object) -> Path:
     return path
 
 
-def png_of_size(width: int, height: int) -> bytes:
+def png_of_size(width: int, height: int, color_type: int = 0) -> bytes:
     """The beginning of a PNG that claims this size."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         checked = kind + body
         return struct.pack(">I", len(body)) + checked + struct.pack(">I", zlib.crc32(checked))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
@@ -187,8 +187,9 @@ def test_flatten_alpha_lays_on_white() -> None:
         (b"\x89PNG\r\n\x1a\n", "damaged|must be an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n", "Post"),
         (png_of_size(0, 5), r"a\.bin"),
-        (png_of_size(10_000, 9_000), "at most 89,478,485 pixels"),
-        (png_of_size(100_000, 100_000), "at most 89,478,485 pixels"),
+        (png_of_size(10_000, 9_000), "cut short"),
+        (png_of_size(20_000, 20_000, 2), r"at most 1\.07 GB .* 20,000 x 20,000 .* take 1\.60 GB"),
+        (png_of_size(100_000, 100_000), "at most 1,073,741,824 pixels, received 100,000 x 100,000"),
     ],
 )
 def test_a_file_that_is_no_image(tmp_path: Path, content: bytes, message: str) -> None:

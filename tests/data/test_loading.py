@@ -73,7 +73,7 @@ def test_bad_files_are_set_aside_and_the_rest_goes_on(photos: Path) -> None:
         "0 text.png": (b"hello", "must be an image such as PNG or JPEG, received"),
         "1 empty.png": (b"", "is empty (0 bytes); fetch or save"),
         "3 cut.png": (whole[: len(whole) // 2], "must be "),
-        "4 bomb.png": (bomb(), "must have at most 89,478,485 pixels"),
+        "4 bomb.png": (bomb(), "cannot be used: an image may have at most 1,073,741,824 pix"),
         "5 gone.png": (whole, "there is no file"),
         "6 folder.png": (whole, "must be an image file, received a folder"),
     }

@@ -28,7 +28,7 @@ from lamplighter.data.leakage import (
 )
 from lamplighter.data.loading import each_file
 from lamplighter.data.look_cache import LookCache
-from lamplighter.data.looks import Look, content_hash, fault_of, file_state, look_at, pixels_hash
+from lamplighter.data.looks import Look, content_hash, file_state, look_at, pixels_hash
 from lamplighter.data.wording import counted
 from lamplighter.errors import ImageError
 
@@ -223,7 +223,7 @@ def _for_each(
         try:
             function(paths[index])
         except ImageError as error:
-            faults[paths[index]] = (fault_of(error), reason_alone(error, root / paths[index]))
+            faults[paths[index]] = (error.fault, reason_alone(error, root / paths[index]))
 
     each_file(tried, len(paths))
 

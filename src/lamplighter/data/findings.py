@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lamplighter.data.files import NO_IMAGE_NAME
+from lamplighter.data.formats import INSTALL_HEIF
 from lamplighter.data.wording import counted
 
 if TYPE_CHECKING:
@@ -32,8 +33,16 @@ _UNEVEN, _VERY_UNEVEN = 3.0, 10.0  # images of the largest class / of the smalle
 # What each kind of bad file is, and how to mend it.
 _FAULTS = {
     "empty": ("empty (0 bytes)", "fetch or save {them} again"),
-    "not-an-image": ("no image, whatever the name says", "remove {them}, or save {them} as PNG"),
-    "damaged": ("damaged or cut short", "fetch or save {them} again"),
+    "needs-package": (
+        "HEIC, as telephones save photos, which takes one package more to read",
+        f"{INSTALL_HEIF}, or save {{them}} as JPEG",
+    ),
+    "not-read": ("of a format that is not read", "see the reason of each"),
+    "not-an-image": (
+        "no image that can be read, whatever the name says",
+        "look at what {they}, and save {them} as PNG or JPEG or leave {them} out",
+    ),
+    "damaged": ("damaged or cut short, or of a rare kind", "fetch or save {them} again"),
     "too-large": ("too large to be decoded safely", "scale {them} down"),
     "unreadable": ("not readable", "see the reason of each"),
 }
@@ -91,7 +100,7 @@ def bad_files(files: ImageFiles, faults: Mapping[str, tuple[str, str]]) -> Itera
         if bad:
             sentence = (
                 f"{counted(len(bad), 'file is', 'files are')} {what}, and set aside; "
-                f"{remedy.format(them=_them(bad))}."
+                f"{remedy.format(them=_them(bad), they=_they(bad))}."
             )
             yield Finding(kind, "error", sentence, tuple(bad), details={"reasons": bad})
 
@@ -105,7 +114,7 @@ def blank_images(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Findin
         if chosen.any():
             named = _named(paths, chosen)
             images = counted(len(named), "image is", "images are")
-            sentence = f"{images} {what}; look at {_them(named)}, and remove what shows nothing."
+            sentence = f"{images} {what}; look at {_them(named)}, and leave out what shows nothing."
             yield Finding(kind, "warning", sentence, named)
 
 
@@ -118,7 +127,7 @@ def odd_sizes(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:
         named = _named(paths, tiny)
         sentence = (
             f"{counted(len(named), 'image has', 'images have')} a side of less than {_TINY} "
-            f"pixels; look at {_them(named)}, and replace or remove {_them(named)}."
+            f"pixels; look at {_them(named)}, and take larger copies where there are some."
         )
         yield Finding("tiny", "warning", sentence, named)
     if not len(looks):
@@ -237,6 +246,10 @@ def _classes(kind: str, severity: Severity, names: Iterable[str], text: str) -> 
     if len(listed) > 6:
         shown += f" and {counted(len(listed) - 6, 'class', 'classes')} more"
     return Finding(kind, severity, text.format(shown), details={"classes": listed})
+
+
+def _they(things: Collection[str]) -> str:
+    return "it is" if len(things) == 1 else "they are"
 
 
 def _them(things: Collection[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 import threading
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from lamplighter.data.formats import INSTALL_HEIF, is_heif, is_raw_photo, unread_content
+from lamplighter.data.memory import free_memory
 from lamplighter.errors import ImageError
 from lamplighter.names import no_such_path
 
@@ -34,21 +38,32 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What a HEIF file says of itself after "ftyp".
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-# catch_warnings restores what it found: two threads inside it at once would restore one another's.
+# A few bytes of a file can ask for any number of pixels. What decoding takes is known from the
+# header, and an image that takes more is refused: 268 million pixels in colour, or as many of a
+# JPEG after it is decoded at a reduced scale.
+MOST_BYTES = 2**30
+# Whatever it takes: reading through so many costs minutes.
+MOST_PIXELS = 2**30
+_LARGE = 2**26  # bytes of an image of which one is decoded at a time, whatever the threads
+_COPIES = 3  # of an image in memory while it is turned upright and brought to 8 bits
+_BEGINNING = 512  # bytes that tell what a file is
+# Bytes a pixel takes in Pillow's memory; wide ones are brought to 8 bits in float64.
+_BYTES = {"1": 1, "L": 1, "I": 8, "F": 8}
+_JPEGS = ("JPEG", "MPO")
+_START_OF_SCAN = 0xDA
+_ADDRESS = re.compile(r"(https?|ftp|s3|gs|file):/+", re.IGNORECASE)
 _process_lock = threading.Lock()
 
 
 def open_image(
-    path: str | Path, *, at_least: Size | Callable[[Size], Size] | None = None
+    source: str | Path | bytes, *, at_least: Size | Callable[[Size], Size] | None = None
 ) -> Image.Image:
-    """Return the image in the file `path`, decoded, upright and 8-bit: mode L, RGB or RGBA.
+    """Return the image in a file, decoded, upright and 8-bit: mode L, RGB or RGBA.
 
     Of an animation the first frame is read. Safe to call from several threads.
 
     Args:
-        path: the file.
+        source: the file, or the bytes in it.
         at_least: the (width, height) that are enough. A JPEG is then decoded at the smallest of
             the scales 1, 1/2, 1/4 and 1/8 that has as many, which takes a fraction of the time;
             other formats are decoded whole. May be a function that is given the image's own
@@ -56,14 +71,19 @@ def open_image(
 
     Raises:
         ImageError: there is no such file, it cannot be read, it is not an image, it is damaged
-            or cut short, or it is so large that decoding could exhaust the memory.
+            or cut short, or its pixels take more than `MOST_BYTES` or a third of the free memory.
     """
-    path = Path(path)
-    with _open_file(path) as file, _explained(path, file):
-        image = _identify(file)
-        if at_least is not None:
+    with _opened(source) as (file, name), _explained(name, file):
+        image = _identify(file, name)
+        size, kept = image.size, _coefficient_bytes(image, file)
+        if at_least is not None and image.format in _JPEGS:
             _scale_down(image, at_least)
-        return as_8_bit(_upright(_decode(image)))
+        needed = _pixel_bytes(image) + kept
+        _check_memory(size, needed)
+        with _unlimited() if needed >= _LARGE else contextlib.nullcontext():
+            if callable(at_least) and image.format not in _JPEGS:
+                at_least(_upright_size(image))  # which decodes a PNG: EXIF may follow its pixels
+            return as_8_bit(_upright(_decode(image)))
 
 
 def image_size(path: str | Path) -> Size:
@@ -72,9 +92,11 @@ def image_size(path: str | Path) -> Size:
     Raises:
         ImageError: as `open_image`, of which damage beyond the header stays unseen.
     """
-    path = Path(path)
-    with _open_file(path) as file, _explained(path, file):
-        return _upright_size(_identify(file))
+    with _opened(path) as (file, name), _explained(name, file):
+        image = _identify(file, name)
+        if image.format not in _JPEGS:  # of which Pillow decodes some to find their EXIF
+            _check_memory(image.size, _pixel_bytes(image))
+        return _upright_size(image)
 
 
 @contextmanager
@@ -88,13 +110,13 @@ def within_memory() -> Iterator[None]:
         yield
     except MemoryError as error:
         raise ImageError(
-            "the image needs more memory than there is; scale it down first."
+            "the image needs more memory than there is; scale it down first.", fault="too-large"
         ) from error
 
 
 def reason_alone(error: ImageError, path: str | Path) -> str:
     """Return what `error` says of the file `path`, without naming it."""
-    return str(error).removeprefix(f"{_name(Path(path))} ")
+    return str(error).removeprefix(f"{_shown(path)} ")
 
 
 def as_8_bit(image: Image.Image) -> Image.Image:
@@ -148,59 +170,83 @@ def lay_on(image: Image.Image, grey: int) -> Image.Image:
     return ground
 
 
-def _open_file(path: Path) -> BinaryIO:
-    """Return the file `path`, opened; only a regular file, since a pipe would block for ever."""
+@contextmanager
+def _opened(source: str | Path | bytes) -> Iterator[tuple[BinaryIO, str]]:
+    """Give the file `source`, opened, and what it is called in messages."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source), "the image given as bytes"
+        return
+    with _open_file(source) as file:
+        yield file, _shown(source)
+
+
+def _open_file(source: str | Path) -> BinaryIO:
+    """Return a file, opened; only a regular file, since a pipe would block for ever."""
+    path, name = Path(source), _shown(source)
     try:
         if path.is_dir():
-            raise ImageError(
-                f"{_name(path)} must be an image file, received a folder; name a file."
-            )
+            raise ImageError(f"{name} must be an image file, received a folder; name a file.")
         if path.exists() and not path.is_file():
-            raise ImageError(f"{_name(path)} must be a regular file; copy the image into one.")
+            raise ImageError(f"{name} must be a regular file; copy the image into one.")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
+        if _ADDRESS.match(name):
+            raise ImageError(
+                f"{name} is an address, and a file is needed; fetch the image first."
+            ) from None
         raise ImageError(no_such_path("file", path)) from None
     except PermissionError:
-        raise ImageError(f"{_name(path)} may not be read; change its permissions.") from None
+        raise ImageError(f"{name} may not be read; change its permissions.") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise ImageError(
-            f"{_name(path)} cannot be opened ({_reason(error)}); check the name and the disk."
+            f"{name} cannot be opened ({_reason(error)}); check the name and the disk."
         ) from error
 
 
 @contextmanager
-def _explained(path: Path, file: BinaryIO) -> Iterator[None]:
+def _explained(name: str, file: BinaryIO) -> Iterator[None]:
     """Turn whatever goes wrong with the image in `file` into one clear error."""
-    beginning = file.read(16)
+    beginning = file.read(_BEGINNING)
     if not beginning:
-        raise ImageError(f"{_name(path)} is empty (0 bytes); fetch or save the image again.")
+        raise ImageError(
+            f"{name} is empty (0 bytes); fetch or save the image again.", fault="empty"
+        )
     file.seek(0)
     try:
         yield
     except UnidentifiedImageError:
-        raise ImageError(
-            f"{_name(path)} must be an image such as PNG or JPEG, received a file that begins "
-            f"{beginning!r}; save it in one of these formats."
-        ) from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(
-            f"{_name(path)} must have at most {Image.MAX_IMAGE_PIXELS:,} pixels, received more "
-            f"({_reason(error)}); scale it down first."
-        ) from error
+        raise _no_image(name, beginning) from None
     except ImageError as error:
-        raise ImageError(f"{_name(path)} cannot be used: {error}") from error
+        raise ImageError(f"{name} cannot be used: {error}", fault=error.fault) from error
     except MemoryError as error:
         raise ImageError(
-            f"{_name(path)} needs more memory than there is; scale it down first, or fetch it "
-            "again if it should be small."
+            f"{name} needs more memory than there is; scale it down first, or fetch it again if "
+            "it should be small.",
+            fault="too-large",
         ) from error
     # Decoders meet damaged files with errors of many kinds: OSError, SyntaxError, ValueError,
-    # struct.error, EOFError, zlib.error, ...
+    # struct.error, EOFError, zlib.error, ... Their words mean little to whoever has the file.
     except Exception as error:
         raise ImageError(
-            f"{_name(path)} must be a whole image, received one that is damaged or cut short "
-            f"({_reason(error)}); fetch or save it again."
+            f"{name} must be a whole image of a usual kind, received one that is damaged or cut "
+            "short, or of a rare kind; fetch it again, or save it as PNG or JPEG.",
+            fault="damaged",
         ) from error
+
+
+def _no_image(name: str, beginning: bytes) -> ImageError:
+    """Return the error of a file that Pillow does not know."""
+    unread = unread_content(beginning)
+    if unread is None:
+        return ImageError(
+            f"{name} must be an image such as PNG or JPEG, received a file that begins "
+            f"{beginning[:16]!r}; look at what it is, or save it in one of these formats.",
+            fault="not-an-image",
+        )
+    return ImageError(
+        f"{name} must be an image such as PNG or JPEG, received {unread.what}; {unread.mend}.",
+        fault="not-read",
+    )
 
 
 def _register_heif() -> None:
@@ -209,33 +255,123 @@ def _register_heif() -> None:
         import pi_heif
     except ModuleNotFoundError:
         raise ImageError(
-            "it is HEIF, which needs a package more; pip install pi-heif, or save it as JPEG."
+            "it is HEIC, as telephones save photos, and the package that reads it is not "
+            f"installed; {INSTALL_HEIF}, or save it as JPEG.",
+            fault="needs-package",
         ) from None
     with _process_lock:
         if "HEIF" not in Image.OPEN:
             pi_heif.register_heif_opener()
 
 
+@contextmanager
+def _unlimited() -> Iterator[None]:
+    """Lift Pillow's limit of pixels, which is the process's, in one thread at a time.
+
+    `_check_memory` decides in its place: that of Pillow refuses photos of telephones.
+    """
+    with _process_lock:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
 def _open_header(file: BinaryIO) -> Image.Image:
-    with _process_lock, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with _unlimited():
         return Image.open(file)
 
 
-def _identify(file: BinaryIO) -> Image.Image:
+def _identify(file: BinaryIO, name: str) -> Image.Image:
     """Return the image in `file`, its header read, its pixels not yet."""
     try:
         image = _open_header(file)
     except UnidentifiedImageError:
         file.seek(0)
-        beginning = file.read(12)
-        if beginning[4:8] != b"ftyp" or beginning[8:] not in _HEIF_BRANDS:
+        if not is_heif(file.read(12)):
             raise
         _register_heif()
+        file.seek(0)
         image = _open_header(file)
     if image.format == "EPS":  # a program, which Pillow would have Ghostscript run
-        raise ImageError("it is PostScript, a program and not pixels; save it as PNG.")
+        raise ImageError(
+            "it is PostScript, a program and not pixels; save it as PNG.", fault="not-read"
+        )
+    raw = is_raw_photo(image, name)
+    if raw is not None:
+        raise ImageError(f"it is {raw.what}; {raw.mend}.", fault="not-read")
     return image
+
+
+def _pixel_bytes(image: Image.Image) -> int:
+    """Return how many bytes the pixels of `image` take, at the scale at which it is decoded."""
+    mode = "I" if image.mode.startswith("I;16") else image.mode
+    bytes_each = 8 if image.format == "WEBP" else _BYTES.get(mode, 4)  # its canvas comes twice
+    return image.width * image.height * bytes_each
+
+
+def _coefficient_bytes(image: Image.Image, file: BinaryIO) -> int:
+    """Return how many bytes libjpeg takes for a JPEG beside its pixels.
+
+    Of a JPEG in several scans, a progressive one among them, it keeps two bytes for each sample of
+    the whole image until the last scan, at whatever scale it decodes; of another next to nothing.
+    """
+    if image.format not in _JPEGS or _is_in_one_scan(image, file):
+        return 0
+    samples = [(across, down) for _, across, down, _ in image.layer]  # type: ignore[attr-defined]
+    most = max(across for across, _ in samples) * max(down for _, down in samples)
+    shares = sum(across * down for across, down in samples) / max(most, 1)
+    return int(2 * shares * image.width * image.height)
+
+
+def _is_in_one_scan(image: Image.Image, file: BinaryIO) -> bool:
+    """Return whether the first scan of a JPEG is the only one; False where that is not plain."""
+    if image.info.get("progressive"):
+        return False
+    position = file.tell()
+    file.seek(2)
+    try:
+        while True:
+            head = file.read(4)
+            if len(head) < 4 or head[0] != 0xFF or not 0xC0 <= head[1] < 0xFF:
+                return False
+            if head[1] == _START_OF_SCAN:
+                return file.read(1) == bytes([image.layers])  # type: ignore[attr-defined]
+            file.seek(int.from_bytes(head[2:]) - 2, io.SEEK_CUR)
+    finally:
+        file.seek(position)
+
+
+def _check_memory(size: Size, needed: int) -> None:
+    """Refuse an image whose decoding takes too much, before it is decoded.
+
+    Args:
+        size: of the whole image, in pixels.
+        needed: bytes.
+
+    Raises:
+        ImageError: it has more than `MOST_PIXELS`, or takes more than `MOST_BYTES` or than a
+            third of the free memory.
+    """
+    width, height = size
+    received = f"received {width:,} x {height:,} pixels"
+    if width * height > MOST_PIXELS:
+        raise ImageError(
+            f"an image may have at most {MOST_PIXELS:,} pixels, {received}; scale it down first.",
+            fault="too-large",
+        )
+    most, whose = MOST_BYTES, ""
+    if needed >= _LARGE:
+        free = free_memory()
+        if free is not None and free // _COPIES < most:
+            most, whose = free // _COPIES, ", a third of what is free"
+    if needed > most:
+        raise ImageError(
+            f"an image may take at most {most / 1e9:.2f} GB of memory{whose}, {received}, which "
+            f"take {needed / 1e9:.2f} GB; scale it down first.",
+            fault="too-large",
+        )
 
 
 def _scale_down(image: Image.Image, at_least: Size | Callable[[Size], Size]) -> None:
@@ -289,9 +425,11 @@ def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return values.round().astype(np.uint8)
 
 
-def _name(path: Path) -> str:
-    """Return `path` on one line, whatever characters it has."""
-    return str(path) if str(path).isprintable() else repr(str(path))
+def _shown(source: str | Path) -> str:
+    """Return a path on one line, whatever characters it has; an address with both its slashes."""
+    text = str(source)
+    text = _ADDRESS.sub(lambda found: f"{found[1]}://", text) if _ADDRESS.match(text) else text
+    return text if text.isprintable() else repr(text)
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from lamplighter.data.images import flatten_alpha, open_image, within_memory
 from lamplighter.errors import ImageError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SIDE = 32  # of the grey thumbnail, in pixels
 COLOUR_SIDE = 8  # of the coloured one
 _ENOUGH = 64  # pixels a side from which both are made
-_TOO_LARGE = (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,19 +120,3 @@ def pixels_hash(path: Path) -> str:
     opaque = flatten_alpha(image).convert("RGB")
     beginning = f"{image.width} {image.height} ".encode()
     return hashlib.sha256(beginning + opaque.tobytes()).hexdigest()
-
-
-def fault_of(error: ImageError) -> str:
-    """Return what kind of bad file an error of `open_image` means.
-
-    Returns:
-        "empty", "not-an-image", "too-large", "damaged" or "unreadable".
-    """
-    source = error.__cause__ or error.__context__
-    if isinstance(source, UnidentifiedImageError):
-        return "not-an-image"
-    if isinstance(source, _TOO_LARGE):
-        return "too-large"
-    if "is empty (0 bytes)" in str(error):
-        return "empty"
-    return "damaged" if "damaged or cut short" in str(error) else "unreadable"

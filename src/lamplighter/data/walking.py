@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from lamplighter.data.files import NO_IMAGE_REASON, SetAside
+from lamplighter.data.formats import reason_by_name
 from lamplighter.data.naming import IMAGE_SUFFIXES, is_litter, shown
 from lamplighter.errors import DatasetError
 from lamplighter.names import near_names, near_paths, no_such_path
@@ -77,7 +78,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if entry.is_dir():
             return "folder"
         if os.path.splitext(entry.name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122 - a name
-            return NO_IMAGE_REASON
+            return reason_by_name(entry.name) or NO_IMAGE_REASON
         if entry.is_file():
             return "image"
     except OSError as error:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lamplighter.data.files import NO_IMAGE_REASON, SetAside
+from lamplighter.data.formats import reason_by_name
 from lamplighter.data.naming import IMAGE_SUFFIXES, clean_name, shown
 from lamplighter.data.unpacking import ZipSource
 from lamplighter.errors import DatasetError, OutputError
@@ -86,7 +87,7 @@ def left_in(path: str | Path) -> tuple[SetAside, ...]:
     except OSError as error:
         raise DatasetError(_unreadable(Path(path), error)) from error
     others = sorted(clean_name(str(file)) for file in files if not _wanted(file))
-    return tuple(SetAside(other, NO_IMAGE_REASON) for other in others)
+    return tuple(SetAside(other, reason_by_name(other) or NO_IMAGE_REASON) for other in others)
 
 
 def _wanted(path: PurePosixPath) -> bool:
