@@ -33,6 +33,7 @@ PUBLIC = [
     "LearningRates",
     "Maximised",
     "McNemar",
+    "Prediction",
     "Predictions",
     "Preprocessing",
     "RECIPES",

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from lamplighter.features.query import similar as similar
     from lamplighter.features.query import source_of as source_of
     from lamplighter.features.reduced import at_precision as at_precision
+    from lamplighter.inference.predictor import Prediction as Prediction
     from lamplighter.inference.predictor import Predictions as Predictions
     from lamplighter.inference.predictor import predict as predict
     from lamplighter.models.classifier import Classifier as Classifier
@@ -137,6 +138,7 @@ _HOMES = {
     "LearningRates": "lamplighter.training.learning_rate",
     "Maximised": "lamplighter.explain.activation_maximisation",
     "McNemar": "lamplighter.evaluation.intervals",
+    "Prediction": "lamplighter.inference.predictor",
     "Predictions": "lamplighter.inference.predictor",
     "Preprocessing": "lamplighter.data.preprocessing",
     "RECIPES": "lamplighter.training.recipes",

@@ -104,8 +104,10 @@ class TestPredict:
     @pytest.mark.parametrize("count", [1, 9])
     def test_a_bad_file_is_named(self, classifier, files, count):
         files[count - 1].write_bytes(b"no image")
+        answers = predict(classifier, files[:count], batch_size=4)
+        assert list(answers.errors) == [count - 1]
         with pytest.raises(ImageError, match=f"{count - 1}.png"):
-            predict(classifier, files[:count])
+            answers.raise_for_errors()
 
     @pytest.mark.parametrize("count", [1, 9])
     def test_an_image_too_large_for_the_memory_is_named(
@@ -115,8 +117,11 @@ class TestPredict:
             raise MemoryError
 
         monkeypatch.setattr(type(classifier.preprocessing), "_resize", exhausted)
+        answers = predict(classifier, files[:count])
+        assert len(answers.errors) == count
+        assert answers.errors[0].fault == "too-large"
         with pytest.raises(ImageError, match=r"0\.png cannot be used: the image needs more memory"):
-            predict(classifier, files[:count])
+            answers.raise_for_errors()
 
     def test_one_image_instead_of_a_list_is_refused(self, classifier, files):
         for image in (files[0], str(files[0]), Image.new("L", (6, 4))):
@@ -125,8 +130,92 @@ class TestPredict:
         for unknown in (pixels(1)[0], None):
             with pytest.raises(DataError, match=r"received a (ndarray|NoneType); write Image"):
                 predict(classifier, [unknown])
+        with pytest.raises(DataError, match=r"write find_files\(folder\)\.files"):
+            predict(classifier, str(files[0].parent))
         with pytest.raises(DataError, match="received -1"):
             predict(classifier, files, batch_size=-1)
+
+
+class TestFailures:
+    """One result for each image, in the order they were given."""
+
+    @pytest.fixture
+    def mixed(self, tmp_path):
+        given = []
+        for index, image in enumerate(pixels(9)):
+            path = tmp_path / f"{index}.png"
+            Image.fromarray(image[0]).save(path)
+            given.append(path)
+        given[0].write_bytes(b"no image")
+        given[4] = given[4].read_bytes()
+        given[5] = b"neither"
+        given[8].unlink()
+        return given
+
+    @pytest.mark.parametrize("batch_size", [1, 3, 64])
+    def test_good_ones_are_answered_as_if_alone(self, classifier, mixed, weight, bias, batch_size):
+        told = []
+        answers = predict(classifier, mixed, batch_size=batch_size, progress=told.append)
+        assert told[-1] == len(answers) == 9
+        assert list(answers.errors) == [0, 5, 8]
+        good = [1, 2, 3, 4, 6, 7]
+        assert np.flatnonzero(answers.answered).tolist() == good
+        expected = expected_logits(pixels(9), weight, bias)
+        np.testing.assert_allclose(answers.logits[good], expected[good], atol=1e-4)
+        assert np.isnan(answers.logits[[0, 5, 8]]).all()
+        assert np.isnan(answers.probabilities[[0, 5, 8]]).all()
+        labels = [("cat", "dog", "eel")[row.argmax()] for row in expected]
+        assert [answers.labels[number] for number in good] == [labels[number] for number in good]
+        assert [answers.labels[number] for number in (0, 5, 8)] == [None] * 3
+        assert answers.indices[[0, 5, 8]].tolist() == [-1] * 3
+        assert answers.known.tolist() == answers.answered.tolist()
+        assert [len(guesses) for guesses in answers.top(2)] == [0, 2, 2, 2, 2, 0, 2, 2, 0]
+        counts = answers.counts()
+        assert counts == {name: [labels[n] for n in good].count(name) for name in counts}
+        assert sum(counts.values()) == len(good)
+        assert list(counts.values()) == sorted(counts.values(), reverse=True)
+
+    def test_each_is_a_result_of_its_own(self, classifier, mixed):
+        answers = predict(classifier, (path for path in mixed))
+        results = list(answers)
+        assert [result.source for result in results] == [
+            "" if isinstance(one, bytes) else str(one) for one in mixed
+        ]
+        for number, result in enumerate(results):
+            assert (result.error is None) == (result.label is not None) == bool(result.guesses)
+            assert answers[number].error is result.error
+            assert (answers[number].label, answers[number].guesses) == (
+                result.label,
+                result.guesses,
+            )
+            assert (result.known, result.distance) == (None, None)
+        assert results[1].guesses == tuple(answers.top(3)[1])
+        assert answers[-1].source == str(mixed[-1])
+        with pytest.raises(IndexError):
+            answers[9]
+        assert "0.png must be an image" in str(results[0].error)
+        assert "the image given as bytes must be an image" in str(results[5].error)
+        assert "there is no file" in str(results[8].error)
+
+    def test_nothing_but_bad_ones(self, classifier, tmp_path):
+        answers = predict(classifier, [tmp_path / "a.png", tmp_path / "b.png"])
+        assert (answers.labels, answers.top(), answers.counts()) == ([None] * 2, [[], []], {})
+        assert answers.logits.shape == (2, 3)
+
+    def test_good_ones_alone_raise_nothing(self, classifier, mixed):
+        predict(classifier, mixed[1:4]).raise_for_errors()
+
+
+@pytest.mark.parametrize("ask", [predict, predict_pixels])
+def test_what_is_no_classifier_is_told_how_to_become_one(ask):
+    class Net:
+        pass
+
+    with pytest.raises(ModelError, match=r"received a Net; make one of a network: Classifier\("):
+        ask(Net(), [])
+    for path in ("digits.lamp", Path("digits.lamp")):
+        with pytest.raises(ModelError, match=r"load the bundle first: load\('digits\.lamp'\)"):
+            ask(path, [])
 
 
 class TestPredictions:
@@ -198,10 +287,23 @@ class TestTrust:
         expected = predict_pixels(trusted, values)
         predictions = predict(trusted, files)
         np.testing.assert_array_equal(predictions.distances, expected.distances)
+        assert predictions.measured
+        files[2].write_bytes(b"")
+        holed = predict(trusted, files, batch_size=4)
+        others = np.delete(np.arange(9), 2)
+        np.testing.assert_allclose(holed.distances[others], expected.distances[others], atol=1e-6)
+        assert np.isnan(holed.distances[2])
+        assert not holed.known[2]
+        for number, result in enumerate(holed):
+            known = None if number == 2 else bool(expected.known[number])
+            assert (result.known, result.distance is None) == (known, number == 2)
+        Image.fromarray(values[2][0]).save(files[2])
         assert (predictions.threshold, predictions.temperature) == (0.8, 2.0)
         answered = predict(trusted, files, always_answer=True)
         assert (answered.distances, answered.threshold, answered.temperature) == (None, None, 2.0)
         assert "unknown" not in answered.labels
+        assert not answered.measured
+        assert {(one.known, one.distance) for one in answered} == {(None, None)}
         np.testing.assert_array_equal(answered.probabilities, predictions.probabilities)
 
     def test_no_images(self, trusted):
@@ -237,5 +339,30 @@ class TestTrust:
 def test_a_path_may_be_a_string_or_a_path(classifier, tmp_path):
     missing = Path(tmp_path) / "missing.png"
     for path in (missing, str(missing)):
-        with pytest.raises(ImageError, match=r"missing\.png"):
-            predict(classifier, [path])
+        (answer,) = predict(classifier, [path])
+        assert "missing.png" in str(answer.error)
+        assert answer.source == str(path)
+
+
+def test_every_function_of_a_classifier_refuses_what_is_none(tmp_path):
+    import lamplighter
+
+    class Net:
+        pass
+
+    net, data = Net(), None
+    asked = {
+        "evaluate": lambda: lamplighter.evaluate(net, data),
+        "compare": lambda: lamplighter.compare(net, net, data),
+        "embed": lambda: lamplighter.embed(net, data),
+        "map_of": lambda: lamplighter.map_of(net, data, "test"),
+        "add_trust": lambda: lamplighter.add_trust(net, data),
+        "save": lambda: lamplighter.save(net, tmp_path / "a.lamp"),
+        "export": lambda: lamplighter.export(net, tmp_path / "a.onnx", "onnx"),
+        "with_head": lambda: lamplighter.with_head(net, None, ["a", "b"]),
+        "fine_tune": lambda: lamplighter.fine_tune(net, data),
+        "feature_maps": lambda: lamplighter.feature_maps(net, "a.png"),
+    }
+    for name, ask in asked.items():
+        with pytest.raises(ModelError, match=rf"^{name} takes a Classifier, received a Net; make"):
+            ask()

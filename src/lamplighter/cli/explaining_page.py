@@ -236,7 +236,7 @@ def _text(explanations: list[Explanation], comparison: str, out: Path) -> str:
     for one in explanations:
         name, probability = one.top[0]
         said = f"{name}  {probability:.1%}"
-        if not one.known:
+        if one.known is False:
             said = f"{one.label}  (nearest to {name} {probability:.1%})"
         about = "" if one.target == name else f", asked about {one.target}"
         lines.append(printable(f"{one.path:<{width}}  {said}{about}"))

@@ -124,11 +124,11 @@ class Preprocessing:
         pixels = self.pixels(image)
         return Image.fromarray(pixels[0] if self.channels == 1 else pixels.transpose(1, 2, 0))
 
-    def open(self, path: str | Path, *, scaled: bool = True) -> Image.Image:
-        """Return the image in the file `path`, upright, for `pixels`.
+    def open(self, path: str | Path | bytes, *, scaled: bool = True) -> Image.Image:
+        """Return the image in a file, upright, for `pixels`.
 
         Args:
-            path: the file.
+            path: the file, or the bytes in it.
             scaled: decode a JPEG at a reduced scale where the result is nearly the same.
 
         Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.intervals import McNemar, mcnemar
 from lamplighter.evaluation.report import Report, evaluate
+from lamplighter.models.classifier import check_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +72,8 @@ def compare(
         DatasetError: the images are not the same.
         LamplighterError: as `evaluate`.
     """
+    check_classifier(classifier_a, "compare")
+    check_classifier(classifier_b, "compare")
     if data_b is not None and _names(data, split) != _names(data_b, split):
         raise DatasetError(
             f"two classifiers are compared on the same images, received {len(data[split]):,} of "

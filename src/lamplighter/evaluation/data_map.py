@@ -12,6 +12,7 @@ from lamplighter.evaluation.class_names import labels_by_name
 from lamplighter.evaluation.report import check_size
 from lamplighter.inference.runtime import runtime
 from lamplighter.installation import install_command
+from lamplighter.models.classifier import check_classifier
 from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def map_of(
         ModelError: the network has no features, fewer than two, or the same for every image.
         MissingPackageError: scikit-learn is not installed.
     """
+    check_classifier(classifier, "map_of")
     chosen = data[split]
     if method not in get_args(Method):
         raise DatasetError(wrong_choice("the method of a map", method, get_args(Method)))

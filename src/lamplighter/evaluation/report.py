@@ -16,6 +16,7 @@ from lamplighter.evaluation.intervals import Estimate, bootstrap_macro_f1, wilso
 from lamplighter.evaluation.tables import align, percent
 from lamplighter.evaluation.unknown import Answered
 from lamplighter.inference import predictor
+from lamplighter.models.classifier import check_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,6 +247,7 @@ def evaluate(
         ClassCountError: data and classifier have no class name in common.
         ModelError: a score of the classifier is NaN or infinite.
     """
+    check_classifier(classifier, "evaluate")
     chosen = data[split]
     if not len(chosen):
         raise DatasetError(f"the split {split!r} of {data.name} has no image to evaluate on.")

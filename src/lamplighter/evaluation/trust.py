@@ -12,6 +12,7 @@ from lamplighter.evaluation.class_names import labels_by_name
 from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.report import check_size
 from lamplighter.inference.runtime import runtime
+from lamplighter.models.classifier import check_classifier
 from lamplighter.models.trust import Trust, unit_length
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def add_trust(
         ClassCountError: data and classifier have no class name in common.
         ModelError: the classifier answers NaN.
     """
+    check_classifier(classifier, "add_trust")
     if split == "train":
         raise DatasetError(
             "trust is measured on images that were not trained on, received the split 'train'; "

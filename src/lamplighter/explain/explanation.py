@@ -85,7 +85,7 @@ class Explanation:
     Attributes:
         path: the file.
         label: the most probable class; "unknown" where the image is unlike all training images.
-        known: whether it is not.
+        known: whether it is not; None where that was not measured.
         top: the most probable classes with their probabilities.
         target: the class that the maps are about.
         picture: what the network sees, RGB, uint8, shape (H, W, 3); None where all methods failed.
@@ -94,7 +94,7 @@ class Explanation:
 
     path: str
     label: str
-    known: bool
+    known: bool | None
     top: tuple[tuple[str, float], ...]
     target: str
     picture: NDArray[np.uint8] | None
@@ -139,7 +139,9 @@ def explain(
     """
     chosen = [as_method(method) for method in methods]
     predictions = predict(classifier, [path])
-    (top,) = predictions.top(_GUESSES)
+    predictions.raise_for_errors()
+    (answer,) = predictions.results(_GUESSES)
+    top = answer.guesses
     wanted = top[0][0] if target is None else target
     number = class_index(classifier.class_names, wanted)
     reasons = []
@@ -150,9 +152,9 @@ def explain(
     pictures = [one.attribution.pictures[0] for one in reasons if one.attribution is not None]
     return Explanation(
         str(path),
-        predictions.labels[0],
-        bool(predictions.known[0]),
-        tuple(top),
+        answer.label or "",
+        answer.known,
+        top,
         wanted,
         pictures[0] if pictures else None,
         tuple(reasons),

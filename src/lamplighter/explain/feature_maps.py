@@ -20,6 +20,7 @@ from lamplighter.explain.hooks import (
 from lamplighter.explain.images import prepare, shown
 from lamplighter.explain.scales import scale_of
 from lamplighter.explain.style import DIVERGING, SEQUENTIAL, image_grid
+from lamplighter.models.classifier import check_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,7 @@ def feature_maps(
         ImageError: the image cannot be read.
         ShapeError: pixels are of another size than the network's.
     """
+    check_classifier(classifier, "feature_maps")
     return _maps(classifier, _one(classifier, image), layer)[1]
 
 

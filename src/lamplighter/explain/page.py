@@ -147,7 +147,7 @@ def _section(one: Shown) -> str:
 
 def _answer(explanation: Explanation) -> str:
     name, probability = explanation.top[0]
-    if explanation.known:
+    if explanation.known is not False:
         said = f'<p class="said"><strong>{_text(name)}</strong>, {_percent(probability)}</p>'
     else:
         said = (

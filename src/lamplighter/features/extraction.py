@@ -18,7 +18,7 @@ from lamplighter.data.naming import shown
 from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.features.cache import FeatureCache
 from lamplighter.inference.runtime import runtime, usable_cores
-from lamplighter.models.classifier import weights_digest
+from lamplighter.models.classifier import check_classifier, weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,6 +102,7 @@ def embed(
         ModelError: the network has no feature vectors.
         DatasetError: not one file could be read.
     """
+    check_classifier(classifier, "embed")
     compute = runtime(classifier)
     if compute.num_features is None:
         raise ModelError(

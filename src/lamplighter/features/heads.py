@@ -14,7 +14,7 @@ import numpy as np
 from lamplighter.errors import ClassCountError, DatasetError, ModelError, ShapeError
 from lamplighter.features.search import Samples
 from lamplighter.inference.runtime import runtime
-from lamplighter.models.classifier import Architecture, Classifier
+from lamplighter.models.classifier import Architecture, Classifier, check_classifier
 from lamplighter.names import unknown_name
 from lamplighter.saving.bundle import network_with
 from lamplighter.saving.composing import composed_graph
@@ -121,6 +121,7 @@ def with_head(classifier: Classifier, fitted: FittedHead, class_names: Sequence[
         ShapeError: the head takes another number of features than the network gives.
         ModelError: the network has no head that could be replaced.
     """
+    check_classifier(classifier, "with_head")
     expected = fitted.head.num_classes
     if expected != len(class_names):
         raise ClassCountError(

@@ -19,7 +19,13 @@ from lamplighter.errors import (
     NetworkMissingError,
     ParityError,
 )
-from lamplighter.models.classifier import Architecture, Classifier, Record, build_network
+from lamplighter.models.classifier import (
+    Architecture,
+    Classifier,
+    Record,
+    build_network,
+    check_classifier,
+)
 from lamplighter.saving import trust as trusting
 from lamplighter.saving.archive import (
     DESCRIPTION,
@@ -68,6 +74,7 @@ def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False)
             network.
         MissingPackageError: torch, onnx or safetensors is not installed.
     """
+    check_classifier(classifier, "save")
     check_bundle_target(path)
     with needs_training_packages("saving a classifier"):
         weights = _serialised(classifier.weights())

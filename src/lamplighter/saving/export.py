@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lamplighter.errors import OutputError
+from lamplighter.models.classifier import check_classifier
 from lamplighter.names import wrong_choice
 from lamplighter.saving.bundle import save
 from lamplighter.saving.parity import proven_graph
@@ -43,6 +44,7 @@ def export(classifier: Classifier, path: str | Path, format: ExportFormat) -> Pa
         ParityError: the ONNX graph disagrees with the torch network.
         MissingPackageError: torch or onnx is not installed.
     """
+    check_classifier(classifier, "export")
     if format not in get_args(ExportFormat):
         raise OutputError(wrong_choice("the format", format, get_args(ExportFormat)))
     check_target(path)

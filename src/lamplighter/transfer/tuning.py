@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lamplighter.errors import OutputError, TrainingError
+from lamplighter.models.classifier import check_classifier
 from lamplighter.training.balancing import class_weights
 from lamplighter.training.callbacks import Checkpoint, LabelSmoothing, OneCycle
 from lamplighter.training.labels import by_name
@@ -81,6 +82,7 @@ def fine_tune(
         ResumeError: the checkpoint cannot be continued from.
         OutputError: a checkpoint cannot be written.
     """
+    check_classifier(classifier, "fine_tune")
     if epochs < 1:
         raise TrainingError(f"the number of epochs must be at least 1, received {epochs}.")
     network = classifier.to_torch()
