@@ -34,9 +34,13 @@ def answer(bundle, path, top=3):
 
 def test_text_names_what_the_library_says(run, trained):
     outcome = run("predict", trained, *DIGITS)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
     lines = outcome.out.splitlines()
     assert len(lines) == len(DIGITS)
+    labels = [answer(trained, path)[0][0] for path in DIGITS]
+    heading, *counts, total = outcome.err.splitlines()
+    assert (heading, total) == ("images  answer", f"{len(DIGITS):>6}  in all")
+    assert sorted(counts) == sorted(f"{labels.count(name):>6}  {name}" for name in set(labels))
     for path, line in zip(DIGITS, lines, strict=True):
         (label, probability), *others = answer(trained, path)
         rest = ", ".join(f"{name} {p:.1%}" for name, p in others)
@@ -64,6 +68,7 @@ def test_json_is_one_document(run, trained, tmp_path):
     for row in document["predictions"]:
         expected = answer(trained, row["path"], 2)
         assert row["label"] == expected[0][0]
+        assert (row["known"], row["distance"]) == (None, None)  # this bundle measures neither
         assert [guess["label"] for guess in row["top"]] == [name for name, _ in expected]
         assert [g["probability"] for g in row["top"]] == pytest.approx(
             [p for _, p in expected], abs=1e-6
@@ -71,6 +76,9 @@ def test_json_is_one_document(run, trained, tmp_path):
     ((path, error),) = [(row["path"], row["error"]) for row in document["errors"]]
     assert path == str(missing)
     assert f"lamplighter: {error}" == outcome.line
+    summary = document["summary"]
+    assert (summary["images"], summary["unknown"], summary["errors"]) == (3, None, 1)
+    assert sum(summary["classes"].values()) == 2
 
 
 def test_csv_reads_back_whatever_the_names(run, trained, digit):
@@ -80,10 +88,11 @@ def test_csv_reads_back_whatever_the_names(run, trained, digit):
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert [row["path"] for row in rows] == [str(copy) for copy in copies]
     answers, guesses = ["label", "known", "distance"], ["label_1", "probability_1", "label_2"]
-    assert list(rows[0])[1:] == [*answers, *guesses, "probability_2"]
+    assert list(rows[0])[1:] == [*answers, *guesses, "probability_2", "error"]
+    assert {row["error"] for row in rows} == {""}
     assert {row["label_1"] for row in rows} == {answer(trained, digit)[0][0]}
     assert {(row["label"], row["known"], row["distance"]) for row in rows} == {
-        (answer(trained, digit)[0][0], "true", "")
+        (answer(trained, digit)[0][0], "", "")
     }
 
 
@@ -116,8 +125,12 @@ def test_bad_files_are_told_alone_and_the_others_answered(run, trained, digit):
         str(digit).ljust(max(len(str(digit)), len(str(DIGITS[5])))).rstrip(),
         str(DIGITS[5]),
     ]
-    errors = outcome.err.splitlines()
-    assert len(errors) == len(bad)
+    errors = outcome.err.splitlines()[: len(bad)]
+    assert outcome.err.splitlines()[-2:] == ["     5  cannot be used", "     7  in all"]
+    rows = list(csv.DictReader(io.StringIO(run("predict", trained, *files, "--csv").out)))
+    assert [row["path"] for row in rows] == list(map(str, files))
+    assert [bool(row["error"]) for row in rows] == [False, *([True] * len(bad)), False]
+    assert [bool(row["label"]) for row in rows] == [True, *([False] * len(bad)), True]
     for name, error in zip(bad, errors, strict=True):
         assert error.startswith("lamplighter: ")
         assert str(folder / name) in error
@@ -174,7 +187,7 @@ def test_show_input_of_names_as_long_as_may_be(run, trained, digit):
         shutil.copy(digit, path)
     seen = digit.parent / "seen"
     outcome = run("predict", trained, long, wide, digit, "--show-input", seen)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
     names = [f"001-{'n' * 200}.png", f"002-{'é' * 100}.png", "003-three.png"]
     assert sorted(path.name for path in seen.iterdir()) == names
 
@@ -274,7 +287,8 @@ def strange(trusted, tmp_path) -> list[Path]:
 
 def test_what_is_unknown_is_said_and_what_it_is_nearest_to(run, trusted, strange):
     outcome = run("predict", trusted, *strange)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[2:] == ["     1  unknown", "     2  in all"]
     first, second = outcome.out.splitlines()
     (label, probability), *_ = answer(trusted, strange[0])
     width = max(len(str(path)) for path in strange)
@@ -303,7 +317,7 @@ def test_always_answer_names_a_class(run, trusted, strange):
     rows = json.loads(outcome.out)["predictions"]
     for row, path in zip(rows, strange, strict=True):
         assert row["label"] == answer(trusted, path)[0][0]
-        assert (row["known"], row["distance"]) == (True, None)
+        assert (row["known"], row["distance"]) == (None, None)
         assert row["top"][0]["probability"] == pytest.approx(answer(trusted, path)[0][1], abs=1e-6)
 
 

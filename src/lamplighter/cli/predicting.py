@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import dataclasses
-import io
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lamplighter.cli.classifiers import named_classifier
+from lamplighter.cli.image_arguments import GivenImage, given_images
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.text import printable
+from lamplighter.cli.prediction_output import Document, Lines, Output, Table, Tally
+from lamplighter.cli.progress import bar
 from lamplighter.errors import ImageError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from lamplighter.data.files import Progress
+    from lamplighter.inference.predictor import Prediction
     from lamplighter.models.classifier import Classifier
 
-_BATCH = 32
+_BATCH = 64
 _ENLARGED = 280
 _LONGEST = 200  # bytes of a picture's name; most systems allow 255
 
@@ -42,7 +44,29 @@ def predict(
             help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
         ),
     ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Image files, folders of them, zip files, quoted patterns such as 'photos/*.jpg', "
+            "or - for paths, or one image, on standard input.",
+        ),
+    ],
+    recursive: Annotated[
+        bool,
+        typer.Option(
+            "--recursive", "-r", metavar="", help="Look through folders in folders as well."
+        ),
+    ] = False,
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null",
+            "-0",
+            metavar="",
+            help="Paths on standard input end with a null character, as of find -print0.",
+        ),
+    ] = False,
     top: Annotated[
         int,
         typer.Option(
@@ -75,87 +99,86 @@ def predict(
         bool, typer.Option("--force", metavar="", help="Replace files in the folder.")
     ] = False,
 ) -> None:
-    """Say what is in each image.
+    """Say what is in each image, in the order in which they are given.
 
     An image unlike those that the classifier learned from is called unknown, if it was saved with
     what it takes to tell.
 
     A file that cannot be used is reported and the others are answered; the exit code is then 1.
+    Of several images a summary follows on stderr.
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv.")
     classifier = named_classifier(bundle)
     if as_is:
         classifier.preprocessing = dataclasses.replace(classifier.preprocessing, find_digit=False)
-    pictures = _pictures(images, show_input, force=force)
-    answers, failures = _answers(classifier, images, top, always_answer)
+    given = given_images(images, recursive=recursive, null=null)
+    pictures = _pictures(given, show_input, force=force)
+    output: Output = Lines(one.name for one in given)
     if as_json:
-        document = {"predictions": list(answers.values()), "errors": failures}
-        typer.echo(json.dumps(document, indent=2))
+        output = Document()
     elif as_csv:
-        typer.echo(_table(list(answers.values())), nl=False)
-    else:
-        _print(list(answers.values()))
-    for failure in failures:
-        sys.stderr.write(f"lamplighter: {printable(failure['error'])}\n")
+        output = Table(min(top, classifier.num_classes))
+    tally, answered = Tally(), []
+    with _bar(lines=not (as_json or as_csv)) as progress:
+        for number, answer in enumerate(_answers(classifier, given, top, always_answer, progress)):
+            tally.add(answer)
+            output.add(given[number].name, answer)
+            if answer.error is None:
+                answered.append(number)
+    output.end(tally)
     if pictures:  # after the answers, which a full disk must not cost
-        for number, answer in answers.items():
-            _show(classifier, Path(answer["path"]), pictures[number])
-    if failures:
+        for number in answered:
+            _show(classifier, given[number], pictures[number])
+    if tally.errors:
         raise typer.Exit(1)
 
 
+@contextlib.contextmanager
+def _bar(*, lines: bool) -> Iterator[Progress | None]:
+    """Give what draws a bar; nothing where lines of answers appear on the same terminal."""
+    if lines and sys.stdout.isatty():
+        yield None
+        return
+    with bar("predicting") as progress:
+        yield progress
+
+
 def _answers(
-    classifier: Classifier, images: list[Path], top: int, always_answer: bool
-) -> tuple[dict[int, dict[str, Any]], list[dict[str, str]]]:
-    """Return an answer for each image that can be used, by its place, and an error for others."""
-    answers: dict[int, dict[str, Any]] = {}
-    failures: list[dict[str, str]] = []
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        outcomes = _outcomes(classifier, batch, top, always_answer)
-        for number, outcome in enumerate(outcomes, start):
-            path = str(images[number])
-            if isinstance(outcome, ImageError):
-                failures.append({"path": path, "error": str(outcome)})
-                continue
-            answers[number] = {"path": path, **outcome}
-    return answers, failures
-
-
-def _outcomes(
-    classifier: Classifier, batch: list[Path], top: int, always_answer: bool
-) -> Iterator[dict[str, Any] | ImageError]:
-    """Yield for each image the answer and the guesses, or why there are none."""
+    classifier: Classifier,
+    given: Sequence[GivenImage],
+    top: int,
+    always_answer: bool,
+    progress: Progress | None,
+) -> Iterator[Prediction]:
+    """Yield the result of each image, a batch at a time, so that the first come early."""
+    from lamplighter.inference.predictor import Prediction
     from lamplighter.inference.predictor import predict as ask
 
-    try:
-        predictions = ask(classifier, batch, always_answer=always_answer)
-        labels, known, distances = predictions.labels, predictions.known, predictions.distances
-        for number, guesses in enumerate(predictions.top(top)):
-            yield {
-                "label": labels[number],
-                "known": bool(known[number]),
-                "distance": None if distances is None else round(float(distances[number]), 6),
-                "top": [{"label": name, "probability": round(p, 6)} for name, p in guesses],
-            }
-        return
-    except ImageError as error:
-        if len(batch) == 1:
-            yield error
-            return
-    for path in batch:  # one at a time, to learn which it is
-        yield from _outcomes(classifier, [path], top, always_answer)
+    for start in range(0, len(given), _BATCH):
+        batch = given[start : start + _BATCH]
+        there = [one.image for one in batch if not isinstance(one.image, ImageError)]
+        results = iter(ask(classifier, there, always_answer=always_answer).results(top))
+        for one in batch:
+            if isinstance(one.image, ImageError):
+                yield Prediction(source=one.name, error=one.image)
+                continue
+            answer = next(results)
+            if answer.error is not None:
+                answer = Prediction(source=one.name, error=one.explained(answer.error))
+            yield answer
+        if progress is not None:
+            progress(start + len(batch), len(given))
 
 
-def _pictures(images: list[Path], folder: Path | None, *, force: bool) -> list[Path]:
+def _pictures(given: Sequence[GivenImage], folder: Path | None, *, force: bool) -> list[Path]:
     """Return the file for what is seen of each image; none of them is there yet.
 
     Numbers tell apart images of one name from several folders.
     """
     if folder is None:
         return []
-    names = [f"{number:03d}-{_cut(path.stem)}.png" for number, path in enumerate(images, start=1)]
+    names = [f"{number:03d}-{_cut(Path(one.name).stem)}.png" for number, one in enumerate(given, 1)]
     pictures = [folder / name for name in names]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -175,43 +198,12 @@ def _cut(stem: str) -> str:
     return stem
 
 
-def _show(classifier: Classifier, image: Path, picture: Path) -> None:
+def _show(classifier: Classifier, given: GivenImage, picture: Path) -> None:
     """Write what the network sees, small inputs enlarged without smoothing."""
     from lamplighter.saving.writing import written_whole
 
-    seen = classifier.preprocessing.seen(classifier.preprocessing.open(image))
+    assert not isinstance(given.image, ImageError)  # it was answered
+    seen = classifier.preprocessing.seen(classifier.preprocessing.open(given.image))
     factor = max(1, _ENLARGED // max(seen.size))
     with written_whole(picture) as file:
         seen.resize((seen.width * factor, seen.height * factor), 0).save(file, format="png")
-
-
-def _print(answers: list[dict[str, Any]]) -> None:
-    paths = [printable(answer["path"]) for answer in answers]
-    width = max(map(len, paths), default=0)
-    for path, answer in zip(paths, answers, strict=True):
-        first, *others = (
-            (printable(guess["label"]), f"{guess['probability']:.1%}") for guess in answer["top"]
-        )
-        line = f"{path:<{width}}  {'  '.join(first)}"
-        if not answer["known"]:
-            nearest = ", ".join(map(" ".join, (first, *others)))
-            line = f"{path:<{width}}  {printable(answer['label'])}  (nearest to {nearest})"
-        elif others:
-            line += f"  ({', '.join(map(' '.join, others))})"
-        typer.echo(line)
-
-
-def _table(answers: list[dict[str, Any]]) -> str:
-    """Return one row for each image: path, answer, then label and probability of each guess."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    guesses = max((len(answer["top"]) for answer in answers), default=1)
-    names = [
-        f"{name}_{rank}" for rank in range(1, guesses + 1) for name in ("label", "probability")
-    ]
-    writer.writerow(["path", "label", "known", "distance", *names])
-    for answer in answers:
-        cells = [value for guess in answer["top"] for value in guess.values()]
-        known = "true" if answer["known"] else "false"
-        writer.writerow([answer["path"], answer["label"], known, answer["distance"], *cells])
-    return text.getvalue()
