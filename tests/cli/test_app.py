@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -42,6 +43,36 @@ def test_help_without_a_command(run):
     assert alone.out.split() == asked.out.split()
     assert all(command in alone.out for command in COMMANDS)
     assert alone.err == ""
+
+
+@pytest.mark.parametrize("columns", ["80", "100"])
+def test_help_shows_each_command_once_in_its_group(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = run("--help").out.splitlines()
+    assert max(map(len, lines)) <= int(columns)
+    groups: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith("╭─ "):
+            groups[line.strip("╭─╮ ")] = found = []
+        elif (row := re.match(r"│ ([a-z-]+) {2,}\S", line)) is not None:
+            found.append(row[1])
+    assert groups.pop("Options") == ["--version", "--help"]
+    assert groups == {
+        "Start here": ["data", "train", "evaluate", "predict", "models"],
+        "Photos of your own": ["audit", "transfer", "embed", "similar", "map"],
+        "Look inside a network": ["explain", "layers", "filters", "feature-maps", "maximise"],
+        "Share": ["info", "export"],
+        "Teach and learn": ["labs"],
+    }
+
+
+def test_help_of_the_labs_shows_their_commands(run):
+    shown = run("labs", "--help").out
+    assert "DIR | check NOTEBOOK | collect DIR" in shown
+    assert re.findall(r"^│ (\w+) {2,}\S", shown, re.MULTILINE) == ["write", "check", "collect"]
+    assert "--memory" in run("labs", "check", "--help").out
+    assert "--out" in run("labs", "collect", "-h").out
+    assert "--memory" not in run("labs", "my-labs", "--help").out  # as `labs write` says
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -93,7 +124,8 @@ def test_models(run):
             "linear, head, blocks, full. Put commas between.",
         ),
         (["explain", "a", "b", "--methods", "gradcamm"], "'gradcamm'; did you mean 'grad-cam'?"),
-        (["labs", "chek", "x.ipynb"], "received 'chek x.ipynb'; did you mean 'check'?"),
+        (["labs", "chek", "x.ipynb"], "labs: No such command 'chek'. Did you mean 'check'? See"),
+        (["labs"], "lamplighter labs: Missing command. See"),
         (["--frob"], "No such option: --frob"),
         (["train"], "lamplighter train: Missing argument 'DATA'. See lamplighter train --help."),
         (

@@ -136,7 +136,7 @@ def test_features_are_the_inputs_of_the_last_layer() -> None:
     ("options", "error", "said"),
     [
         ({"split": "val"}, UnknownSplitError, "no split 'val'"),
-        ({"method": "umap"}, DatasetError, "'pca' or 'tsne', received 'umap'"),
+        ({"method": "umap"}, DatasetError, "one of pca, tsne, received 'umap'"),
         ({"limit": 1}, DatasetError, "2 images or more"),
         ({"limit": 4, "method": "tsne"}, DatasetError, "5 images or more"),
         ({"features": np.zeros((3, 2), np.float32)}, ShapeError, r"received \(3, 2\)"),

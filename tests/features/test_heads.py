@@ -240,7 +240,7 @@ def test_what_cannot_be_learned_from() -> None:
     broken = vectors.copy()
     broken[3, 2] = np.nan
     for error, message, arguments in [
-        (ModelError, "one of knn, svm, linear, received 'tree'", ("tree", vectors, labels, 2)),
+        (ModelError, "no head 'tree'; there are knn, svm, linear", ("tree", vectors, labels, 2)),
         (ModelError, "finite features, received NaN", ("knn", broken, labels, 2)),
         (
             DatasetError,

@@ -59,7 +59,7 @@ def test_a_file_that_is_no_index(tmp_path, content, expected):
 
 def test_no_file_at_all(tmp_path):
     for path, expected in (
-        (tmp_path / "absent.index", "there is no index .*absent.index; make one"),
+        (tmp_path / "absent.index", "no index .*absent.index; check the name. To make one"),
         (tmp_path, "received a folder"),
         (tmp_path / ("x" * 300), "cannot be read"),
     ):

@@ -53,33 +53,66 @@ app = typer.Typer(
     suggest_commands=False,  # `told` does
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "audit": auditing.audit,
-    "train": training.train,
-    "evaluate": evaluating.evaluate,
-    "predict": predicting.predict,
-    "transfer": transferring.transfer,
-    "embed": embedding.embed,
-    "similar": searching.similar,
-    "explain": explaining_page.explain,
-    "layers": explaining.layers,
-    "filters": explaining.filters,
-    "feature-maps": explaining.feature_maps,
-    "maximise": maximising.maximise,
-    "map": mapping.map_data,
-    "info": exporting.info,
-    "export": exporting.export,
-    "models": training.models,
-    "data": datasets.data,
-    "labs": teaching.labs,
+# The commands as `--help` groups them.
+_COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Start here": {
+        "data": datasets.data,
+        "train": training.train,
+        "evaluate": evaluating.evaluate,
+        "predict": predicting.predict,
+        "models": training.models,
+    },
+    "Photos of your own": {
+        "audit": auditing.audit,
+        "transfer": transferring.transfer,
+        "embed": embedding.embed,
+        "similar": searching.similar,
+        "map": mapping.map_data,
+    },
+    "Look inside a network": {
+        "explain": explaining_page.explain,
+        "layers": explaining.layers,
+        "filters": explaining.filters,
+        "feature-maps": explaining.feature_maps,
+        "maximise": maximising.maximise,
+    },
+    "Share": {
+        "info": exporting.info,
+        "export": exporting.export,
+    },
 }
-for _name, _command in _COMMANDS.items():
+_LABS: dict[str, Callable[..., None]] = {
+    "write": teaching.write,
+    "check": teaching.check,
+    "collect": teaching.collect,
+}
+
+
+def _add(group: typer.Typer, name: str, command: Callable[..., None], panel: str | None) -> None:
     # typer asks three times for what each argument is, and would read it from its text each time.
-    _command.__annotations__ = inspect.get_annotations(_command, eval_str=True)
+    command.__annotations__ = inspect.get_annotations(command, eval_str=True)
     # typer keeps the line breaks of a docstring, within which a terminal then breaks anew.
-    app.command(_name, help=re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(_command) or ""))(
-        _command
-    )
+    text = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(command) or "")
+    group.command(name, help=text, rich_help_panel=panel)(command)
+
+
+for _panel, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        _add(app, _name, _command, _panel)
+_labs = typer.Typer(
+    cls=teaching.LabsGroup,
+    subcommand_metavar="DIR | check NOTEBOOK | collect DIR",
+    suggest_commands=False,
+)
+for _name, _command in _LABS.items():
+    _add(_labs, _name, _command, None)
+app.add_typer(
+    _labs,
+    name="labs",
+    help="Write the notebooks of the labs, or grade them: labs DIR, labs check NOTEBOOK, labs "
+    "collect DIR.",
+    rich_help_panel="Teach and learn",
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -170,9 +203,9 @@ def _bad_use(error: Any) -> str:
     command = "lamplighter"
     if error.ctx is not None:
         command = error.ctx.command_path
-    elif sys.argv[1:2] and sys.argv[1] in _COMMANDS:
+    elif any(sys.argv[1:2] == [name] for names in _COMMANDS.values() for name in names):
         command += f" {sys.argv[1]}"
-    message = told(error, commands=_COMMANDS).replace("Value error, ", "").strip()
+    message = told(error).replace("Value error, ", "").strip()
     stop = "" if message.endswith((".", "?")) else "."
     return f"{command}: {message}{stop} See {command} --help."
 

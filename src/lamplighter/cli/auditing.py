@@ -29,7 +29,8 @@ def audit(
     group: Annotated[
         str | None,
         typer.Option(
-            metavar="REGEX", help="What file names of images that belong together have in common."
+            metavar="REGEX",
+            help="A regular expression. Files whose names have the same match belong together.",
         ),
     ] = None,
     report: Annotated[
@@ -46,7 +47,7 @@ def audit(
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
     ] = False,
 ) -> None:
-    """Find what is wrong with images: bad files, copies, leakage, odd ones, uneven classes.
+    """Find bad files, copies, leakage and uneven classes.
 
     Nothing is changed or deleted. The exit code is 0 whatever was found; it
     is 1 where no image can be used.

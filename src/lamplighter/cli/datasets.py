@@ -48,24 +48,28 @@ _SETS = {
 def data(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="digits, emoji or boats; without it, a list."),
+        typer.Argument(
+            metavar="[NAME]", help="digits, emoji or boats; without it, all are listed."
+        ),
     ] = None,
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="The folder to make.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another place to download boats from.")
+        str | None, typer.Option(metavar="URL", help="Another address to download the boats from.")
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(metavar="HEX", help="What the downloaded archive must have.")
+        str | None,
+        typer.Option(metavar="HEX", help="The SHA-256 that the downloaded archive must have."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
     ] = False,
 ) -> None:
-    """List the data sets, or write one as folders of images: train, val, test.
+    """List the data sets, or write one to a folder of images.
 
-    A download that broke off goes on when the same command is run again.
+    The folder has train, val and test in it, and in each a folder for each class. A download that
+    was interrupted goes on when the same command is run again.
     """
     if name is None:
         typer.echo(json.dumps(_SETS, indent=2) if as_json else _listed())

@@ -42,15 +42,15 @@ def embed(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Make an index of similar images, or bring the one that is there up to date.",
+            help="Make an index for `lamplighter similar`, or update the one that is there.",
         ),
     ] = None,
     fit: Annotated[
         Literal["squash", "crop", "letterbox"] | None,
         typer.Option(
             metavar="FIT",
-            help="What happens to images that are not square: squash, crop or letterbox; by "
-            "default squash for a pretrained network, else as the classifier says.",
+            help="How images that are not square are made to fit: squash, crop or letterbox; by "
+            "default squash for a pretrained network, else as the classifier was trained.",
         ),
     ] = None,
     precision: Annotated[
@@ -60,11 +60,14 @@ def embed(
     whole: Annotated[
         bool,
         typer.Option(
-            "--whole", metavar="", help="Decode large JPEG files whole; slower, exact to the pixel."
+            "--whole",
+            metavar="",
+            help="Decode large JPEG files at full size; slower, exact to the pixel.",
         ),
     ] = False,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", metavar="", help="Compute every vector anew; keep none.")
+        bool,
+        typer.Option("--no-cache", metavar="", help="Compute every vector again, and keep none."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace the .npz, if it is there.")
@@ -73,10 +76,10 @@ def embed(
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
     ] = False,
 ) -> None:
-    """Compute what a network makes of each image: one vector of numbers, its features.
+    """Compute the features of images: one vector of numbers each.
 
-    Vectors are kept by content, so that a second run, or a folder that has grown, costs only
-    what is new. A file that cannot be read is named and left out.
+    Vectors are kept in a cache, so that a second run, or a folder that has grown, costs only what
+    is new. A file that cannot be read is named and left out.
     """
     if out is not None:
         check_new(out, "--out", force=force)

@@ -42,8 +42,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Which part of the data: train, val, test, test-NAME; by default test, or all "
-            "of a folder without these.",
+            help="Which part of the data: train, val, test or test-NAME; by default test, or all "
+            "files of a folder without splits.",
         ),
     ] = None,
     against: Annotated[
@@ -55,7 +55,7 @@ def evaluate(
     confusion: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Draw what is taken for what to this file: PNG, PDF or SVG."
+            metavar="FILE", help="Draw the confusion matrix to this file: PNG, PDF or SVG."
         ),
     ] = None,
     mistakes: Annotated[

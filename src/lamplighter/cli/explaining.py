@@ -28,11 +28,11 @@ Bundle = Annotated[
 ]
 Layer = Annotated[
     str | None,
-    typer.Option(metavar="LAYER", help="Its name, as `lamplighter layers BUNDLE` lists it."),
+    typer.Option(metavar="LAYER", help="The layer, as `lamplighter layers BUNDLE` lists it."),
 ]
 Channels = Annotated[
     list[int] | None,
-    typer.Option("--channel", metavar="N", help="Draw this one alone; may be given again."),
+    typer.Option("--channel", metavar="N", help="Draw only this channel; may be repeated."),
 ]
 Out = Annotated[
     Path | None,
@@ -51,9 +51,9 @@ def layers(
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
     ] = False,
 ) -> None:
-    """List the layers of a network: their names, kinds, the shapes of what they give, parameters.
+    """List the layers of a network, with shapes and parameters.
 
-    Layers whose output has height and width are those that feature-maps can draw.
+    feature-maps can draw those whose output has height and width, and filters the convolutions.
     """
     from lamplighter.saving.tracing import needs_training_packages
 
@@ -75,10 +75,11 @@ def filters(
     out: Out = None,
     force: Force = False,
 ) -> None:
-    """Draw the filters of a convolution; by default of the first.
+    """Draw the filters of a convolution.
 
-    Those that see the image are drawn in colour or grey, deeper ones for each input channel. Of
-    large layers the first are drawn, and the title says how many.
+    By default it is the first one. Its filters are drawn in colour or grey, as the images are;
+    those of deeper layers have a picture for each input channel. Of a large layer only the first
+    filters are drawn; the title says how many.
     """
     out = out or beside(bundle, f"filters-{layer}" if layer else "filters")
     check_figure(out, "--out", force=force)
@@ -100,9 +101,10 @@ def feature_maps(
     out: Out = None,
     force: Force = False,
 ) -> None:
-    """Draw what a layer makes of an image, channel by channel; by default the first layer.
+    """Draw what a layer makes of an image, channel by channel.
 
-    Of large layers the first 64 maps are drawn, and the title says so.
+    By default it is the first layer. Of a large layer only the first 64 maps are drawn, and the
+    title says so.
     """
     of_layer = f"-{layer}" if layer else ""
     out = out or beside(bundle, f"maps{of_layer}-{image.stem}")

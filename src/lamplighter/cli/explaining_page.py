@@ -55,36 +55,42 @@ def explain(
     ] = None,
     methods: Annotated[
         str,
-        typer.Option(metavar="NAMES", callback=_named_methods, help="How to ask, in this order."),
+        typer.Option(
+            metavar="NAMES",
+            callback=_named_methods,
+            show_default=False,
+            help=f"The methods, with commas between them; by default all: {', '.join(METHODS)}.",
+        ),
     ] = ",".join(METHODS),
     compare: Annotated[
         bool,
         typer.Option(
             "--compare",
             metavar="",
-            help="Measure as well which method to believe: whether its maps change when the "
-            "network forgets, and how fast the class goes with what they mark. Takes longer.",
+            help="Also measure which method to trust: whether its maps change when the network's "
+            "weights are random, and how fast the class is lost when what they mark is taken away. "
+            "Takes longer.",
         ),
     ] = False,
     out: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="The folder to write, which must be new or empty."),
+        typer.Option(metavar="DIR", help="The folder to write to, which must be new or empty."),
     ] = Path("explanations"),
     force: Annotated[
         bool,
         typer.Option(
-            "--force", metavar="", help="Write to a folder with content, replacing files there."
+            "--force", metavar="", help="Write to a folder that is not empty, replacing files."
         ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
     ] = False,
 ) -> None:
-    """Show which parts of each image a classifier's answer rests on, by several methods.
+    """Show which parts of an image an answer is based on.
 
-    Writes a picture for each image and method, a table (explanations.json) and a page for a
-    browser (index.html) that holds everything by itself. A file that cannot be used is reported,
-    and the others are explained; the exit code is then 1.
+    Several methods are used. They write a picture for each image and method, a table
+    (explanations.json) and a page for a browser (index.html) that needs no other file. A file that
+    cannot be used is reported, and the others are explained; the exit code is then 1.
     """
     _check_folder(out, force=force)
     classifier = named_classifier(bundle)

@@ -50,14 +50,15 @@ def info(
     coverage: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Draw how often it is right, by how much is not called unknown."
+            metavar="FILE",
+            help="Draw how often answers are right, by the share of images that gets one.",
         ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace the files, if they are there.")
     ] = False,
 ) -> None:
-    """Say what is in a bundle: network, classes, preprocessing, training, scores, calibration."""
+    """Show what is in a bundle: classes, training, scores."""
     from lamplighter.saving.bundle import describe
 
     description = describe(bundle_of(bundle))

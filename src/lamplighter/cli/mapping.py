@@ -48,8 +48,8 @@ def map_data(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Which part of the data: train, val, test, test-NAME; by default test, or all "
-            "of a folder without these.",
+            help="Which part of the data: train, val, test or test-NAME; by default test, or all "
+            "files of a folder without splits.",
         ),
     ] = None,
     method: Annotated[
@@ -61,11 +61,15 @@ def map_data(
     ] = Method.PCA,
     thumbnails: Annotated[
         int,
-        typer.Option(metavar="N", min=0, help="At most so many images are shown where they lie."),
+        typer.Option(
+            metavar="N", min=0, help="Show up to N of the images themselves at their points."
+        ),
     ] = 0,
     limit: Annotated[
         int,
-        typer.Option(metavar="N", min=2, help="Of more images than these, a sample is mapped."),
+        typer.Option(
+            metavar="N", min=2, help="The most images that are drawn; of more, a random sample."
+        ),
     ] = _MOST,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="The same seed gives the same map.")
@@ -83,9 +87,10 @@ def map_data(
         bool, typer.Option("--json", metavar="", help="Print one JSON document with each point.")
     ] = False,
 ) -> None:
-    """Draw images as points: what the network finds alike lies near one another.
+    """Draw images as points, similar ones near each other.
 
-    Points are coloured by their true class, and mistakes have a ring.
+    Images are similar where the network computes similar features. Points are coloured by their
+    true class, and mistakes have a ring.
     """
     out = out or beside(bundle, "map")
     check_figure(out, "--out", force=force)

@@ -45,7 +45,7 @@ def maximise(
     ],
     classes: Annotated[
         list[str] | None,
-        typer.Option("--class", metavar="NAME", help="A class; may be given several times."),
+        typer.Option("--class", metavar="NAME", help="A class; may be repeated."),
     ] = None,
     all_classes: Annotated[
         bool, typer.Option("--all-classes", metavar="", help="Every class, in one picture.")
@@ -69,14 +69,15 @@ def maximise(
         int, typer.Option(metavar="N", callback=_checked_steps, help="Steps of the ascent.")
     ] = 256,
     seed: Annotated[
-        int, typer.Option(metavar="N", callback=checked_seed, help="Of the noise it begins with.")
+        int,
+        typer.Option(metavar="N", callback=checked_seed, help="Of the noise that it starts from."),
     ] = 0,
     plain: Annotated[
         bool,
         typer.Option(
             "--plain",
             metavar="",
-            help="Plain gradient ascent on pixels: no movements, no priors.",
+            help="Plain gradient ascent on pixels: no random movements, no priors.",
         ),
     ] = False,
     out: Annotated[
@@ -90,10 +91,10 @@ def maximise(
         bool, typer.Option("--force", metavar="", help="Replace the picture, if it is there.")
     ] = False,
 ) -> None:
-    """Draw what a class, a layer, a channel or a neuron answers to most strongly.
+    """Draw what a class, layer or channel responds to most.
 
-    The image is found by gradient ascent, from noise. Give --class, --all-classes, or --layer,
-    with --channel for one channel of it and --neuron for one place in that.
+    The image is found by gradient ascent, starting from noise. Give --class, --all-classes or
+    --layer; with --layer, --channel for one of its channels, and --neuron for one place in that.
     """
     _check_choice(classes, all_classes, layer, channel, neuron)
     ending = _ending(classes, layer, channel, neuron)

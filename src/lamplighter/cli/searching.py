@@ -37,7 +37,8 @@ def similar(
         Path, typer.Argument(metavar="PHOTOS.index", help="What `embed FOLDER --index` wrote.")
     ],
     image: Annotated[
-        Path | None, typer.Argument(metavar="[IMAGE]", help="Any image, of the folder or not.")
+        Path | None,
+        typer.Argument(metavar="[IMAGE]", help="Any image; it need not be one of the folder."),
     ] = None,
     k: Annotated[
         int, typer.Option("-k", metavar="K", callback=_at_least_one, help="How many to find.")
@@ -54,10 +55,13 @@ def similar(
     ] = False,
     threshold: Annotated[
         float,
-        typer.Option(metavar="S", help="Similarity from which on two images are nearly the same."),
+        typer.Option(
+            metavar="S", help="How similar two images must be to be called nearly the same."
+        ),
     ] = 0.95,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the images found as one picture.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the images that were found as one picture."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
@@ -66,9 +70,10 @@ def similar(
         bool, typer.Option("--force", metavar="", help="Replace the picture, if it is there.")
     ] = False,
 ) -> None:
-    """Find the images most like one, or all that are nearly the same as another.
+    """Find the most similar images, or near-duplicates.
 
-    Similarity is the cosine of the angle between two images' features: 1 for the same image.
+    The similarity of two images is the cosine of the angle between their features: 1 for the same
+    image.
     """
     if (image is None) != duplicates:
         raise typer.BadParameter("name one IMAGE, or ask for --duplicates.")

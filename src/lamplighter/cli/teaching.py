@@ -1,4 +1,4 @@
-"""The command of the labs: labs DIR, labs check NOTEBOOK, labs collect DIR."""
+"""The commands of the labs: labs [write] DIR, labs check NOTEBOOK, labs collect DIR."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import LabError, MissingPackageError, OutputError
 from lamplighter.installation import install_command
-from lamplighter.names import either, near_names
 
 if TYPE_CHECKING:
     from lamplighter.teaching.gathering import Row
@@ -26,57 +26,67 @@ _NEEDED = ("jupytext", "nbclient", "nbformat", "ipykernel", "torch")
 _GIGABYTE = 1024**3
 
 
-def labs(
-    words: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="DIR | check NOTEBOOK | collect DIR",
-            help="The folder to make; or a notebook to grade; or a folder of them to grade.",
-        ),
+class LabsGroup(TyperGroup):
+    """The commands of the labs, of which `write` may be left out: `labs DIR` is enough."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `write` before a folder that stands alone."""
+        words = [word for word in args if not word.startswith("-")]
+        if len(words) == 1 and words[0] not in self.commands:
+            args = ["write", *args]
+        return super().parse_args(ctx, args)
+
+
+Memory = Annotated[
+    float, typer.Option(min=1.0, metavar="GB", help="How much memory a notebook may take.")
+]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document.")]
+
+
+def write(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write them to.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the notebooks of the labs to a folder. `labs DIR` does the same.
+
+    Nothing in the folder is replaced.
+    """
+    _copy(folder, as_json=as_json)
+
+
+def check(
+    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK", help="The notebook, .ipynb.")],
+    memory: Memory = 4.0,
+    as_json: AsJson = False,
+) -> None:
+    """Grade one notebook: points for each exercise, what was expected and what was seen.
+
+    Grading runs the code in the notebook. It works on a copy, without the network, and each cell
+    has a time limit. Where the system is not Linux, only grade what you would run yourself.
+    """
+    _check(notebook, int(memory * _GIGABYTE), as_json=as_json)
+
+
+def collect(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder with a folder for each learner.")
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
-    memory: Annotated[
-        float,
-        typer.Option(min=1.0, metavar="GB", help="What a notebook that is graded may hold."),
-    ] = 4.0,
+    memory: Memory = 4.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What collect writes; DIR/points.csv if not said."),
+        typer.Option(metavar="FILE", help="The table to write; by default DIR/points.csv."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace the table, if it is there.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write the notebooks of the labs to a folder, or grade what learners made of them.
+    """Grade the notebooks of a class, and write a table of points.
 
-    Grading runs the notebook's answers: confined to a temporary copy of its folder, without the
-    network, each cell with a time limit; still, only grade what you would run yourself where the
-    system is not Linux.
+    It can be stopped and run again: what has not changed is not graded twice. Grading runs the
+    code in the notebooks; `lamplighter labs check --help` says how it is confined.
     """
-    verb, place = _parsed(words)
-    if out is not None and verb != "collect":
-        raise typer.BadParameter("--out and --force are for collect.")
-    limit = int(memory * _GIGABYTE)
-    if verb == "copy":
-        _copy(place, as_json=as_json)
-    elif verb == "check":
-        _check(place, limit, as_json=as_json)
-    else:
-        _collect(place, limit, out, as_json=as_json, force=force)
-
-
-def _parsed(words: list[str]) -> tuple[str, Path]:
-    if len(words) == 1 and words[0] not in ("check", "collect"):
-        return "copy", Path(words[0])
-    if len(words) == 2 and words[0] in ("check", "collect"):
-        return words[0], Path(words[1])
-    near = near_names(words[0], ("check", "collect"))
-    raise typer.BadParameter(
-        "say lamplighter labs DIR, labs check NOTEBOOK or labs collect DIR, received "
-        f"{' '.join(words)!r}" + (f"; did you mean {either(near)}?" if near else ".")
-    )
+    _collect(folder, int(memory * _GIGABYTE), out, as_json=as_json, force=force)
 
 
 def _need_packages() -> None:

@@ -45,15 +45,16 @@ def train(
         typer.Option(
             metavar="NAME",
             callback=known_network,
-            help="The network, one of `lamplighter models`; by default the recipe's.",
+            help="The network, as `lamplighter models` lists it; by default the recipe's.",
         ),
     ] = None,
     recipe: Annotated[
         Literal["lab", "quick", "best", "photos"] | None,
         typer.Option(
             metavar="NAME",
-            help="lab: as a first course does it, its weights averaged; quick: in seconds, the "
-            "default for mnist; best: in minutes; photos: the default for all else.",
+            help="How to train. lab: as in the first lab; quick: in "
+            "seconds, the default for mnist; "
+            "best: the highest score, in minutes; photos: the default for all other data.",
         ),
     ] = None,
     epochs: Annotated[
@@ -73,16 +74,16 @@ def train(
         ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; by default the fastest.")
+        str | None,
+        typer.Option(metavar="NAME", help="cpu, cuda or another; by default the fastest."),
     ] = None,
     validation: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
             callback=checked_share,
-            help="Share of the training images to measure on after each epoch instead of "
-            "learning from them, where there is no val; by default "
-            f"{photos.VALIDATION:g} of photos, none of mnist and emoji.",
+            help="Share of the training images that is kept for validation, where the data has "
+            f"no val; by default {photos.VALIDATION:g} of photos, none of mnist and emoji.",
         ),
     ] = None,
     size: Annotated[
@@ -90,23 +91,24 @@ def train(
         typer.Option(
             metavar="N|HxW",
             callback=photos.parsed_size,
-            help="Height and width in pixels to which photos are brought; "
-            f"by default {photos.SIZE}.",
+            help=f"The size in pixels that photos are scaled to; by default {photos.SIZE}.",
         ),
     ] = None,
     fit: Annotated[
         Literal["squash", "crop", "letterbox", "full"] | None,
         typer.Option(
             metavar="FIT",
-            help="What happens to photos of another shape: squash, the default, crop, letterbox; "
-            "full keeps the size that most of them have.",
+            help="How photos of another shape are made to fit. squash, the default: stretched; "
+            "crop: the middle; letterbox: the whole, with bars; full: not scaled, in the size that "
+            "most photos have.",
         ),
     ] = None,
     group: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Files in whose names it finds the same stay in one split.",
+            help="A regular expression. Files whose names have the same match stay in one split, "
+            "such as '^[^_]*' for all files that begin alike up to the first _.",
         ),
     ] = None,
     augment: Annotated[
@@ -120,8 +122,8 @@ def train(
         Literal["none", "weights", "sampler"] | None,
         typer.Option(
             metavar="WAY",
-            help="Where classes have few images: weights in the loss, a sampler that draws "
-            "each class as often, or none, the default.",
+            help="What to do about classes with few images. weights: they count for more in the "
+            "loss; sampler: all classes are drawn equally often; none: nothing, the default.",
         ),
     ] = None,
     audit: Annotated[
@@ -134,7 +136,7 @@ def train(
     show_augmentation: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Draw what augmentation makes of some images to this PNG file."
+            metavar="FILE", help="Draw some images after random changes to this PNG file."
         ),
     ] = None,
     out: Annotated[
@@ -154,15 +156,15 @@ def train(
     ] = False,
     silence: Annotated[
         list[str] | None,
-        typer.Option(metavar="CHECK", help="A check for mistakes to leave out; may be repeated."),
+        typer.Option(metavar="CHECK", help="Do not make this check for mistakes; may be repeated."),
     ] = None,
 ) -> None:
     """Train a classifier and write it to a bundle.
 
     Its history and a checkpoint of each epoch are kept in a folder beside it, NAME.training.
 
-    Of photos, the answers are calibrated on the validation images, and those unlike all training
-    images are called unknown.
+    With photos, the probabilities are calibrated on the validation images, and an image that is
+    unlike all training images is later answered with "unknown".
 
     Ctrl-C stops; --resume continues after the last whole epoch.
     """

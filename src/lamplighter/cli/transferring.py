@@ -52,7 +52,8 @@ def transfer(
         typer.Option(
             metavar="NAMES",
             callback=_named_rungs,
-            help="What to try: knn, svm and linear take seconds; head, blocks and full minutes.",
+            help="Methods to try, with commas between them: knn, svm and linear take seconds; "
+            "head, blocks and full take minutes.",
         ),
     ] = ",".join(_RUNGS),
     budget: Annotated[
@@ -60,24 +61,24 @@ def transfer(
         typer.Option(
             metavar="MINUTES",
             min=0.01,
-            help="Once they are over no rung begins; head, blocks and full are left out, too, "
-            "where they do not fit into the rest.",
+            help="After this time no rung is started; head, blocks and full are also left out "
+            "where they would take longer than the time that is left.",
         ),
     ] = 10.0,
     fit: Annotated[
         Literal["squash", "crop", "letterbox"] | None,
         typer.Option(
             metavar="FIT",
-            help="What happens to images that are not square: squash (the default), crop or "
-            "letterbox.",
+            help="How images that are not square are made to fit. squash, the default: stretched; "
+            "crop: the middle; letterbox: the whole, with bars.",
         ),
     ] = None,
     group: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Files whose names agree in what this matches stay in one split, such as "
-            "'^[^_]*_[^_]*' for all frames of one scene.",
+            help="A regular expression. Files whose names have the same match stay in one split, "
+            "such as '^[^_]*_[^_]*' for all frames of one scene.",
         ),
     ] = None,
     seed: Annotated[
@@ -87,11 +88,13 @@ def transfer(
         "photos.lamp"
     ),
     no_audit: Annotated[
-        bool, typer.Option("--no-audit", metavar="", help="Do not look the files through first.")
+        bool, typer.Option("--no-audit", metavar="", help="Do not check the files first.")
     ] = False,
     unbalanced: Annotated[
         bool,
-        typer.Option("--unbalanced", metavar="", help="Let frequent classes count for more."),
+        typer.Option(
+            "--unbalanced", metavar="", help="Let classes with more images count for more."
+        ),
     ] = False,
     resume: Annotated[
         bool,
@@ -104,10 +107,11 @@ def transfer(
         bool, typer.Option("--json", metavar="", help="Print one JSON document.")
     ] = False,
 ) -> None:
-    """Make a classifier for your photos: try ways from cheap to dear, and keep the best.
+    """Make a classifier for your photos, from a pretrained network.
 
-    Every way stands on the features of a pretrained network. Each is measured on validation
-    images; the test images are read once, at the end. Ctrl-C compares what is done so far.
+    Several methods (rungs) are tried, from fast to slow, and the best is kept. All use the
+    features that a pretrained network computes. Each is measured on the validation images; the
+    test images are used once, at the end. Ctrl-C stops, and compares what is done so far.
     """
     check_new_bundle(out, "--out", force=force)
     checkpoints = _checkpoints(out)

@@ -293,7 +293,7 @@ def _check_parts(network: object, preprocessing: object, class_names: object) ->
             f"a {type(preprocessing).__name__}; say how images are prepared with "
             "Preprocessing(height=..., width=..., mean=..., std=...)."
         )
-    if isinstance(class_names, str | int):
+    if isinstance(class_names, int):
         raise ClassCountError(
             f"class_names must be a list of names in the order of the logits, received "
             f"{class_names!r}; of numbered classes: list('0123456789')."
