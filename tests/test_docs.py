@@ -4,13 +4,17 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
 from lamplighter.cli.app import app
 from lamplighter.data.emoji import emoji_files
+from lamplighter.inference.predictor import predict_pixels
+from lamplighter.saving.bundle import load
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -67,7 +71,7 @@ WITH_COMMANDS = [page for page in PAGES if quick_commands(page)]
 def test_the_pages_have_what_is_tested() -> None:
     photos = ROOT / "docs" / "photos.md"
 
-    assert {"photos", "explain"} <= {page.stem for page in WITH_PYTHON}
+    assert {"photos", "explain", "own-network"} <= {page.stem for page in WITH_PYTHON}
     assert {"photos"} <= {page.stem for page in WITH_COMMANDS}
     assert len(blocks(photos, "python")) > 10
     assert {"data", "audit", "transfer", "predict", "embed", "similar"} <= {
@@ -108,11 +112,29 @@ def test_the_python_runs(
         assert names["stays"] > 0.1
         assert names["trust"].threshold is not None
         assert "95 % interval" in capsys.readouterr().out
+    if page.stem == "own-network":
+        check_own_network(names)
     if page.stem == "explain":
         assert {"why.png", "why-1.png", "maps.png", "seven.png", "map.png"} <= {
             path.name for path in tmp_path.iterdir()
         }
         assert len(list(Path("watched").iterdir())) == 2
+
+
+def check_own_network(names: dict[str, Any]) -> None:
+    """The bundles answer as the networks do that were trained without Lamplighter."""
+    test = names["digits"]["test"]
+    inputs = (torch.from_numpy(test.images) / 255 - 0.1307) / 0.3081
+    for bundle, network in (("two-layers", names["mine"].network), ("from-trial", None)):
+        answers = predict_pixels(load(f"{bundle}.lamp"), test.images)
+        if network is not None:
+            with torch.no_grad():
+                expected = network(inputs).argmax(1).numpy()
+            assert (answers.indices == expected).mean() > 0.9999
+        assert (answers.indices == test.labels).mean() > 0.88
+    weights = [load(f"{bundle}.lamp").weights() for bundle in ("from-trial", "from-weights")]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
