@@ -108,6 +108,10 @@ def test_an_index_of_another_network_is_refused_and_kept(run, backbone, photos, 
     [
         (["--fit", "crop"], "has its own preprocessing"),
         (["--out", "nowhere/f.npz"], "there is no folder"),
+        (
+            ["--out", "f.csv"],
+            "to hold numpy's arrays, which nothing reads as .csv; name it",
+        ),
     ],
 )
 def test_bad_wishes_are_refused(run, backbone, photos, arguments, message):

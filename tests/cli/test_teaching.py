@@ -76,6 +76,14 @@ def test_bad_use_is_told(run, course, words):
     assert run("labs", *words).code == 2
 
 
+@pytest.mark.parametrize("command", ["check", "collect"])
+def test_what_is_not_there_is_told(run, course, tmp_path, command):
+    outcome = run("labs", command, tmp_path / "absent")
+    assert outcome.code == 1
+    assert "there is no " in outcome.line
+    assert outcome.line.endswith("absent; check the name.")
+
+
 def test_a_class_is_collected_and_completed(run, course, hand_in, tmp_path):  # noqa: F811
     folder = tmp_path / "class"
     hand_in({}, folder / "ada" / "0_1_sizes.ipynb")

@@ -286,6 +286,9 @@ class TestWriting:
     def test_a_missing_folder_or_a_folder_is_named(self, classifier, tmp_path):
         with pytest.raises(OutputError, match="no folder"):
             save(classifier, tmp_path / "missing" / "x.lamp")
+        (tmp_path / "missed").mkdir()
+        with pytest.raises(OutputError, match=r"make it first, or did you mean '.*missed'\?"):
+            save(classifier, tmp_path / "misses" / "x.lamp")
         with pytest.raises(OutputError, match="must be a file"):
             save(classifier, tmp_path)
 

@@ -141,7 +141,7 @@ def test_texts_that_are_no_unicode_are_written_all_the_same():
 def test_a_folder_without_notebooks_is_refused(tmp_path):
     with pytest.raises(LabError, match="no notebooks"):
         find_notebooks(tmp_path)
-    with pytest.raises(LabError, match="must be a folder"):
+    with pytest.raises(LabError, match="there is no folder"):
         find_notebooks(tmp_path / "missing")
 
 

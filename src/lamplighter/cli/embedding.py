@@ -82,6 +82,9 @@ def embed(
     is new. A file that cannot be read is named and left out.
     """
     if out is not None:
+        from lamplighter.features.files import check_features_target
+
+        check_features_target(out)
         check_new(out, "--out", force=force)
     from lamplighter.data.folders import find_files
     from lamplighter.features.extraction import embed as extract

@@ -9,15 +9,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.data.files import ImageFiles
-from lamplighter.errors import DatasetError
+from lamplighter.errors import DatasetError, OutputError
 from lamplighter.features.extraction import Features
 from lamplighter.names import no_such_path
-from lamplighter.saving.writing import written_whole
+from lamplighter.saving.writing import check_target, written_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# What tables and arrays are called that are written otherwise.
+_OTHER_TABLES = (".csv", ".tsv", ".txt", ".json", ".parquet", ".npy", ".h5", ".pkl", ".pt")
 _TEXTS = ("paths", "class_names", "splits", "groups", "hashes")
+
+
+def check_features_target(path: str | Path) -> None:
+    """Refuse a file for features that cannot be written, or whose name speaks of another kind.
+
+    Raises:
+        OutputError: it is one.
+    """
+    suffix = Path(path).suffix
+    if suffix.lower() in _OTHER_TABLES:
+        raise OutputError(
+            f"{path} is to hold numpy's arrays, which nothing reads as {suffix}; name it "
+            f"{Path(path).with_suffix('.npz').name}."
+        )
+    check_target(path)
 
 
 def save_features(features: Features, path: str | Path) -> Path:
@@ -27,8 +44,9 @@ def save_features(features: Features, path: str | Path) -> Path:
     `splits`, `groups` and `hashes` (N,), `class_names` (K,), `name`, `root` and `network`.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or its name is that of another kind.
     """
+    check_features_target(path)
     files = features.files
     texts: dict[str, Any] = {
         name: np.array(values, dtype=np.str_)

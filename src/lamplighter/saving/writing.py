@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from lamplighter.errors import OutputError
+from lamplighter.names import either, near_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,8 +79,10 @@ def check_target(path: str | Path) -> Path:
     except (OSError, ValueError) as error:  # a name too long, a folder that may not be read
         raise OutputError(f"{path!r} cannot be written: {error}; choose another path.") from error
     if not folder_exists:
+        near = near_paths(target.parent)
+        meant = f", or did you mean {either(near)}?" if near else "."
         raise OutputError(
-            f"{path} cannot be written: there is no folder {target.parent}; make it first."
+            f"{path} cannot be written: there is no folder {target.parent}; make it first{meant}"
         )
     if is_other:
         raise OutputError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LabError
+from lamplighter.names import no_such_path
 from lamplighter.saving.writing import written_whole
 from lamplighter.teaching.grading import grade
 from lamplighter.teaching.notebooks import source_hash
@@ -58,6 +59,8 @@ def find_notebooks(folder: Path) -> list[Path]:
     Raises:
         LabError: it is no folder, or there is none in it.
     """
+    if not folder.exists():
+        raise LabError(no_such_path("folder", folder))
     if not folder.is_dir():
         raise LabError(f"{folder} must be a folder of notebooks that were handed in.")
     found = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LabError
+from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,6 +134,8 @@ def _bytes(path: Path) -> bytes:
         if path.is_file() and path.stat().st_size > _LARGEST:
             raise LabError(f"{path} is larger than {_LARGEST // 2**20} MB; clear its outputs.")
         return path.read_bytes()
+    except FileNotFoundError:
+        raise LabError(no_such_path("notebook", path)) from None
     except OSError as error:
         raise LabError(f"{path} cannot be read: {error.strerror or error}.") from error
 
