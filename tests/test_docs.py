@@ -125,12 +125,14 @@ def check_own_network(names: dict[str, Any]) -> None:
     """The bundles answer as the networks do that were trained without Lamplighter."""
     test = names["digits"]["test"]
     inputs = (torch.from_numpy(test.images) / 255 - 0.1307) / 0.3081
-    for bundle, network in (("two-layers", names["mine"].network), ("from-trial", None)):
-        answers = predict_pixels(load(f"{bundle}.lamp"), test.images)
-        if network is not None:
-            with torch.no_grad():
-                expected = network(inputs).argmax(1).numpy()
-            assert (answers.indices == expected).mean() > 0.9999
+    network = names["TwoLayers"]()
+    for bundle in ("two-layers", "from-trial", "from-weights"):
+        classifier = load(f"{bundle}.lamp")
+        answers = predict_pixels(classifier, test.images)
+        network.load_state_dict(classifier.weights())
+        with torch.no_grad():
+            expected = network(inputs).argmax(1).numpy()
+        assert (answers.indices == expected).mean() > 0.999
         assert (answers.indices == test.labels).mean() > 0.88
     weights = [load(f"{bundle}.lamp").weights() for bundle in ("from-trial", "from-weights")]
     assert weights[0].keys() == weights[1].keys()

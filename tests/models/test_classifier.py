@@ -117,6 +117,8 @@ def test_arguments_of_a_network() -> None:
     assert classifier.architecture.arguments == {"dropout": 0.4}
     with pytest.raises(ModelError, match=r"simple-cnn does not take these arguments.*depth"):
         Classifier.new("simple-cnn", preprocessing=RGB, class_names=["a", "b"], depth=4)
+    with pytest.raises(ModelError, match=r"'droput' is none of them; did you mean 'dropout'\?"):
+        Classifier.new("simple-cnn", preprocessing=RGB, class_names=["a", "b"], droput=0.4)
     with pytest.raises(ModelError, match=r"simple-cnn does not take .*between 0 and 1.*got 2"):
         Classifier.new("simple-cnn", preprocessing=RGB, class_names=["a", "b"], dropout=2)
 

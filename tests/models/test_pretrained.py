@@ -139,7 +139,7 @@ class TestNetwork:
 
     def test_a_missing_package_is_named(self, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "timm", None)
-        with pytest.raises(MissingPackageError, match=r"lamplighter\[train\]"):
+        with pytest.raises(MissingPackageError, match=r"needs timm.*pip install .*\[train\]"):
             pretrained_classifier()
 
 

@@ -66,6 +66,14 @@ class Bomb:
 
 
 class TestFiles:
+    @pytest.mark.parametrize("name", ["weights.pt", "weights.PTH", "network.onnx", "w.safetensors"])
+    def test_what_holds_a_model_of_another_kind(self, tmp_path, name):
+        path, remedy = tmp_path / name, "load weights into their network, and make it a Classifier"
+        refused(path, r"no such file; is the name right\?$")
+        path.write_bytes(b"weights")
+        refused(path, remedy)
+        refused(zipped(path, [("archive/data.pkl", b"x")]), remedy)  # as torch.save writes it
+
     def test_missing_file_and_folder(self, tmp_path):
         refused(tmp_path / "missing.lamp", "no such file")
         refused(tmp_path, "must be a file, received a folder")

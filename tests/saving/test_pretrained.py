@@ -158,6 +158,10 @@ def test_a_fit_that_is_none_is_refused(cache, made):
     [
         ("efficientnet_lite_0", "did you mean 'efficientnet-lite0' or"),
         ("test_resnett", "did you mean 'test_resnet'"),
+        ("resnet50.a4_in1k", "no resnet50 with the weights 'a4_in1k'; did you mean '"),
+        ("timm/resnet50", "received 'timm/resnet50'; did you mean 'resnet50'"),
+        ("hf-hub:timm/resnet50.a1_in1k", "did you mean 'resnet50.a1_in1k'"),
+        (" resnet50", "did you mean 'resnet50'"),
         ("coatnet_0_224", "no weights for it"),
         ("vit_small_patch14_dinov2", "trained without; choose"),
     ],

@@ -15,7 +15,7 @@ from lamplighter.models.classifier import Architecture, Classifier, Record
 from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
 from lamplighter.models.heads import build_head
 from lamplighter.models.imagenet import distinct_names
-from lamplighter.names import near_names
+from lamplighter.names import near_names, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -301,8 +301,13 @@ def _known(name: str) -> str:
     """
     timm = load_timm()
     timm_name = _TIMM_NAMES.get(name, name)
+    architecture, _, weights = timm_name.partition(".")
     if ":" not in timm_name and timm.is_model(timm_name):
-        return timm_name
+        if not weights or timm.is_model_pretrained(timm_name):
+            return timm_name
+        tagged = timm.list_models(f"{architecture}.*", pretrained=True)
+        known = [one.partition(".")[2] for one in tagged]
+        raise UnknownModelError(unknown_name(f"{architecture} with the weights", weights, known))
     near = near_names(name, [BUNDLED, *timm.list_models()])
     meant = " or ".join(map(repr, near))
     hint = f"did you mean {meant}?" if near else f"{BUNDLED} comes with Lamplighter."

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import ModelError, UnknownModelError
-from lamplighter.names import unknown_name
+from lamplighter.names import suggestion, unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
 
@@ -123,5 +126,15 @@ def build(
     try:
         network: nn.Module = network_class(num_classes, in_chans, img_size, **arguments)
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{name} does not take these arguments: {error}.") from error
+        told = _unknown_argument(network_class, arguments) or f"{error}."
+        raise ModelError(f"{name} does not take these arguments: {told}") from error
     return network
+
+
+def _unknown_argument(network_class: type[nn.Module], arguments: Mapping[str, Any]) -> str:
+    """Return what is said of the first argument that a class does not know, "" if it knows all."""
+    known = list(inspect.signature(network_class).parameters)[3:]  # beyond classes, channels, size
+    unknown = [argument for argument in arguments if argument not in known]
+    if not unknown:
+        return ""
+    return f"{unknown[0]!r} is none of them; {suggestion(unknown[0], known, opening='it has')}"

@@ -38,7 +38,7 @@ from lamplighter.saving.archive import (
 from lamplighter.saving.description import describe_classifier, read_description, sha256
 from lamplighter.saving.parity import Parity, proven_graph
 from lamplighter.saving.tracing import needs_training_packages
-from lamplighter.saving.writing import check_bundle_target
+from lamplighter.saving.writing import check_bundle_target, is_other_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -321,4 +321,10 @@ def _named(path: str | Path) -> Iterator[None]:
     except (BundleError, DataError) as error:
         kind = type(error) if isinstance(error, BundleError) else BundleError
         mend = " Save the classifier again." if isinstance(error, DataError) else ""
+        if is_other_model(path) and Path(path).is_file():
+            mend = (
+                f" What is called {Path(path).suffix} holds weights or a model for other software: "
+                "load weights into their network, and make it a Classifier with its preprocessing "
+                "and class names."
+            )
         raise kind(f"{path} cannot be loaded: {error}{mend}") from error

@@ -152,9 +152,11 @@ def _kept_at(name: str, size: tuple[int, int] | None) -> Path:
     import platformdirs
 
     if _NAME.fullmatch(name) is None:
+        last = re.split(r"[/:]", name)[-1].strip()  # as the hub has it before the name
+        meant = f"did you mean {last!r}?" if _NAME.fullmatch(last) else f"choose {BUNDLED}."
         raise UnknownModelError(
             "the name of a pretrained network is made of letters, digits, _, - and one dot, "
-            f"received {name!r}; {BUNDLED} comes with Lamplighter."
+            f"received {name!r}; {meant}"
         )
     versions = [__version__, str(FORMAT)]
     for package in _PACKAGES:

@@ -51,6 +51,11 @@ def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def is_other_model(path: str | Path) -> bool:
+    """Whether a file is called like a network that other software reads."""
+    return Path(path).suffix.lower() in _OTHER_MODELS
+
+
 def check_bundle_target(path: str | Path) -> Path:
     """Return the file that a bundle is to be written to, following links; refuse what is none.
 
@@ -58,7 +63,7 @@ def check_bundle_target(path: str | Path) -> Path:
         OutputError: as `check_target`, or the name says that it is a model of another kind.
     """
     suffix = Path(path).suffix
-    if suffix.lower() in _OTHER_MODELS:
+    if is_other_model(path):
         raise OutputError(
             f"{path} is to be a bundle, which no other program reads as {suffix}; name it "
             f"{Path(path).with_suffix('.lamp').name} (what other software reads, export writes)."
