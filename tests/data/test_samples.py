@@ -33,7 +33,7 @@ def test_nothing_is_overwritten(tmp_path):
 
 
 def test_an_unknown_sample(tmp_path):
-    with pytest.raises(DatasetError, match="no sample 'cats'; there are digits, emoji"):
+    with pytest.raises(DatasetError, match="there is no sample 'cats'; there are digits, emoji"):
         write_sample("cats", tmp_path / "cats")
 
 

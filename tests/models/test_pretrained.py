@@ -11,6 +11,7 @@ from lamplighter.inference.predictor import predict
 from lamplighter.models import pretrained as module
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.pretrained import PretrainedNetwork, pretrained_classifier
+from lamplighter.models.registry import build
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,11 @@ class TestNetwork:
             3, 3, (32, 32), backbone="test_resnet", head="knn", num_references=7, neighbours=2
         )
         assert network.head.references.shape == (7, network.num_features)
+
+    def test_arguments_of_its_head_are_its_own(self):
+        arguments = {"backbone": "test_resnet", "head": "knn", "voltage": 3}
+        with pytest.raises(ModelError, match=r"head of kind 'knn' does not take these.*voltage"):
+            build("pretrained", num_classes=3, in_chans=3, img_size=(32, 32), **arguments)
 
     def test_an_unknown_name_gets_near_ones(self):
         with pytest.raises(UnknownModelError, match=r"'resnt50'; did you mean 'resnet50'"):

@@ -187,7 +187,7 @@ class TestDescription:
         parts = parts_of(content)
         parts["description.json"] = json.dumps({"format": 2, "all": "else"}).encode()
         zipped(path, [*parts.items(), ("tokens.json", b"")])
-        refused(path, "later version .*format 2.*; install that version", NewerFormatError)
+        refused(path, "later version .*format 2.*; update Lamplighter", NewerFormatError)
 
     @pytest.mark.parametrize(
         "text",

@@ -203,7 +203,7 @@ def _bad_use(error: Any) -> str:
     command = "lamplighter"
     if error.ctx is not None:
         command = error.ctx.command_path
-    elif any(sys.argv[1:2] == [name] for names in _COMMANDS.values() for name in names):
+    elif sys.argv[1:2] and any(sys.argv[1] in names for names in _COMMANDS.values()):
         command += f" {sys.argv[1]}"
     message = told(error).replace("Value error, ", "").strip()
     stop = "" if message.endswith((".", "?")) else "."

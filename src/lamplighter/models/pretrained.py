@@ -15,7 +15,7 @@ from lamplighter.models.classifier import Architecture, Classifier, Record
 from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
 from lamplighter.models.heads import build_head
 from lamplighter.models.imagenet import distinct_names
-from lamplighter.names import near_names, unknown_name
+from lamplighter.names import either, near_names, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -309,6 +309,5 @@ def _known(name: str) -> str:
         known = [one.partition(".")[2] for one in tagged]
         raise UnknownModelError(unknown_name(f"{architecture} with the weights", weights, known))
     near = near_names(name, [BUNDLED, *timm.list_models()])
-    meant = " or ".join(map(repr, near))
-    hint = f"did you mean {meant}?" if near else f"{BUNDLED} comes with Lamplighter."
+    hint = f"did you mean {either(near)}?" if near else f"{BUNDLED} comes with Lamplighter."
     raise UnknownModelError(f"there is no pretrained network {name!r}; {hint}")

@@ -133,8 +133,10 @@ def build(
 
 def _unknown_argument(network_class: type[nn.Module], arguments: Mapping[str, Any]) -> str:
     """Return what is said of the first argument that a class does not know, "" if it knows all."""
-    known = list(inspect.signature(network_class).parameters)[3:]  # beyond classes, channels, size
+    parameters = list(inspect.signature(network_class).parameters.values())
+    known = [one.name for one in parameters[3:]]  # beyond classes, channels and size
     unknown = [argument for argument in arguments if argument not in known]
-    if not unknown:
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    if takes_any or not unknown:
         return ""
     return f"{unknown[0]!r} is none of them; {suggestion(unknown[0], known, opening='it has')}"

@@ -121,7 +121,7 @@ def read_description(content: bytes) -> dict[str, Any]:
     if values["format"] > FORMAT:
         raise NewerFormatError(
             f"it was written by a later version of Lamplighter (format {values['format']}, this "
-            f"version reads {FORMAT}); install that version from where this one came."
+            f"version reads {FORMAT}); update Lamplighter from where you have it."
         )
     if values["format"] != FORMAT:
         raise _damaged(f"there is no format {values['format']}")

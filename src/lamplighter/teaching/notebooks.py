@@ -201,8 +201,8 @@ def _opening(catalogue: Catalogue, lab: Lab) -> list[Any]:
     import nbformat
 
     colab = colab_link(catalogue, lab)
-    time = f"bout {lab.minutes} minutes"
-    links = f"[Open in Colab]({colab}) · a{time}" if colab else f"A{time}."
+    about = f"about {lab.minutes} minutes"
+    links = f"[Open in Colab]({colab}) · {about}" if colab else f"{about.capitalize()}."
     rules = textwrap.dedent(f"""\
         Cells with `# your code here` are yours to complete; run
         `lamplighter labs check {lab.file}.ipynb` to see how you did.""")
