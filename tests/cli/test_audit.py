@@ -157,3 +157,28 @@ def test_no_torch_is_imported(photos):
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_was_understood_and_scenes_are_said(run, tmp_path):
+    rng = np.random.default_rng(0)
+    for split, days in (("Training", (1, 2)), ("Validation", (3,)), ("Testing", (2, 4))):
+        for name in ("cat", "dog"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for day in days:
+                for hour in (9, 12):
+                    for second in range(2):
+                        pixels = rng.integers(20, 200, (6, 6, 3), dtype=np.uint8)
+                        minute = 10 * (split == "Testing") + second
+                        photo = f"IMG_2024050{day}_{hour + (name == 'cat'):02}{minute:02}00.png"
+                        Image.fromarray(pixels).resize((60, 40)).save(folder / photo)
+    outcome = run("audit", tmp_path)
+    assert outcome.err == ("understood: train is Training; val is Validation; test is Testing.\n")
+    text = " ".join(outcome.out.split())
+    assert (
+        "warning scenes these names look like frames of 16 scenes, 4 of which stand in more than "
+        "one split, so that scores may be too good; look at them with lamplighter audit --group "
+        r"'\d{8}_\d\d'."
+    ) in text
+    grouped = run("audit", tmp_path, "--group", r"\d{8}_\d\d").out
+    assert "4 groups of files stand in more than one split" in " ".join(grouped.split())

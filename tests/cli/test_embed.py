@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -125,3 +126,22 @@ def test_a_folder_without_images_is_said(run, backbone, tmp_path):
     outcome = run("embed", tmp_path / "empty", "--backbone", backbone)
     assert outcome.code == 1
     assert "must hold images" in outcome.line
+
+
+def test_a_zip_stands_for_its_folder(run, backbone, photos, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "Holiday"), "zip", photos.parent, photos.name)
+    index = tmp_path / "holiday.index"
+    outcome = run("embed", archive, "--backbone", backbone, "--index", index)
+    assert outcome.code == 0
+    notes = outcome.err.splitlines()
+    assert notes[0].startswith("note: understood: Holiday.zip is unpacked in ")
+    assert notes[1:] == [f"note: understood: the splits lie in {photos.name}."]
+    assert "36 images, " in outcome.out
+    grown = photos / "train" / "red" / "new.png"
+    shutil.copy(next(photos.rglob("*.png")), grown)
+    shutil.make_archive(str(tmp_path / "Holiday"), "zip", photos.parent, photos.name)
+    again = run("embed", archive, "--backbone", backbone, "--index", index)
+    assert again.code == 0
+    assert "1 added, 0 replaced, 0 with another label, 0 removed, 36 as they were" in again.out
+    hits = run("similar", index, grown, "-k", "1", "--json")
+    assert "/Holiday/" in hits.out

@@ -151,7 +151,7 @@ def test_an_empty_folder_says_what_was_there_instead(tmp_path: Path) -> None:
 
 
 names = st.sampled_from(
-    ["train", "Val", "test-a", "cat", "dog", "1.png", "b.JPG", "c.txt", ".d.png", "e", "Thumbs.db"]
+    ["train", "Val", "test-a", "seg_test", "fold1", "cat", "1.png", "b.JPG", "c.txt", ".d.png", "e"]
 )
 
 
@@ -169,12 +169,12 @@ def test_no_file_is_left_out_in_silence(
     there = {
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
-        if path.is_file() and not {".d.png", "Thumbs.db"} & set(path.relative_to(root).parts)
+        if path.is_file() and not {".d.png"} & set(path.relative_to(root).parts)
     }
     try:
         files = scan_folder(root)
     except DatasetError as error:
-        assert re.search("must hold images|beside others|in common", str(error))  # noqa: PT017
+        assert re.search("must hold images|beside|in common|look like parts", str(error))  # noqa: PT017
     else:
         assert {*files.paths, *reasons(files)} == there
         assert len(files.paths) + len(files.set_aside) == len(there)
@@ -282,3 +282,25 @@ def test_the_photos_of_boats(boats: Path) -> None:
     }
     assert files.set_aside == ()
     assert len(files.class_names) == 24
+
+
+def test_tables_that_disagree_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "b.png")
+    (tmp_path / "one.csv").write_text("path,label,group\na.png,cat,g\nb.png,dog,\n")
+    files = scan_folder(tmp_path, group=r"^b")
+    assert (files.class_names, files.groups) == (("cat", "dog"), ("g", "b"))
+    (tmp_path / "two.csv").write_text("path,label\na.png,dog\n")
+    with pytest.raises(
+        DatasetError, match=r"a\.png must have one label, received 'cat' in one\.csv and 'dog' in"
+    ):
+        scan_folder(tmp_path)
+
+
+def test_a_table_that_cannot_be_read_is_named_where_labels_are_missing(tmp_path: Path) -> None:
+    put(tmp_path, "a.png")
+    (tmp_path / "one.csv").write_text("when,where\n1,2\n")
+    (note,) = scan_folder(tmp_path).notes
+    assert note.startswith("no labels are taken from one.csv: ")
+    assert "the first line must name the columns path and label" in note
+    put(tmp_path, "cat/b.png")
+    assert scan_folder(tmp_path).notes == ()

@@ -159,6 +159,13 @@ def test_files_without_a_label_are_set_aside(tmp_path: Path) -> None:
     assert [left_out.path for left_out in data.set_aside] == ["2.png"]
 
 
+def test_the_reason_why_no_file_can_be_used_is_not_a_text_beside_them(tmp_path: Path) -> None:
+    put(tmp_path, "2.png")
+    (tmp_path / "1.txt").write_text("a note")
+    with pytest.raises(DatasetError, match=r"can be used: 2\.png has no label"):
+        load_images(scan_folder(tmp_path).as_split("test"), SMALL)
+
+
 def test_progress_is_told_from_one_thread(photos: Path) -> None:
     said = []
     load_images(

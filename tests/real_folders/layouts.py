@@ -156,7 +156,7 @@ SPLITS = [
         "keras-train-eval",
         ["train/{cats,dogs}/{1..3}.png", "eval/{cats,dogs}/{1..2}.png"],
         understood={"train": THREE, "test": TWO},
-        notes=("understood: test is eval.",),
+        notes=("understood: train is train; test is eval.",),
     ),
     RealFolder(
         "dev-and-holdout",
@@ -166,7 +166,7 @@ SPLITS = [
             "hold-out/{cats,dogs}/{1..2}.png",
         ],
         understood={"train": THREE, "val": TWO, "test": TWO},
-        notes=("understood: val is Dev; test is hold-out.",),
+        notes=("understood: train is TRAIN; val is Dev; test is hold-out.",),
     ),
     RealFolder(
         "chest-xray-pneumonia",
@@ -222,7 +222,8 @@ SPLITS = [
             "test-multiple_fruits": {"": 2},
         },
         notes=(
-            "understood: the splits lie in fruits-360; train is Training.",
+            "understood: the splits lie in fruits-360; train is Training; test is Test; "
+            "test-multiple_fruits is test-multiple_fruits.",
             "test-multiple_fruits has 2 images without a label: nothing is measured on it, "
             "`lamplighter predict` answers it.",
         ),
@@ -237,8 +238,8 @@ SPLITS = [
         {"tiny-imagenet-200/val/val_annotations.txt": "v_0.JPEG\tn01\n"},
         understood={"train": {"n01": 3, "n02": 3}, "val": {"": 2}, "test": {"": 2}},
         notes=(
-            "understood: the splits lie in tiny-imagenet-200; val is val/images; test is "
-            "test/images.",
+            "understood: the splits lie in tiny-imagenet-200; train is train; val is val/images; "
+            "test is test/images.",
             "test has 2 images without a label: nothing is measured on it, `lamplighter predict` "
             "answers it.",
             "val has 2 images without a label: nothing is measured on it, `lamplighter predict` "
@@ -264,6 +265,20 @@ SPLITS = [
             "test": {"car": 2, "person": 2},
         },
         set_aside=("dataset.yaml", "train.cache"),
+    ),
+    RealFolder(
+        "roboflow-folder-structure",
+        ["{train,valid,test}/{rock,paper}/a{1..2}_png.rf.0123abcd.jpg"],
+        {"README.roboflow.txt": "x", "README.dataset.txt": "x"},
+        understood={s: {"paper": 2, "rock": 2} for s in ("train", "val", "test")},
+        set_aside=("README.dataset.txt", "README.roboflow.txt"),
+    ),
+    RealFolder(
+        "torchvision-with-empty-classes",
+        ["{train,val}/{a,b}/{1..2}.jpg"],
+        {"train/c/notes.txt": "none yet", "train/.ipynb_checkpoints/a.jpg": b"x"},
+        understood={s: {"a": 2, "b": 2} for s in ("train", "val")},
+        set_aside=("train/c/notes.txt",),
     ),
     RealFolder(
         "ultralytics-detect",
@@ -297,7 +312,7 @@ SPLITS = [
         "two-test-sets",
         ["train_images/{cats,dogs}/{1..3}.png", "{test,test_night}/{cats,dogs}/{1..2}.png"],
         understood={"train": THREE, "test": TWO, "test-night": TWO},
-        notes=("understood: train is train_images.",),
+        notes=("understood: train is train_images; test is test; test-night is test_night.",),
     ),
     RealFolder(
         "stanford-cars",
@@ -375,7 +390,7 @@ CLASSES = [
         {"sampleSubmission.csv": "id,label\n1,0\n2,0\n"},
         understood={"train": {"": 8}, "test": {"": 2}},
         notes=(
-            "understood: test is test1.",
+            "understood: train is train; test is test1.",
             "no image has a label, but names begin with cat (4), dog (4); if these are the "
             "classes, make a folder of each, or a CSV file with the columns path and label.",
         ),
@@ -439,7 +454,7 @@ ZIPS = [
         ["archive/Training/{cats,dogs}/{1..3}.jpg", "archive/Test/{cats,dogs}/{1..2}.jpg"],
         at="archive.zip",
         understood={"train": THREE, "test": TWO},
-        notes=("understood: the splits lie in archive; train is Training.",),
+        notes=("understood: the splits lie in archive; train is Training; test is Test.",),
     ),
     RealFolder(
         "kaggle-zip-with-a-csv",
@@ -682,6 +697,26 @@ REFUSED = [
         "fastai-test-beside-classes",
         ["{ok,nok,unsure}/{1..2}.jpg", "test/{1..4}.jpg"],
         refused=r"folders of splits \(test\) beside others \(nok, ok, unsure\)",
+    ),
+    RealFolder(
+        "ultralytics-with-its-runs",
+        ["{train,val}/{gym,pool}/{1..2}.jpg", "runs/classify/train/batch{0..2}.jpg"],
+        refused=r"folders of splits \(train, val\) beside others \(runs\)",
+    ),
+    RealFolder(
+        "gtsrb-with-meta",
+        ["Train/{0,1}/{1..2}.png", "{Test,Meta}/{1..2}.png"],
+        refused=r"folders of splits \(Test, Train\) beside others \(Meta\)",
+    ),
+    RealFolder(
+        "classes-beside-a-set-of-them",
+        ["{cats,dogs,more}/{1..2}.jpg", "new/{cats,dogs}/{1..2}.jpg"],
+        refused=r"has a folder new whose folders are called like those beside it \(cats, dogs\)",
+    ),
+    RealFolder(
+        "splits-of-a-split",
+        ["train/{train,val}/{1..2}.jpg", "test/{cats,dogs}/{1..2}.jpg"],
+        refused=r"\(train\) must hold folders of classes, received folders of splits once more",
     ),
     RealFolder(
         "splits-and-more",

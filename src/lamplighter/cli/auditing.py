@@ -24,7 +24,10 @@ _INDENT = 6
 
 def audit(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder of images, or a CSV of their paths.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."
+        ),
     ],
     group: Annotated[
         str | None,

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 def embed(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A folder of images, or a CSV of their paths.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."
+        ),
     ],
     backbone: Annotated[
         str,

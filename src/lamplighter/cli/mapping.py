@@ -40,8 +40,8 @@ def map_data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="What to map: mnist, emoji, a folder with a folder of photos for each class, or "
-            "a CSV file with the columns path and label.",
+            help="What to map: mnist, emoji, a folder with a folder of photos for each class, a "
+            "zip file of it, or a CSV file with the columns path and label.",
         ),
     ],
     split: Annotated[

@@ -38,7 +38,8 @@ def transfer(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER", help="A folder of photos for each class, or a CSV of their paths."
+            metavar="FOLDER",
+            help="A folder of photos for each class, a zip of it, or a CSV of paths.",
         ),
     ],
     backbone: Annotated[

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.files import ImageFiles, SetAside
-from lamplighter.data.layout import Layout, understand, unlabelled_notes
+from lamplighter.data.layout import understand, unlabelled_notes
 from lamplighter.data.manifest import read_manifest
-from lamplighter.data.naming import clean_name, group_finder, group_notes, shown
+from lamplighter.data.naming import TABLE_SUFFIXES, clean_name, group_finder, group_notes, shown
+from lamplighter.data.tables import labelled_by_tables
 from lamplighter.data.walking import walk
-from lamplighter.data.zipped_images import TABLE_SUFFIXES, is_zip, left_in, unpack_images
+from lamplighter.data.zipped_images import is_zip, left_in, unpack_images
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -78,9 +76,14 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
         raise DatasetError(_no_image(root, set_aside))
     parts = [path.split("/") for path in paths]
     layout = understand(parts, str(root))
-    groups = [find_group(path[-1]) for path in parts]
+    groups = tuple(find_group(path[-1]) for path in parts)
     if not any(layout.classes):
-        layout = _labelled_by_tables(layout, root, paths, set_aside, groups)
+        found = labelled_by_tables(
+            layout, root, paths=paths, others=[left_out.path for left_out in set_aside]
+        )
+        layout = found.layout
+        groups = tuple(given or own for given, own in zip(found.groups, groups, strict=True))
+        set_aside = [left_out for left_out in set_aside if left_out.path not in found.tables]
     class_names = sorted(set(layout.classes) - {""})
     index = {name: number for number, name in enumerate(class_names)} | {"": -1}
     return ImageFiles(
@@ -90,7 +93,7 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
         labels=np.array([index[name] for name in layout.classes], dtype=np.int64),
         class_names=tuple(class_names),
         splits=layout.splits,
-        groups=tuple(groups),
+        groups=groups,
         set_aside=tuple(set_aside),
         notes=(
             *layout.notes,
@@ -98,74 +101,6 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
             *group_notes(groups, group),
         ),
     )
-
-
-def _labelled_by_tables(
-    layout: Layout,
-    root: Path,
-    paths: Sequence[str],
-    set_aside: list[SetAside],
-    groups: list[str],
-) -> Layout:
-    """Return `layout` with the labels of CSV files among the images, where no folder is a class.
-
-    What they say of groups goes to `groups`, and those that were read leave `set_aside`.
-    """
-    places = {path: number for number, path in enumerate(paths)}
-    splits, classes, notes = list(layout.splits), [""] * len(paths), list(layout.notes)
-    sources: dict[str, str] = {}
-    for table in [left.path for left in set_aside if _is_table(left.path)]:
-        try:
-            listed = read_manifest(root / table)
-        except DatasetError as error:
-            notes.append(f"no labels are taken from {shown(table)}: {error}")
-            continue
-        for file, label, split, group in zip(
-            listed.files, listed.labels, listed.splits, listed.groups, strict=True
-        ):
-            path = os.path.relpath(file, root).replace(os.sep, "/")
-            if path not in places or label < 0:
-                continue
-            number, name = places[path], listed.class_names[label]
-            if classes[number] not in ("", name):
-                raise DatasetError(
-                    f"{shown(root / path)} must have one label, received {classes[number]!r} in "
-                    f"{shown(sources[path])} and {name!r} in {shown(table)}; name the right CSV "
-                    "file in place of the folder."
-                )
-            classes[number], sources[path] = name, table
-            splits[number] = split or splits[number]
-            groups[number] = group or groups[number]
-        if table in sources.values():
-            notes += [f"understood: labels are read from {shown(table)}.", *listed.notes]
-    set_aside[:] = [left for left in set_aside if left.path not in sources.values()]
-    if not sources:
-        notes += _named_classes(
-            [p for p, s in zip(paths, splits, strict=True) if s in ("train", "")]
-        )
-    return Layout(tuple(splits), tuple(classes), tuple(dict.fromkeys(notes)))
-
-
-def _is_table(path: str) -> bool:
-    # A contest's sample of an answer has labels that mean nothing.
-    name = path.rpartition("/")[2].lower()
-    return name.endswith(tuple(TABLE_SUFFIXES)) and "submission" not in name
-
-
-def _named_classes(paths: Sequence[str]) -> list[str]:
-    """Return a note where no image has a label, and their names may say it, as cat.1.jpg."""
-    words = Counter(
-        match[0] if (match := re.match(r"[^\W\d_]+(?=[-_. (]*\d)", path.rpartition("/")[2])) else ""
-        for path in paths
-    )
-    if "" in words or not 2 <= len(words) <= 100 or min(words.values()) < 2:
-        return []
-    few = [f"{shown(word)} ({count:,})" for word, count in sorted(words.items())[:3]]
-    more = f" and {len(words) - 3} more" if len(words) > 3 else ""
-    return [
-        f"no image has a label, but names begin with {', '.join(few)}{more}; if these are the "
-        "classes, make a folder of each, or a CSV file with the columns path and label."
-    ]
 
 
 def _no_image(root: Path, set_aside: Sequence[SetAside]) -> str:

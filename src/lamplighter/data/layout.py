@@ -108,7 +108,7 @@ class _Found:
     Attributes:
         splits: by the path of a folder below the base.
         below: whether the splits lie in the classes.
-        said: of each split, the folders it was found in, where they are not plainly named.
+        said: of each split, the folders it was found in, where one is not plainly named.
     """
 
     splits: _Places
@@ -164,9 +164,16 @@ def _splits_on_top(base: _Folder, where: str) -> _Found | None:
         }
         path, flat = _inside(base.folders[name], name, others)
         found.splits[(name, *path)] = (split, flat)
-        if path or (name.strip().lower() not in _PLAIN and split != f"test-{name.strip()[5:]}"):
-            found.said.append((split, "/".join((name, *path))))
+        found.said.append((split, "/".join((name, *path))))
+    if all(_is_plain(split, folder) for split, folder in found.said):
+        found.said.clear()
     return found
+
+
+def _is_plain(split: str, folder: str) -> bool:
+    """Return whether a folder is called as splits are called here, with its classes in it."""
+    name = folder.strip()
+    return name.lower() in _PLAIN or ("/" not in name and split == f"test-{clean_name(name[5:])}")
 
 
 def _classes_in(split: _Folder) -> list[str]:
@@ -244,9 +251,15 @@ def _check_classes(folders: dict[str, _Folder], where: str) -> None:
             f"{shown(where)} has folders that look like parts of one set ({_few(names)}), each "
             f"with the folders {_few(inner[0])}; put the parts of a class together, {_OR_CSV}"
         )
+    _check_copies(folders, where)
     suspects = _suspects(folders)
+    others = [name for name in names if name not in suspects]
+    if suspects and not others:
+        raise DatasetError(
+            f"{shown(where)} must hold folders of classes, received folders of splits once more "
+            f"({_few(suspects)}); name one of them, or rename them if they are classes, {_OR_CSV}"
+        )
     if suspects:
-        others = [name for name in names if name not in suspects]
         raise DatasetError(
             f"{shown(where)} has folders of splits ({_few(suspects)}) beside others "
             f"({_few(others)}); move the others elsewhere, or name a further test split test-NAME; "
@@ -254,23 +267,27 @@ def _check_classes(folders: dict[str, _Folder], where: str) -> None:
         )
 
 
+def _check_copies(folders: dict[str, _Folder], where: str) -> None:
+    """Refuse a folder whose folders are called like those beside it: another set, or a split."""
+    names = {name.casefold() for name in folders}
+    for name, folder in sorted(folders.items()):
+        inner = {inner.casefold() for inner in folder.folders}
+        if not folder.images and len(inner) > 1 and inner <= names and len(_roles(folders)) < 2:
+            raise DatasetError(
+                f"{shown(where)} has a folder {shown(name)} whose folders are called like those "
+                f"beside it ({_few(folder.folders)}); move it elsewhere, or, if it is a split, the "
+                f"others into a folder train, {_OR_CSV}"
+            )
+
+
 def _suspects(folders: dict[str, _Folder]) -> list[str]:
-    """Return which of several folders look like splits beside classes."""
+    """Return which of several folders look like splits, where not all of them are classes."""
     if len(folders) < 2:
         return []
     certain = [name for name in sorted(folders) if read_split_name(name).certain]
     if len(_roles(folders)) > 1:
         return certain
-    # A folder that holds the other ones' names once more.
-    names = {name.casefold() for name in folders}
-    again = [
-        name
-        for name, folder in sorted(folders.items())
-        if not folder.images
-        and len(folder.folders) > 1
-        and {inner.casefold() for inner in folder.folders} <= names
-    ]
-    return again or [name for name in certain if not _may_be_class(name, folders)]
+    return [name for name in certain if not _may_be_class(name, folders)]
 
 
 def _roles(names: Iterable[str]) -> set[str]:

@@ -49,12 +49,15 @@ def load_images(
             f"each file of {files.name} needs a split, received {files.splits.count('')} "
             "without one; use lamplighter.data.splitting.assign_splits first."
         )
+    before = len(files.set_aside)
     without = [files.paths[index] for index in np.flatnonzero(files.labels < 0)]
     files = files.setting_aside(dict.fromkeys(without, UNLABELLED))
     pixels, failures = _read(files, preprocessing, progress)
     files = files.setting_aside(failures)
     if not len(files):
-        raise DatasetError(f"no file of {files.name} can be used: {_first(files.set_aside)}")
+        raise DatasetError(
+            f"no file of {files.name} can be used: {_first(files.set_aside[before:])}"
+        )
     class_names, trained = _class_names(files)
     index = {name: number for number, name in enumerate(class_names)}
     # A class all of whose files failed has no number; no label asks for it.

@@ -65,9 +65,29 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
         columns = find_columns(header, [line.cells for line in lines], files.there)
     except DatasetError as error:
         raise DatasetError(f"{shown(path)}, line 1: {error}") from None
-    read = [(line.number, _row(path, line, columns)) for line in lines]
-    read, found_notes = files.found(read)
-    rows, repeated = _once(path, read)
+    read, found_notes = files.found([(line.number, _row(path, line, columns)) for line in lines])
+    rows, repeat_notes = _once(path, read)
+    present, set_aside = _present(path, rows)
+    splits, split_notes = _splits(present, columns)
+    class_names = sorted({row.label for row in present} - {""})
+    index = {name: number for number, name in enumerate(class_names)} | {"": -1}
+    groups = tuple(row.group or find_group(Path(row.path).name) for row in present)
+    notes = (*columns.notes, *found_notes, *split_notes, *group_notes(groups, group), *repeat_notes)
+    return ImageFiles(
+        name=clean_name(path.stem),
+        root=path.parent,
+        paths=tuple(row.path for row in present),
+        labels=np.array([index[row.label] for row in present], dtype=np.int64),
+        class_names=tuple(class_names),
+        splits=splits,
+        groups=groups,
+        set_aside=tuple(set_aside),
+        notes=notes,
+    )
+
+
+def _present(path: Path, rows: Sequence[_Row]) -> tuple[list[_Row], list[SetAside]]:
+    """Return the rows whose files are there, and the others as set aside."""
     present, set_aside = [], []
     for row in rows:
         if reason := _missing(path.parent / row.path):
@@ -80,32 +100,11 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
             f"{shown(path)} must list images, received {len(set_aside)} paths and no file at "
             f"any of them{first}; paths are relative to the folder of the CSV file."
         )
-    splits, split_notes = _splits(present, columns)
-    class_names = sorted({row.label for row in present} - {""})
-    index = {name: number for number, name in enumerate(class_names)} | {"": -1}
-    repeats = f"lines that repeat a file, which is read once: {repeated:,}."
-    groups = tuple(row.group or find_group(Path(row.path).name) for row in present)
-    return ImageFiles(
-        name=clean_name(path.stem),
-        root=path.parent,
-        paths=tuple(row.path for row in present),
-        labels=np.array([index[row.label] for row in present], dtype=np.int64),
-        class_names=tuple(class_names),
-        splits=splits,
-        groups=groups,
-        set_aside=tuple(set_aside),
-        notes=(
-            *columns.notes,
-            *found_notes,
-            *split_notes,
-            *group_notes(groups, group),
-            *([repeats] if repeated else []),
-        ),
-    )
+    return present, set_aside
 
 
-def _once(path: Path, read: Sequence[tuple[int, _Row]]) -> tuple[list[_Row], int]:
-    """Return the rows of the file, each path once, and how many lines repeated one."""
+def _once(path: Path, read: Sequence[tuple[int, _Row]]) -> tuple[list[_Row], list[str]]:
+    """Return the rows of the file, each path once, and a note where lines repeated one."""
     rows: dict[str, tuple[int, _Row]] = {}
     for line, row in read:
         place = os.path.normpath(path.parent / row.path)
@@ -117,7 +116,9 @@ def _once(path: Path, read: Sequence[tuple[int, _Row]]) -> tuple[list[_Row], int
                 f"({shown(', '.join(row[1:]))}; {shown(', '.join(first[1:]))}); remove one of "
                 "these lines."
             )
-    return [row for _, row in rows.values()], len(read) - len(rows)
+    repeated = len(read) - len(rows)
+    note = f"lines that repeat a file, which is read once: {repeated:,}."
+    return [row for _, row in rows.values()], [note] if repeated else []
 
 
 def _read(path: Path) -> tuple[list[str], list[_Line]]:

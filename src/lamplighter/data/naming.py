@@ -18,6 +18,7 @@ _SUFFIXES = (
     ".png .pnm .ppm .psd .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .webp .xbm .xpm"
 )
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 # What computers leave in folders by themselves; names that begin with a dot count as well.
 _LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir", "icon\r"})
 

@@ -20,7 +20,7 @@ import platformdirs
 
 from lamplighter.data.files import NO_IMAGE_REASON, SetAside
 from lamplighter.data.formats import reason_by_name
-from lamplighter.data.naming import IMAGE_SUFFIXES, clean_name, shown
+from lamplighter.data.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown
 from lamplighter.data.unpacking import ZipSource
 from lamplighter.errors import DatasetError, OutputError
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from lamplighter.data.unpacking import Entries
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 _ABANDONED = 3600.0  # seconds without a new file, after which an unpacking counts as killed
 _PARTIAL = ".partial"
