@@ -165,7 +165,14 @@ def test_a_manifest_that_is_a_folder_or_missing(folder: Path) -> None:
         ("kfold", ("1", "2"), ("", ""), ["the column kfold looks like splits"]),
         ("subset", ("red", "blue"), ("", ""), ["subset is not used: blue, red are not all names"]),
         ("is_valid", ("maybe", "1"), ("", ""), ["is_valid is not used: 1, maybe are not all"]),
-        ("weather", ("train", "test"), ("", ""), []),
+        ("weather", ("sun", "rain"), ("", ""), []),
+        ("weather", ("train", "test"), ("", ""), ["weather looks like splits (test, train) and"]),
+        (
+            "valid",
+            ("True", "False"),
+            ("", ""),
+            ["the column valid looks like splits (False, True)"],
+        ),
     ],
 )
 def test_columns_that_name_splits(

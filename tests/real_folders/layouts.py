@@ -370,6 +370,11 @@ CLASSES = [
         },
     ),
     RealFolder(
+        "machine-parts",
+        ["part {1,2,3}/{1..2}.jpg"],
+        understood={"": {"part 1": 2, "part 2": 2, "part 3": 2}},
+    ),
+    RealFolder(
         "coins-valid-and-not",
         ["{valid,invalid}/{1..2}.jpg"],
         understood={"": {"invalid": 2, "valid": 2}},
@@ -749,7 +754,13 @@ REFUSED = [
     RealFolder(
         "folds-as-folders",
         ["fold{1..3}/{cats,dogs}/{1..2}.jpg"],
-        refused=r"look like parts of one set \(fold1, fold2, fold3\)",
+        refused=r"look like parts of one set, not like classes \(fold1, fold2, fold3\)",
+    ),
+    RealFolder(
+        "nih-chest-xrays",
+        ["images_0{01..12}/images/0000{1..2}.png"],
+        {"Data_Entry_2017.csv": "Image Index,Finding Labels\n"},
+        refused=r"look like parts of one set, not like classes \(images_001, .* and 7 more\)",
     ),
     RealFolder(
         "class-and-split-in-a-name",

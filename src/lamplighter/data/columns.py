@@ -98,6 +98,8 @@ def find_columns(
         for place, name in enumerate(plain)
         if name in _GROUPS.split() and place not in (path, label, split, group) and group is None
     ]
+    if split is None:
+        split_notes += _like_splits(header, rows, {path, label, group})
     if unused:
         notes.append(
             f"the column {unused[0]} is not used; call it group, and what it names stays in one "
@@ -232,6 +234,25 @@ def _meaning(plain: str, values: list[str]) -> dict[str, str]:
     meaning = resolve_splits(values)
     certain = all(read_split_name(value).certain for value in values)
     return meaning if certain and all(meaning.values()) else {}
+
+
+def _like_splits(
+    header: Sequence[str], rows: Sequence[Sequence[str]], taken: set[int | None]
+) -> list[str]:
+    """Return what to say of columns that hold splits, or are called so, but not by a known name."""
+    notes = []
+    for place, name in enumerate(header):
+        if place in taken or _may_be_split(_plain(name.lower())):
+            continue
+        values = sorted({row[place].strip() for row in rows} - {""})
+        flags = all(value.lower() in _YES | _NO for value in values)
+        named = len(values) > 1 and all(read_split_name(value).certain for value in values)
+        if named or (values and flags and read_split_name(name).certain):
+            notes.append(
+                f"the column {shown(name)} looks like splits ({', '.join(map(shown, values[:5]))}) "
+                "and is not used; if it is that, call it split, with train, val and test in it."
+            )
+    return notes
 
 
 def _unused(name: str, values: Iterable[str], *, instead: bool) -> str:

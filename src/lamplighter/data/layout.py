@@ -28,7 +28,13 @@ _EMPTY = (
     "none jpg jpeg png"
 )
 _GENERIC = frozenset(_EMPTY.split())
-_FOLD = re.compile(r"(fold|cv|split|part|batch|chunk|shard)[-_ ]?\d+", re.IGNORECASE)
+# Parts of one set: with the same folders in each, or whatever is in them.
+_FOLD = re.compile(r"(cv|split|part)[-_ ]?\d+", re.IGNORECASE)
+_PART = re.compile(
+    r"(?:.*[-_ ])?(?:fold|batch|chunk|shard|(?:images?|imgs?|data|dataset|photos?)(?:[-_ ]?part)?)"
+    r"[-_ ]?\d+",
+    re.IGNORECASE,
+)
 _OR_CSV = "or list the files in a CSV file with the columns path, label and split."
 
 
@@ -246,10 +252,11 @@ def _check_classes(folders: dict[str, _Folder], where: str) -> None:
     names = sorted(folders)
     inner = [set(folders[name].folders) for name in names]
     same = len(names) > 1 and len(inner[0]) > 1 and all(one == inner[0] for one in inner)
-    if same and all(_FOLD.fullmatch(name.strip()) for name in names):
+    pattern = re.compile(f"{_FOLD.pattern}|{_PART.pattern}", re.IGNORECASE) if same else _PART
+    if len(names) > 1 and all(pattern.fullmatch(name.strip()) for name in names):
         raise DatasetError(
-            f"{shown(where)} has folders that look like parts of one set ({_few(names)}), each "
-            f"with the folders {_few(inner[0])}; put the parts of a class together, {_OR_CSV}"
+            f"{shown(where)} has folders that look like parts of one set, not like classes "
+            f"({_few(names)}); put the images of a class into one folder of its name, {_OR_CSV}"
         )
     _check_copies(folders, where)
     suspects = _suspects(folders)
