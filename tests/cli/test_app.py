@@ -133,7 +133,7 @@ def test_models(run):
             "lamplighter train: Option '--seed' requires an argument. See lamplighter train "
             "--help.",
         ),
-        (["train", "cifar"], "the data must be mnist or emoji, or a folder or CSV file"),
+        (["train", "cifar"], "the data must be mnist or emoji, or a folder, zip or CSV file"),
         (["train", "mnist", "--recipe", "slow"], "'slow' is not one of 'lab', 'quick', 'best'"),
         (["train", "mnist", "--model", "simple-cn"], "did you mean 'simple-cnn'?"),
         (
@@ -147,7 +147,7 @@ def test_models(run):
         (["evaluate", "a.lamp"], "Missing argument 'DATA'"),
         (
             ["evaluate", "a.lamp", "cifar"],
-            "the data must be mnist or emoji, or a folder or CSV file",
+            "the data must be mnist or emoji, or a folder, zip or CSV file",
         ),
         (["predict", "a.lamp"], "Missing argument 'IMAGE...'"),
         (["predict", "a.lamp", "x.png", "--top", "0"], "'--top': it must be at least 1"),

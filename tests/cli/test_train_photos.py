@@ -262,7 +262,11 @@ def test_a_killed_training_goes_on_with_its_splits_and_options(start, run, folde
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        (("absent",), 2, "must be mnist or emoji, or a folder or CSV file that is there, received"),
+        (
+            ("absent",),
+            2,
+            "must be mnist or emoji, or a folder, zip or CSV file that is there, received",
+        ),
         (("mnist", "--size", "32"), 2, "--size is for photos; mnist has its own"),
         (("mnist", "--group", "x"), 2, "--group is for photos"),
         (("FOLDER", "--size", "0"), 2, "a size must be as 64, or 96x128"),

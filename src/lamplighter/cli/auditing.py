@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lamplighter.cli.data import found_files
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, wrapped
@@ -58,9 +59,8 @@ def audit(
     if report is not None:
         _prepare(report, folder, force=force)
     from lamplighter.data.audit import audit as look
-    from lamplighter.data.folders import find_files
 
-    files = find_files(folder, group=group)
+    files = found_files(folder, group=group)
     for note in files.notes:
         sys.stderr.write(printable(note) + "\n")
     with bar("looking at images") as progress:

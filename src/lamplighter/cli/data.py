@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from lamplighter.data.preprocessing import Preprocessing
 
 NAMED = ("mnist", "emoji")  # what comes with the package
+_MEGABYTE = 1_000_000
 _SHOWN = 20  # files set aside that are named one by one
 
 
 def is_named(name: str) -> bool:
-    """Return whether the data comes with the package; else it is a folder or a CSV file.
+    """Return whether the data comes with the package; else it is a folder, a zip or a CSV file.
 
     Raises:
         typer.BadParameter: it is neither.
@@ -38,10 +39,31 @@ def is_named(name: str) -> bool:
     if not there:
         meant = dict.fromkeys([*near_names(name, NAMED), *near_paths(name)])
         raise typer.BadParameter(
-            f"the data must be {' or '.join(NAMED)}, or a folder or CSV file that is there, "
+            f"the data must be {' or '.join(NAMED)}, or a folder, zip or CSV file that is there, "
             f"received {name!r}" + (f"; did you mean {either(meant)}?" if meant else ".")
         )
     return False
+
+
+def found_files(data: str | Path, *, group: str | None = None) -> ImageFiles:
+    """Return the files of a folder, zip or CSV file, with a bar while a zip file is unpacked.
+
+    Raises:
+        DatasetError: the files cannot be used.
+        OutputError: a zip file cannot be unpacked.
+    """
+    from lamplighter.data.folders import find_files
+    from lamplighter.data.zipped_images import is_zip
+
+    if not is_zip(data):
+        return find_files(data, group=group)
+    with bar("unpacking", "MB") as tell:
+
+        def megabytes(done: int, total: int | None) -> None:
+            if tell is not None:
+                tell(done // _MEGABYTE, (total or done) // _MEGABYTE)
+
+        return find_files(data, group=group, progress=megabytes)
 
 
 def named_data(name: str, preprocessing: Preprocessing | None = None) -> ImageData:
@@ -64,7 +86,7 @@ def classes_of(data: str, files: ImageFiles | None) -> list[str]:
     """Return the names of the classes that have images, before any image is read.
 
     Args:
-        data: one of `NAMED`, or a folder or CSV file.
+        data: one of `NAMED`, or a folder, zip or CSV file.
         files: those of the folder or CSV file.
     """
     if files is not None:
@@ -82,16 +104,14 @@ def split_files(data: str, split: str | None) -> tuple[ImageFiles, str]:
     """Return the files of the split that is asked for, and its name.
 
     Args:
-        data: a folder or CSV file.
+        data: a folder, zip or CSV file.
         split: its name; None means test, or all files where there are no splits.
 
     Raises:
         DatasetError: the files cannot be used.
         UnknownSplitError: there is no such split.
     """
-    from lamplighter.data.folders import find_files
-
-    files = find_files(data)
+    files = found_files(data)
     for note in files.notes:
         say(f"note: {note}")
     if split is None and not files.split_names:
@@ -104,7 +124,7 @@ def split_of(data: str, split: str | None, preprocessing: Preprocessing) -> tupl
     """Return the images of the split that is asked for as a network sees them, and its name.
 
     Args:
-        data: one of `NAMED`, or a folder or CSV file.
+        data: one of `NAMED`, or a folder, zip or CSV file.
         split: its name; None means test, or all files where there are no splits.
         preprocessing: how images become the network's input.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lamplighter.cli.classifiers import named_classifier
-from lamplighter.cli.data import say, say_set_aside
+from lamplighter.cli.data import found_files, say, say_set_aside
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable
@@ -89,12 +89,11 @@ def embed(
 
         check_features_target(out)
         check_new(out, "--out", force=force)
-    from lamplighter.data.folders import find_files
     from lamplighter.features.extraction import embed as extract
     from lamplighter.features.extraction import fingerprint
     from lamplighter.features.reduced import at_precision
 
-    files = find_files(folder)
+    files = found_files(folder)
     for note in files.notes:
         say(f"note: {note}")
     classifier = at_precision(backbone_named(backbone, fit), precision)

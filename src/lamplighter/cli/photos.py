@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lamplighter.cli.data import is_named, named_data, pixels_of, say, say_set_aside
+from lamplighter.cli.data import found_files, is_named, named_data, pixels_of, say, say_set_aside
 from lamplighter.cli.progress import bar
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Less
     made = False
     if resume and (folder / SPLITS).is_file():
         files = replace(find_files(folder / SPLITS), name=_name(settings.data))
-        made = not _has_test(settings)
+        made = not _has_test(found_files(settings.data))
     else:
-        files = find_files(settings.data, group=settings.group)
+        files = found_files(settings.data, group=settings.group)
         if not audit:
             files = replace(files, notes=(*files.notes, *scene_notes(files)))
         files, made = _in_splits(
@@ -181,13 +181,15 @@ def _in_splits(files: ImageFiles, settings: Settings, *, audited: bool) -> tuple
     there = audited and divided.splits == files.splits
     for note in files.notes if there else divided.notes:
         say(f"note: {note}")
-    return divided, "test" not in files.split_names
+    return divided, not _has_test(files)
 
 
-def _has_test(settings: Settings) -> bool:
-    from lamplighter.data.folders import find_files
-
-    return "test" in find_files(settings.data).split_names
+def _has_test(files: ImageFiles) -> bool:
+    """Return whether there are test images with labels; others are nothing to be tested on."""
+    return any(
+        split == "test" and label >= 0
+        for split, label in zip(files.splits, files.labels, strict=True)
+    )
 
 
 def _name(data: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lamplighter.cli.checks import listed_names
-from lamplighter.cli.data import say
+from lamplighter.cli.data import found_files, say
 from lamplighter.cli.embedding import backbone_named
 from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.outputs import check_new_bundle
@@ -121,11 +121,10 @@ def transfer(
     from lamplighter.saving.tracing import needs_training_packages
 
     with needs_training_packages("transfer learning"):
-        from lamplighter.data.folders import find_files
         from lamplighter.saving.bundle import save
         from lamplighter.transfer.climbing import climb_ladder
 
-    files = find_files(folder, group=group)
+    files = found_files(folder, group=group)
     try:
         ladder = climb_ladder(
             files,

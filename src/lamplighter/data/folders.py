@@ -18,10 +18,15 @@ from lamplighter.data.zipped_images import is_zip, left_in, unpack_images
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
-def find_files(path: str | Path, *, group: str | None = None) -> ImageFiles:
+def find_files(
+    path: str | Path,
+    *,
+    group: str | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> ImageFiles:
     """Return the image files of a folder, of a zip file, or of a CSV file that lists them.
 
     A folder is read as `scan_folder` says, a CSV file as `read_manifest` says. Of a zip file the
@@ -30,6 +35,7 @@ def find_files(path: str | Path, *, group: str | None = None) -> ImageFiles:
     Args:
         path: the folder or file.
         group: as in `scan_folder`.
+        progress: told how many bytes of a zip file are unpacked, and of how many.
 
     Raises:
         DatasetError: there is no such folder or file, or no image in it, or what it holds can be
@@ -41,7 +47,7 @@ def find_files(path: str | Path, *, group: str | None = None) -> ImageFiles:
         return read_manifest(path, group=group)
     if not is_zip(path):
         return scan_folder(path, group=group)
-    files = scan_folder(unpack_images(path), group=group)
+    files = scan_folder(unpack_images(path, progress=progress), group=group)
     return replace(
         files,
         name=clean_name(path.stem),
