@@ -251,3 +251,13 @@ def test_the_tracks_of_boats_stay_together(boats: Path, seed: int) -> None:
     assert all(len(splits) == 1 for splits in sides.values())
     for name, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
         assert abs(result.splits.count(name) / len(result) - share) < 0.02
+
+
+def test_a_test_set_without_labels_is_made_anew() -> None:
+    splits = ["train"] * 40 + ["test"] * 3
+    files = files_of([0, 1] * 20 + [-1] * 3, splits=splits)
+    assert not all_shared_out(files, val=0)
+    divided = assign_splits(files, val=0)
+    assert divided.splits.count("test") == 6
+    assert (divided.labels >= 0).all()
+    assert len(divided.set_aside) == 3

@@ -84,7 +84,8 @@ def scene_advice(files: ImageFiles) -> tuple[str, bool] | None:
         return None
     option = shlex.quote(scenes.pattern)
     looks = f"these names look like frames of {scenes.count:,} scenes"
-    if "" in files.splits or not {"train", "val", "test"} <= set(files.splits):
+    labelled = {s for s, label in zip(files.splits, files.labels, strict=True) if label >= 0}
+    if "" in files.splits or not {"train", "val", "test"} <= labelled:
         return f"{looks}; keep each scene in one split with --group {option}.", False
     across = _across(scenes, files.splits)
     if not across:

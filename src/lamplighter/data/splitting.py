@@ -69,6 +69,7 @@ def all_shared_out(files: ImageFiles, *, val: float = 0.15, test: float = 0.15) 
         val: the share that it would be given for "val".
         test: the share that it would be given for "test".
     """
+    files = _labelled(files)  # a test set without labels measures nothing
     made = "train" in files.splits and _missing(files, val=val, test=test)
     return "" not in files.splits and not made
 
