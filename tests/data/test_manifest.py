@@ -215,13 +215,20 @@ def test_columns_by_other_names(folder: Path, header: str, rows: str, said: str)
 
 
 def test_names_without_their_ending_or_folder(folder: Path) -> None:
-    put(folder, "sub/7.v2.JPG", "other/b.png")
-    files = read_manifest(manifest(folder, "id,label\na,x\nc 1,x\n7.v2,y\nb,y\nz,y\n"))
-    # b.png beside the table is what "b" means before files in folders, but it lacks its ending:
-    # of two such files the one in the folder with most of the others would be taken.
-    assert files.paths == ("a.png", "sub/c 1.png", "sub/7.v2.JPG", "b.png")
+    put(folder, "sub/7.v2.JPG", "1/2/3/y.png", "1/2/3/4/z.png")
+    files = read_manifest(manifest(folder, "id,label\na,x\nc 1,x\n7.v2,y\nb,y\ny,y\nz,y\n"))
+    assert files.paths == ("a.png", "sub/c 1.png", "sub/7.v2.JPG", "b.png", "1/2/3/y.png")
     assert [left_out.path for left_out in files.set_aside] == ["z"]
-    assert "4 names stand for the file of that name, such as a for a.png" in files.notes[1]
+    assert "5 names stand for the file of that name, such as a for a.png" in files.notes[1]
+
+
+def test_of_files_of_one_name_those_of_the_folder_that_has_all(folder: Path) -> None:
+    put(folder, "photos/1.png", "photos/2.png", "old/2.png")
+    path = manifest(folder, "id,label\n1,cat\n2,cat\n")
+    assert read_manifest(path).paths == ("photos/1.png", "photos/2.png")
+    put(folder, "old/1.png")
+    with pytest.raises(DatasetError, match=r"1 must be one file, received old/1\.png and photos"):
+        read_manifest(path)
 
 
 def test_the_name_of_the_table_tells_files_of_one_name_apart(folder: Path) -> None:

@@ -113,7 +113,7 @@ def _in_folder(folder: str, *, recursive: bool) -> Iterator[GivenImage]:
     from lamplighter.data.walking import walk
 
     try:
-        paths, others = walk(Path(folder), deep=recursive)
+        paths, others = walk(Path(folder), deepest=None if recursive else 0)
     except DatasetError as error:
         yield GivenImage(folder, ImageError(str(error)))
         return

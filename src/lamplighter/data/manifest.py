@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_DEEPEST = 3  # folders below a table in which files are looked for
+
+
 class _Row(NamedTuple):
     path: str
     label: str
@@ -212,7 +215,8 @@ class _Files:
         if not meant:
             return read, []
         folders = Counter(folder for files in meant.values() for folder in map(_folder_of, files))
-        chosen = {path: self._choice(path, files, folders) for path, files in meant.items()}
+        whole = {folder for folder, count in folders.items() if count == len(meant)}
+        chosen = {path: self._choice(path, files, whole) for path, files in meant.items()}
         result = [(n, row._replace(path=chosen.get(row.path, row.path))) for n, row in read]
         first = next(row.path for _, row in read if row.path in chosen)
         return result, [
@@ -222,9 +226,11 @@ class _Files:
 
     def _candidates(self, path: str) -> list[str]:
         """Return the files below that are called so, or so but for their ending."""
+        if PurePosixPath(path).is_absolute():
+            return []
         if self._known is None:
             self._known = {}
-            for file in walk(self._folder)[0]:
+            for file in walk(self._folder, deepest=_DEEPEST)[0]:
                 pure = PurePosixPath(file)
                 for name in {pure.name, pure.stem}:
                     self._known.setdefault(name, []).append(file)
@@ -235,13 +241,13 @@ class _Files:
             ends = [file for file in ends if f"/{file}".endswith(within)]
         return ends
 
-    def _choice(self, path: str, files: list[str], folders: Counter[str]) -> str:
+    def _choice(self, path: str, files: list[str], whole: set[str]) -> str:
+        """Return the file that is meant, where `whole` are the folders with a file for each row."""
         if len(files) == 1:
             return files[0]
         own = read_split_name(self._manifest.stem).role
         same = [file for file in files if own and read_split_name(_top_of(file)).role == own]
-        most = max(folders.values())
-        full = [file for file in files if folders[_folder_of(file)] == most]
+        full = [file for file in files if _folder_of(file) in whole]
         for chosen in (same, full):
             if len(chosen) == 1:
                 return chosen[0]
@@ -269,7 +275,7 @@ def _splits(rows: Sequence[_Row], columns: Columns) -> tuple[tuple[str, ...], li
     tops = {_top_of(row.path) if "/" in row.path else "" for row in rows}
     if columns.split is not None or "" in tops:
         return given, []
-    meaning = resolve_splits(tops)
+    meaning = resolve_splits(sorted(tops))
     certain = all(read_split_name(top).certain for top in tops)
     if not certain or not all(meaning.values()) or len(set(meaning.values())) < 2:
         return given, []

@@ -21,14 +21,14 @@ _ATTRIBUTION = "ATTRIBUTION.txt"
 _DATA_SETS = ("mnist", "emoji", "digits", "boats")  # what `lamplighter data` lists
 
 
-def walk(root: Path, *, deep: bool = True) -> tuple[list[str], list[SetAside]]:
+def walk(root: Path, *, deepest: int | None = None) -> tuple[list[str], list[SetAside]]:
     """Return the paths of the images below `root`, sorted, and what is no image.
 
     Symbolic links are followed, to each real folder once.
 
     Args:
         root: the folder; the paths are relative to it, with "/" between folders.
-        deep: whether folders in it are looked through as well.
+        deepest: how many folders down to look; by default as far as they go.
 
     Raises:
         DatasetError: there is no such folder, or it may not be read.
@@ -61,9 +61,9 @@ def walk(root: Path, *, deep: bool = True) -> tuple[list[str], list[SetAside]]:
             if path == _ATTRIBUTION:
                 continue
             kind = _kind(entry)
-            if kind == "folder" and not deep:
-                continue
             if kind == "folder":
+                if deepest is not None and path.count("/") >= deepest:
+                    continue
                 (links if entry.is_symlink() else folders).append(path)
             elif kind == "image":
                 paths.append(path)
