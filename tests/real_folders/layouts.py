@@ -1,7 +1,7 @@
 """Data sets as people have them, in small: which files there are, and what must be understood.
 
 Each is named after a set, a program or a device that writes such folders. `make` writes it, with
-digits of MNIST as its images, each another one.
+emoji as its images, each another one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from lamplighter.data.mnist import load_mnist
+from lamplighter.data.emoji import load_emoji
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,15 +89,15 @@ def _choice(text: str) -> list[str]:
 
 @cache
 def picture(number: int) -> bytes:
-    """A digit of MNIST; its suffix may say something else, which nobody looks at here."""
+    """An emoji, as PNG; its suffix may say something else, which nobody looks at here."""
     content = io.BytesIO()
-    Image.fromarray(_digits()[number, 0]).save(content, "png")
+    Image.fromarray(_drawings()[number]).resize((16, 16)).save(content, "png")
     return content.getvalue()
 
 
 @cache
-def _digits():
-    return load_mnist()["test"][0]
+def _drawings():
+    return load_emoji()
 
 
 def table(*rows: str) -> str:
