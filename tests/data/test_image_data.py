@@ -9,6 +9,7 @@ from lamplighter.data.files import SetAside
 from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, UnknownSplitError
+from tests.data.planted import put
 
 GREY = Preprocessing(height=4, width=4, channels=1, mean=(0.5,), std=(0.5,))
 
@@ -166,3 +167,11 @@ def test_what_is_known_of_the_data_survives_hold_out() -> None:
     assert (held.set_aside, held.notes) == ((left_out,), ("a note",))
     assert set(held.splits) == {"train", "val", "test-rain"}
     assert data(train=split([0])).trained_class_names == ("cat", "dog")
+
+
+def test_what_names_say_of_scenes_is_noted(tmp_path) -> None:
+    put(tmp_path, *(f"{'ab'[n % 2]}/film{n}_{frame}.png" for n in range(8) for frame in range(3)))
+    (note,) = (n for n in ImageData.from_folder(tmp_path, size=8).notes if "scenes" in n)
+    assert note.startswith("these names look like frames of 8 scenes; keep each scene in one split")
+    grouped = ImageData.from_folder(tmp_path, size=8, group=r"^(.*\D)\d+\.")
+    assert not any("scenes" in n for n in grouped.notes)

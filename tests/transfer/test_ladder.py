@@ -256,3 +256,18 @@ def test_near_copies_are_not_parted_where_only_validation_is_made(shapes, tiny, 
         sides.setdefault(path.replace("again ", ""), set()).add(split)
     assert "val" in files.split_names
     assert all(len(found) == 1 for found in sides.values())
+
+
+@pytest.mark.parametrize("audit", [True, False])
+def test_scenes_in_names_are_said_once_and_not_applied(tmp_path, audit):
+    for number in range(2 * 4 * 5):
+        label, video, frame = "ab"[number // 20], number // 5, number % 5
+        picture = np.random.default_rng(number).integers(0, 255, (20, 20, 3), dtype=np.uint8)
+        (tmp_path / label).mkdir(exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / label / f"video{video}_{frame}.png")
+    watch = Noted()
+    files, _ = prepared(tmp_path, watch, seed=0, audit=audit)
+    said = [line for line in watch.lines if "frames of 8 scenes" in line]
+    assert len(said) == 1
+    assert said[0].endswith(r"--group '^(.*\D)\d+\.'.")
+    assert set(files.groups) == {""}

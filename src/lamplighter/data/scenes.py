@@ -69,7 +69,7 @@ def find_scenes(files: ImageFiles) -> Scenes | None:
             find = group_finder(pattern)
             groups = tuple(map(find, names))
             if _is_sensible(groups, labels, by_time=by_time):
-                return Scenes(_short(pattern, names, groups), groups)
+                return Scenes(_short(pattern, names, groups) if by_time else pattern, groups)
     return None
 
 
