@@ -24,6 +24,7 @@
     ├── TrainingError             a training that cannot start or go on
     │   ├── NonFiniteLossError    the loss became NaN or infinite
     │   └── ResumeError           a checkpoint that cannot be continued from
+    ├── ArgumentError             an argument that a function does not take
     ├── LabError                  a lab, or a learner's notebook, that cannot be used
     ├── OutputError               a result that cannot be written
     └── MissingPackageError       an optional package that is not installed
@@ -137,6 +138,10 @@ class NonFiniteLossError(TrainingError):
 
 class ResumeError(TrainingError):
     """A checkpoint cannot be continued from."""
+
+
+class ArgumentError(LamplighterError, TypeError):
+    """A function does not take an argument of that name, place or type."""
 
 
 class LabError(LamplighterError):

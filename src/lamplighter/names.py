@@ -91,6 +91,17 @@ def suggestion(name: str, known: Iterable[str], *, opening: str = "there are") -
     return f"{asked} {opening.capitalize()} {_listed(known)}."
 
 
+def meant(name: object, known: Iterable[str]) -> str:
+    """Return how a sentence on a wrong name ends: with the near ones, or with nothing.
+
+    Example:
+        >>> meant("labb", ["lab", "quick"])
+        "; did you mean 'lab'?"
+    """
+    near = near_names(name, known, most=1) if isinstance(name, str) else []
+    return f"; did you mean {either(near)}?" if near else ""
+
+
 def either(names: Iterable[str]) -> str:
     """Return names as an error offers them: 'this' or 'that'."""
     return " or ".join(map(repr, names))
@@ -126,8 +137,8 @@ def wrong_choice(what: str, value: object, choices: Iterable[str]) -> str:
     """
     choices = list(choices)
     near = near_names(value, choices) if isinstance(value, str) else []
-    meant = f"; did you mean {either(near)}?" if near else "."
-    return f"{what} must be one of {', '.join(choices)}, received {value!r}{meant}"
+    ending = f"; did you mean {either(near)}?" if near else "."
+    return f"{what} must be one of {', '.join(choices)}, received {value!r}{ending}"
 
 
 def near_paths(path: str | Path, *, most: int = 3) -> list[str]:

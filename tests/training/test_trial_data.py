@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from lamplighter import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, Classifier, Tria
 from lamplighter.data.augmentation import RandomShift
 from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.preprocessing import Preprocessing
-from lamplighter.errors import ClassCountError, ShapeError, TrainingError
+from lamplighter.errors import ArgumentError, ClassCountError, ShapeError, TrainingError
 
 from . import toys
 
@@ -67,7 +69,7 @@ def test_steps_stay_as_they_were_until_others_are_given() -> None:
     assert (trial.history[0]["train_steps"], trial.history[0]["validation_steps"]) == (3, 2)
     trial.with_train_generator(train, 4).with_train_generator(train).run(1)
     assert trial.history[1]["train_steps"] == 4
-    with pytest.raises(TrainingError, match=r"must be whole, received 1\.5"):
+    with pytest.raises(ArgumentError, match=r"must be a whole number, received 1\.5"):
         trial.for_train_steps(1.5)  # type: ignore[arg-type]
 
 
@@ -132,6 +134,29 @@ def test_images_that_do_not_fit_the_classifier(tiny_digits: ImageData) -> None:
     other = Classifier.new("simple-cnn", preprocessing=small, class_names=tiny_digits.class_names)
     with pytest.raises(ShapeError, match=r"24 x 20 pixels.*received tiny-digits with 28 x 28"):
         Trial(other).with_images(tiny_digits)
+
+
+def test_what_gives_no_batches(tiny_digits: ImageData) -> None:
+    images, labels = toys.examples(16)
+    wrong: Any
+    for wrong, remedy in (
+        ("photos", r"type str; read images with ImageData\.from_folder"),
+        ((images, labels), r"type tuple; give inputs and targets apart: with_train_data\(x, y\)"),
+        (images, r"type Tensor; give tensors to with_train_data"),
+        (tiny_digits, r"type ImageData; give images to with_images"),
+        (5, r"type int; give a list of batches, a DataLoader"),
+    ):
+        for give in (toys.trial().with_generators, toys.trial().with_test_generator):
+            with pytest.raises(TrainingError, match=rf"must give batches .*{remedy}"):
+                give(wrong)
+    with pytest.raises(TrainingError, match="images must be ImageData, received one of type str"):
+        toys.trial().with_images("photos")  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=r"inputs must be .*type ndarray.*torch\.as_tensor"):
+        toys.trial().with_train_data(images.numpy(), labels)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match="targets must be a tensor, received one of type list"):
+        toys.trial().with_val_data(images, labels.tolist())  # type: ignore[arg-type]
+    for right in ([images, images], (images[:8], images[8:]), [(images, labels)]):
+        toys.trial().with_test_generator(right)
 
 
 def test_images_for_a_bare_network(tiny_digits: ImageData) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from lamplighter.arguments import checked_arguments
 from lamplighter.data.batches import Batches
 from lamplighter.data.class_names import check_strings
 from lamplighter.errors import DatasetError, UnknownSplitError
@@ -77,6 +78,7 @@ class Split:
         return Split(self.images[indices], self.labels[indices], paths)
 
 
+@checked_arguments
 class ImageData:
     """A labelled data set in splits, with the names of its classes.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from lamplighter.arguments import checked
 from lamplighter.errors import TrainingError
 from lamplighter.training.callbacks.base import SchedulerCallback
 from lamplighter.training.lint import CHECKS, Lint
@@ -42,6 +43,7 @@ class LearningRates:
     suggestion: float | None
 
 
+@checked
 def find_learning_rate(
     trial: Trial, *, low: float = 1e-6, high: float = 1.0, steps: int = 100
 ) -> LearningRates:

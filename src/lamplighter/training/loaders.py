@@ -7,13 +7,15 @@ import itertools
 import random
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lamplighter.arguments import meant
 from lamplighter.data.batches import epoch_seed
 from lamplighter.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import torch
     from torch import Tensor
@@ -47,7 +49,9 @@ def data_key(key: DataKey | str) -> DataKey:
         return DataKey(key)
     except ValueError:
         names = ", ".join(f"{member.name}_DATA ({member.value!r})" for member in DataKey)
-        raise TrainingError(f"data_key must be one of {names}, received {key!r}.") from None
+        near = {member.name.lower(): member.value for member in DataKey}.get(str(key).lower())
+        hint = meant(near or key, [member.value for member in DataKey]) or "."
+        raise TrainingError(f"data_key must be one of {names}, received {key!r}{hint}") from None
 
 
 @dataclass
@@ -130,11 +134,80 @@ class EpochBatches:
             before = done
             wanted = self.steps - done if self.steps is not None else None
             own = itertools.islice(self.batches, rank, None, processes)
-            for batch in itertools.islice(own, wanted):
+            for batch in _explained(itertools.islice(own, wanted)):
                 yield batch
                 done += 1
             if done == before:
                 raise TrainingError(_EMPTY)
+
+
+def check_source(batches: Any) -> None:
+    """Refuse what gives no batches.
+
+    Raises:
+        TrainingError: it cannot be iterated over, or holds whole data in place of batches.
+    """
+    import torch
+
+    remedy = None
+    if isinstance(batches, (str, Path)):
+        remedy = "read images with ImageData.from_folder(...) and give them to with_images(...)"
+    elif isinstance(batches, torch.Tensor):
+        remedy = "give tensors to with_train_data(x, y), with_val_data or with_test_data"
+    elif isinstance(batches, (tuple, list)) and _are_inputs_and_targets(batches):
+        remedy = "give inputs and targets apart: with_train_data(x, y), with_val_data(x, y)"
+    elif hasattr(batches, "splits") and hasattr(batches, "class_names"):
+        remedy = "give images to with_images(...)"
+    elif not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
+        remedy = "give a list of batches, a DataLoader or another iterable"
+    if remedy is not None:
+        raise TrainingError(
+            "a generator must give batches of (inputs, targets), received one of type "
+            f"{type(batches).__name__}; {remedy}."
+        )
+
+
+def _are_inputs_and_targets(batches: Sequence[Any]) -> bool:
+    """Return whether this is one pair of tensors rather than batches that are pairs themselves."""
+    import torch
+
+    if len(batches) != 2 or not all(isinstance(part, torch.Tensor) for part in batches):
+        return False
+    inputs, targets = batches
+    return len(inputs) == len(targets) and inputs.ndim > targets.ndim
+
+
+def _explained(batches: Iterable[Any]) -> Iterator[Any]:
+    """Give the batches; say what a DataLoader cannot put together.
+
+    Raises:
+        TrainingError: items are not tensors, or not of one size.
+    """
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (TypeError, RuntimeError) as error:
+            remedy = next((r for words, r in _COLLATING.items() if words in str(error)), None)
+            if remedy is None:
+                raise
+            reason = str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__name__}: ")
+            raise TrainingError(
+                f"the DataLoader cannot make a batch of its items: {reason}; {remedy}."
+            ) from error
+        yield batch
+
+
+_ONE_SIZE = "bring all images to one size, for example with torchvision's Resize((64, 64))"
+# What torch's default_collate says, and what helps.
+_COLLATING = {
+    "batch must contain tensors": "end the transforms of the data set with one that makes tensors, "
+    "such as torchvision's ToImage() and ToDtype(torch.float32, scale=True)",
+    "expects each tensor to be equal size": _ONE_SIZE,
+    "storage that is not resizable": _ONE_SIZE,  # the same, in a worker process
+}
 
 
 def check_seed(seed: int | None) -> int | None:
@@ -187,8 +260,15 @@ def tensor_loader(
     Raises:
         TrainingError: they differ in length or are empty, or the batch size is less than 1.
     """
+    import torch
     from torch.utils.data import DataLoader, TensorDataset
 
+    for what, values in (("inputs", inputs), ("targets", targets)):
+        if values is not None and not isinstance(values, torch.Tensor):
+            raise TrainingError(
+                f"{what} must be a tensor, received one of type {type(values).__name__}; make it "
+                "with torch.as_tensor(...)."
+            )
     tensors = (inputs,) if targets is None else (inputs, targets)
     if targets is not None and len(inputs) != len(targets):
         raise TrainingError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import nn
 
+from lamplighter.arguments import checked
 from lamplighter.data.augmentation import (
     Compose,
     RandomShift,
@@ -32,6 +33,7 @@ from lamplighter.training.labels import by_name
 from lamplighter.training.loaders import check_seed, seed_all
 from lamplighter.training.muon import Muon
 from lamplighter.training.trial import Trial
+from lamplighter.training.trial_data import check_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +139,7 @@ _WARM_UP = 0.2
 _EMA_EVERY = 4
 
 
+@checked
 def train(
     data: ImageData,
     *,
@@ -178,10 +181,12 @@ def train(
         verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
 
     Raises:
+        ArgumentError: an argument is unknown or of another type.
         TrainingError: there is no recipe of that name, or training cannot start.
         UnknownModelError: there is no network of that name.
         ResumeError: the checkpoint cannot be continued from.
     """
+    check_images(data)
     chosen = _recipe(recipe)
     epochs = chosen.epochs if epochs is None else epochs
     if epochs < 1:

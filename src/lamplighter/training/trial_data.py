@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 
+from lamplighter.arguments import checked_arguments
 from lamplighter.data.batches import Batches
+from lamplighter.data.image_data import ImageData
 from lamplighter.errors import ShapeError, TrainingError
 from lamplighter.models.classifier import SAMPLES
 from lamplighter.training.labels import by_name
-from lamplighter.training.loaders import TRAIN_DATA, DataKey, Source, check_seed, tensor_loader
+from lamplighter.training.loaders import (
+    TRAIN_DATA,
+    DataKey,
+    Source,
+    check_seed,
+    check_source,
+    tensor_loader,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,10 +27,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lamplighter.data.batches import Augmentation
-    from lamplighter.data.image_data import ImageData
     from lamplighter.models.classifier import Classifier
 
 
+@checked_arguments
 class TrialData:
     """Training, validation and test data of a trial; each method returns the trial.
 
@@ -60,8 +69,9 @@ class TrialData:
         Raises:
             ClassCountError: a training image is of a class that the classifier does not know.
             ShapeError: the images are of another size or number of channels.
-            TrainingError: there is no such balance.
+            TrainingError: there is no such balance, or `data` is no ImageData.
         """
+        check_images(data)
         if balance not in ("none", "sampler"):
             raise TrainingError(f"balance must be none or sampler here, received {balance!r}.")
         classifier = self.classifier
@@ -104,11 +114,15 @@ class TrialData:
         """Take batches from any iterables of (inputs, targets), such as DataLoaders.
 
         Steps that are not given stay as they were.
+
+        Raises:
+            TrainingError: one of them gives no batches.
         """
         generators = (train_generator, val_generator, test_generator)
         steps = (train_steps, val_steps, test_steps)
         for key, batches, count in zip(DataKey, generators, steps, strict=True):
             if batches is not None:
+                check_source(batches)
                 self.sources[key].batches = batches
                 self._count(key, count)
         return self
@@ -189,9 +203,20 @@ class TrialData:
 
     def _count(self, key: DataKey, steps: int | None) -> None:
         if steps is not None:
-            if steps != int(steps):
-                raise TrainingError(f"a number of steps must be whole, received {steps}.")
             self.sources[key].steps = int(steps)
+
+
+def check_images(data: Any) -> None:
+    """Look whether this is a data set of images.
+
+    Raises:
+        TrainingError: it is something else.
+    """
+    if not isinstance(data, ImageData):
+        raise TrainingError(
+            f"images must be ImageData, received one of type {type(data).__name__}; read a folder "
+            "with ImageData.from_folder(...), or give batches to Trial.with_generators(...)."
+        )
 
 
 def _check_size(classifier: Classifier, data: ImageData) -> None:

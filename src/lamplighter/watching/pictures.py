@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lamplighter.arguments import checked
 from lamplighter.errors import TrainingError
 from lamplighter.explain.activation_maximisation import maximise, plot_maximised
 from lamplighter.explain.feature_maps import feature_maps, plot_feature_maps
@@ -87,6 +88,7 @@ class DrawFilters(InsideDrawing):
 
     kind = "filters"
 
+    @checked
     def __init__(
         self, folder: str | Path | None = None, *, every: int = 5, layer: str | None = None
     ) -> None:
@@ -120,6 +122,7 @@ class DrawFeatureMaps(InsideDrawing):
 
     kind = "feature-maps"
 
+    @checked
     def __init__(
         self,
         folder: str | Path | None,
@@ -158,6 +161,7 @@ class DrawClass(InsideDrawing):
 
     kind = "class"
 
+    @checked
     def __init__(
         self, folder: str | Path | None, class_name: str, *, every: int = 5, **settings: Any
     ) -> None:

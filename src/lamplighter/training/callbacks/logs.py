@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lamplighter.arguments import checked
 from lamplighter.errors import MissingPackageError
 from lamplighter.saving.writing import written_whole
 from lamplighter.training.callbacks.base import Callback, make_folder
@@ -27,6 +28,7 @@ class Log(Callback):
         folder: where; made if need be.
     """
 
+    @checked
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
@@ -57,6 +59,7 @@ class Log(Callback):
             file.write(table.getvalue().encode())
 
 
+@checked
 def tensorboard(folder: str | Path) -> Any:
     """Return Lightning's logger for TensorBoard, to be given among the callbacks.
 

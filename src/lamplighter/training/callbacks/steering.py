@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from lamplighter.arguments import check_further, checked
 from lamplighter.errors import TrainingError
 from lamplighter.training.callbacks.base import (
     BatchTransform,
@@ -43,6 +44,7 @@ class Scheduler(SchedulerCallback):
         TrainingError: `make` is no function, or the interval is not known.
     """
 
+    @checked
     def __init__(
         self,
         make: Callable[[Optimizer], Any],
@@ -146,13 +148,19 @@ class OneCycle(SchedulerCallback):
             learning rate that each group has as its own peak.
         warm_up: share of the run until the peak, 0..1.
         arguments: what else OneCycleLR takes, such as `div_factor`.
+
+    Raises:
+        ArgumentError: OneCycleLR takes no such argument.
     """
 
     interval = "step"
 
+    @checked
     def __init__(
         self, max_lr: float | list[float] | None = None, *, warm_up: float = 0.3, **arguments: Any
     ) -> None:
+        filled = ("optimizer", "max_lr", "total_steps", "pct_start")
+        check_further(OneCycle, arguments, OneCycleLR, filled=filled)
         self.max_lr = max_lr
         self.warm_up = warm_up
         self.arguments = arguments
@@ -198,6 +206,7 @@ class GradientClipping(Callback):
 
     everywhere = True
 
+    @checked
     def __init__(self, max_norm: float | None = None, *, max_value: float | None = None) -> None:
         if (max_norm is None) == (max_value is None):
             raise TrainingError("GradientClipping needs either max_norm or max_value.")
@@ -229,6 +238,7 @@ class LabelSmoothing(CriterionTransform):
         TrainingError: the part is not within 0..1.
     """
 
+    @checked
     def __init__(self, amount: float = 0.1) -> None:
         if not 0 <= amount <= 1:
             raise TrainingError(f"LabelSmoothing takes an amount in 0..1, received {amount}.")
@@ -263,6 +273,7 @@ class MixUp(BatchTransform):
         TrainingError: a value is out of range.
     """
 
+    @checked
     def __init__(self, num_classes: int, *, alpha: float = 0.2) -> None:
         from torchvision.transforms import v2
 
