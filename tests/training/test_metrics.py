@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 import torch
 import torchmetrics
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.functional.classification import (
+    multilabel_accuracy,
+    multilabel_exact_match,
+    multilabel_f1_score,
+)
 
 from lamplighter import TEST_DATA, Trial
 from lamplighter.errors import TrainingError
 from lamplighter.training import metrics as module
 from lamplighter.training.callbacks import Callback, on_batch_end
-from lamplighter.training.metrics import MeanMetric, accuracy, make_metrics
+from lamplighter.training.metrics import MeanMetric, accuracy, make_metrics, top_k_accuracy
 from lamplighter.training.view import TrialView
 
 from . import toys
@@ -211,15 +216,38 @@ def test_targets_that_are_probabilities() -> None:
     assert metric.compute(training=False) == {"acc": 0.5}
 
 
-def test_what_is_no_metric() -> None:
-    for wrong in ("precision", 3, ("name", 3), ("a", "b", "c")):
-        with pytest.raises(TrainingError, match=r"'acc', 'accuracy'.*received"):
-            make_metrics([wrong], VIEW)
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("precision", r"'precision'\."),
+        ("accurcy", r"'accurcy': did you mean 'accuracy'\?"),
+        ("Top_5_acc", "did you mean 'top_5_acc'"),
+        ("f1", "did you mean 'macro_f1'"),
+        (3, r"received 3\."),
+        (("name", 3), r"received \('name', 3\)\."),
+        (("a", "b", "c"), "received"),
+        (MulticlassAccuracy, r"call it: MulticlassAccuracy\(\.\.\.\)\."),
+        (None, r"received None\."),
+    ],
+)
+def test_what_is_no_metric_is_refused_as_the_trial_is_made(wrong: object, hint: str) -> None:
+    with pytest.raises(TrainingError, match=rf"'acc', 'accuracy'.*{hint}"):
+        toys.trial(metrics=[wrong])
+    with pytest.raises(TrainingError, match=r"'acc', 'accuracy'.*received"):
+        make_metrics([wrong], VIEW)
 
 
-def test_a_single_name_may_come_without_a_list() -> None:
-    trial = toys.trial(metrics="acc").with_val_generator(toys.loader(8))
-    assert trial.evaluate().keys() == {"val_acc"}
+@pytest.mark.parametrize(
+    ("alone", "name"),
+    [
+        ("acc", "acc"),
+        (MulticlassAccuracy(3), "MulticlassAccuracy"),
+        (torchmetrics.MetricCollection({"micro": MulticlassAccuracy(3)}), "micro"),
+    ],
+)
+def test_a_single_metric_may_come_without_a_list(alone: object, name: str) -> None:
+    trial = toys.trial(metrics=alone).with_val_generator(toys.loader(8))
+    assert trial.evaluate().keys() == {f"val_{name}"}
 
 
 def test_before_the_first_batch() -> None:
@@ -231,5 +259,158 @@ def test_before_the_first_batch() -> None:
 
 def test_accuracy_wants_an_output_for_each_class() -> None:
     for logits in (torch.zeros(4, 1), torch.zeros(4)):
-        with pytest.raises(TrainingError, match="BinaryAccuracy"):
+        with pytest.raises(TrainingError, match=r"'acc' needs .* take 'binary_acc'"):
             accuracy(logits, torch.zeros(4), None)
+        with pytest.raises(TrainingError, match="'top_5_acc' needs one output for each class"):
+            top_k_accuracy(5)(logits, torch.zeros(4), None)
+
+
+def test_a_column_of_indices_is_no_probability() -> None:
+    # Its highest entry is always the first one, which would be taken for class 0.
+    with pytest.raises(TrainingError, match=r"'acc' needs .*\(4, 1\).*give targets\.squeeze\(1\)"):
+        accuracy(torch.rand(4, 3), torch.tensor([[0], [1], [2], [0]]), None)
+
+
+# Several labels of an image.
+
+
+def labelled(count: int = 40, labels: int = 5) -> tuple[Tensor, Tensor]:
+    """Logits (count, labels) and targets of 0 and 1, of which the last label never holds."""
+    generator = torch.Generator().manual_seed(4)
+    logits = torch.randn(count, labels, generator=generator)
+    targets = (logits + torch.randn(count, labels, generator=generator) > 0.3).float()
+    targets[:, -1] = 0
+    return logits, targets
+
+
+def of_labels(
+    criterion: object, logits: Tensor, targets: Tensor, *metrics: str
+) -> tuple[dict[str, object], Trial]:
+    trial = Trial(Answers(), None, criterion, metrics=metrics, verbose=0)  # type: ignore[arg-type]
+    trial.with_test_data(logits.flatten(1)[:, None, None], batch_size=8, y=targets)
+    return trial.evaluate(data_key=TEST_DATA), trial
+
+
+NAMES = ("acc", "binary_acc", "subset_acc", "macro_f1", "f1_by_label")
+
+
+@pytest.mark.parametrize("criterion", [nn.BCEWithLogitsLoss(), nn.BCELoss(), nn.L1Loss()])
+def test_scores_of_several_labels_are_those_of_scikit_learn(criterion: nn.Module) -> None:
+    logits, targets = labelled()
+    outputs = logits if isinstance(criterion, nn.BCEWithLogitsLoss) else logits.sigmoid()
+    names = NAMES if not isinstance(criterion, nn.L1Loss) else NAMES[1:]
+    results, trial = of_labels(criterion, outputs, targets, *names)
+    assert trial.findings == []
+    said, true = (logits > 0).numpy(), targets.bool().numpy()
+    single = accuracy_score(true.ravel(), said.ravel())
+    assert results["test_binary_acc"] == pytest.approx(single)
+    assert results.get("test_acc", single) == pytest.approx(single)
+    assert results["test_subset_acc"] == pytest.approx(accuracy_score(true, said))
+    each = f1_score(true, said, average=None, zero_division=0)
+    assert results["test_f1_by_label"] == pytest.approx(each)
+    # Of a label that holds for no image nobody knows how well it is found.
+    macro = f1_score(true, said, labels=[0, 1, 2, 3], average="macro")
+    assert results["test_macro_f1"] == pytest.approx(macro)
+
+
+def test_scores_of_several_labels_are_those_of_torchmetrics() -> None:
+    logits, targets = labelled()
+    results, _ = of_labels(nn.BCEWithLogitsLoss(), logits, targets, *NAMES)
+    whole = targets.long()
+    assert results["test_acc"] == pytest.approx(
+        multilabel_accuracy(logits, whole, 5, average="micro").item()
+    )
+    assert results["test_subset_acc"] == pytest.approx(
+        multilabel_exact_match(logits, whole, 5).item()
+    )
+    assert results["test_f1_by_label"] == pytest.approx(
+        multilabel_f1_score(logits, whole, 5, average="none").tolist()
+    )
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_scores_of_one_yes_or_no(shape: tuple[int, ...]) -> None:
+    logits, targets = (values[:, 0].reshape(shape) for values in labelled())
+    network = nn.Sequential(nn.Flatten(), nn.Unflatten(1, (1,)) if len(shape) == 2 else Squeezed())
+    trial = Trial(network, None, nn.BCEWithLogitsLoss(), metrics=NAMES[:4], verbose=0)
+    trial.with_test_data(logits.view(-1, 1), batch_size=8, y=targets)
+    results = trial.evaluate(data_key=TEST_DATA)
+    said, true = (logits > 0).flatten().numpy(), targets.flatten().numpy()
+    for name in NAMES[:3]:
+        assert results[f"test_{name}"] == pytest.approx(accuracy_score(true, said))
+    assert results["test_macro_f1"] == pytest.approx(f1_score(true, said))
+    assert trial.findings == []
+
+
+class Squeezed(nn.Module):
+    def forward(self, values: Tensor) -> Tensor:
+        return values.squeeze(1)
+
+
+def test_a_loss_of_ones_own_tells_by_its_first_batch_what_its_outputs_are() -> None:
+    def focal(outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(outputs, targets)
+
+    logits, targets = labelled()
+    for outputs, bound in ((logits, 0.0), (logits.sigmoid(), 0.5)):
+        results, _ = of_labels(focal, outputs, targets, "subset_acc")
+        expected = accuracy_score(targets.numpy(), (outputs > bound).numpy())
+        assert results["test_subset_acc"] == pytest.approx(expected)
+
+
+def test_f1_of_classes_is_that_of_scikit_learn() -> None:
+    results, logits, targets = measured("macro_f1", "f1_by_label", "acc", "top_1_acc")
+    answers, present = logits.argmax(axis=1), np.unique(targets)
+    macro = f1_score(targets, answers, labels=present, average="macro")
+    assert results["test_macro_f1"] == pytest.approx(macro)
+    each = f1_score(targets, answers, labels=range(CLASSES), average=None, zero_division=np.nan)
+    assert results["test_f1_by_label"] == pytest.approx(each, nan_ok=True)
+    assert results["test_top_1_acc"] == results["test_acc"]
+
+
+def test_f1_leaves_out_ignored_labels() -> None:
+    images, labels = ignoring_every_third(30)
+    trial = toys.trial(metrics=["macro_f1", "f1_by_label"])
+    trial.with_val_data(images, labels, batch_size=8)
+    alone = toys.trial(trial.network, metrics=["macro_f1", "f1_by_label"])
+    alone.with_val_data(images[labels != -100], labels[labels != -100], batch_size=30)
+    ours, theirs = trial.evaluate(), alone.evaluate()
+    assert ours["val_macro_f1"] == theirs["val_macro_f1"]
+    assert ours["val_f1_by_label"] == theirs["val_f1_by_label"]
+
+
+def test_f1_of_targets_that_mixup_has_made_probabilities() -> None:
+    logits, _ = labelled()
+    shares = torch.rand(40, 5, generator=torch.Generator().manual_seed(6)).softmax(dim=1)
+    results, _ = of_labels(nn.CrossEntropyLoss(), logits, shares, "macro_f1")
+    true, said = shares.argmax(1).numpy(), logits.argmax(1).numpy()
+    expected = f1_score(true, said, labels=np.unique(true), average="macro")
+    assert results["test_macro_f1"] == pytest.approx(expected)
+
+
+def test_training_values_of_several_labels() -> None:
+    logits, targets = labelled()
+    network = nn.Sequential(nn.Flatten(), nn.Linear(5, 5))
+    trial = Trial(
+        network,
+        torch.optim.SGD(network.parameters(), 0.5),
+        nn.BCEWithLogitsLoss(),
+        metrics=["acc", "subset_acc", "macro_f1"],
+        verbose=0,
+    )
+    trial.with_train_data(logits, targets, batch_size=8).with_val_data(logits + 9, targets)
+    history = trial.run(20)
+    assert history[0].keys() >= {"running_acc", "running_subset_acc", "macro_f1", "val_macro_f1"}
+    for name in ("acc", "subset_acc", "macro_f1"):
+        assert history[-1][name] > history[0][name]
+    assert trial.findings == []
+
+
+@pytest.mark.parametrize("name", ["binary_acc", "subset_acc", "macro_f1"])
+def test_labels_that_are_not_one_for_each_output(name: str) -> None:
+    def own(outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.mean()
+
+    targets = torch.zeros(40, dtype=torch.long) if name != "macro_f1" else torch.zeros(40, 2)
+    with pytest.raises(TrainingError, match=rf"'{name}' needs a target, 0 or 1.*take 'acc'"):
+        of_labels(own, labelled()[0], targets, name)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from lamplighter.arguments import meant
 from lamplighter.errors import TrainingError
+from lamplighter.training.criteria import (
+    is_for_classes,
+    is_for_labels,
+    takes_logits,
+    takes_probabilities,
+)
 from lamplighter.training.distributed import summed
 from lamplighter.training.ignored import IGNORED, are_indices, counted, unified
 from lamplighter.training.values import Values
@@ -42,6 +49,9 @@ class Metric(Protocol):
 
     def compute(self, *, training: bool) -> dict[str, Any]:
         """Return the values of the epoch by name."""
+
+    def names(self, *, training: bool) -> set[str] | None:
+        """Return the names of the numbers that there will be; None where that is not known."""
 
 
 class MeanMetric:
@@ -88,6 +98,10 @@ class MeanMetric:
         results = {f"running_{self.name}": _mean(*sums[:2])} if training else {}
         return results | {self.name: _mean(*sums[2:])}
 
+    def names(self, *, training: bool) -> set[str]:
+        """Return the names of the numbers that there will be."""
+        return {self.name, f"running_{self.name}"} if training else {self.name}
+
     def _sums(self, last: int | None) -> tuple[float, float]:
         """Return the sum over the images of all or the last batches, and how many these are."""
         totals = self._totals.read(last)
@@ -120,6 +134,11 @@ class LearningRate:
         rates = [float(group["lr"]) for group in self._optimizer.param_groups]
         return {"lr": rates[0] if len(rates) == 1 else rates}
 
+    def names(self, *, training: bool) -> set[str]:
+        """Return the name, where there is one group, whose rate is one number."""
+        groups = self._optimizer.param_groups if self._optimizer is not None else []
+        return {"lr"} if training and len(groups) == 1 else set()
+
 
 class EpochTime:
     """The seconds from the start of an epoch to its end, with its validation; or of a pass."""
@@ -139,6 +158,95 @@ class EpochTime:
     def compute(self, *, training: bool) -> dict[str, float]:
         """Return the seconds since the start."""
         return {"epoch_time": time.perf_counter() - self._start}
+
+    def names(self, *, training: bool) -> set[str]:
+        """Return the name."""
+        return {"epoch_time"}
+
+
+class F1:
+    """The F1 of each class or label, 2 TP / (2 TP + FP + FN), counted over the whole epoch.
+
+    With a loss of yes and no, and with targets (B, K) of any but a loss of classes, each output is
+    a label of its own, and its `Decision` is compared with a target above 0.5 or not. Else each
+    image has one class, which is compared with the highest output.
+
+    Args:
+        criterion: the loss.
+        average: give the mean over the classes that have images, "macro_f1", in which each counts
+            alike, rare or common; else a list, "f1_by_label", NaN where neither an image nor an
+            answer is of the class.
+    """
+
+    def __init__(self, criterion: Any, *, average: bool) -> None:
+        self.name = "macro_f1" if average else "f1_by_label"
+        self._average = average
+        self._criterion = criterion
+        self._decision = Decision(criterion)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new epoch."""
+        self._counts: Tensor | None = None  # (3, K): TP, said, true
+
+    def update(self, logits: Tensor, targets: Tensor, loss: Tensor | None) -> None:
+        """Take in a batch."""
+        said, true = self._answers(logits, unified(targets, self._criterion))  # (B, K)
+        counts = torch.stack([(said & true).sum(0), said.sum(0), true.sum(0)])
+        # In place: what outlives a step would lie between its large blocks of memory.
+        self._counts = counts if self._counts is None else self._counts.add_(counts)
+
+    def compute(self, *, training: bool) -> dict[str, Any]:
+        """Return the mean or the list, over the images of all processes."""
+        if self._counts is None:
+            return {}
+        sums = summed(self._counts.flatten().tolist(), self._counts.device)
+        hits, said, true = torch.tensor(sums, dtype=torch.float64).view(3, -1)
+        each = 2 * hits / (said + true)
+        if not self._average:
+            return {self.name: each.tolist()}
+        return {self.name: each[true > 0].mean().item()}
+
+    def names(self, *, training: bool) -> set[str]:
+        """Return the name of the mean; a list is no number."""
+        return {self.name} if self._average else set()
+
+    def _answers(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what was said and what is true of each label, (B, K) each."""
+        several = targets.ndim == 2 and not is_for_classes(self._criterion)
+        if several or is_for_labels(self._criterion):
+            true = _bits(self.name, logits, targets)
+            return self._decision(logits).view(len(true), -1), true.view(len(true), -1)
+        _check_outputs(self.name, logits)
+        indices = _indices(self.name, logits, targets)
+        known = indices != IGNORED
+        labels = torch.arange(logits.shape[1], device=logits.device)  # (K,)
+        said = logits.argmax(dim=1).unsqueeze(1) == labels
+        return said & known.unsqueeze(1), indices.unsqueeze(1) == labels
+
+
+class Decision:
+    """Which outputs say yes: probabilities above 0.5, logits above 0.
+
+    The loss tells which of them the outputs are. One's own does not, so that the first batch
+    does: outputs that all lie in 0..1 are taken for probabilities.
+
+    Args:
+        criterion: the loss.
+    """
+
+    def __init__(self, criterion: Any) -> None:
+        self._bound: float | None = None
+        if takes_logits(criterion):
+            self._bound = 0.0
+        elif takes_probabilities(criterion):
+            self._bound = 0.5
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Return yes or no for each output, in its shape."""
+        if self._bound is None:
+            self._bound = 0.5 if bool(((outputs >= 0) & (outputs <= 1)).all()) else 0.0
+        return outputs > self._bound
 
 
 class TorchMetric:
@@ -166,28 +274,63 @@ class TorchMetric:
         values = value if isinstance(value, dict) else {self.name: value}
         return {name: _plain(value) for name, value in values.items()}
 
+    def names(self, *, training: bool) -> set[str] | None:
+        """Return the names of a collection, or of a metric that is known to give one value."""
+        if hasattr(self._metric, "keys"):
+            return {str(name) for name in self._metric.keys()}  # noqa: SIM118 - they are renamed
+        single = type(self._metric).__module__.startswith(_OF_ONE_VALUE)
+        return {self.name} if single else None
+
+
+_OF_ONE_VALUE = (
+    "torchmetrics.classification",
+    "torchmetrics.regression",
+    "torchmetrics.aggregation",
+)
+
 
 def accuracy(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
     """Return how many of a batch have their highest logit at the target."""
-    if not isinstance(logits, torch.Tensor):
-        raise TrainingError(
-            "'acc' needs one tensor of outputs, (B, K), received a "
-            f"{type(logits).__name__}; leave 'acc' out where a network has several outputs."
-        )
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise TrainingError(
-            "'acc' needs one output for each class, (B, K), received outputs of shape "
-            f"{tuple(logits.shape)}; for one output take torchmetrics' BinaryAccuracy."
-        )
-    return (logits.argmax(dim=1) == _indices(targets)).sum()
+    return _hits("acc", logits, targets)
 
 
 def top_k_accuracy(k: int) -> BatchTotal:
     """Return a function that counts those whose target is among the `k` highest logits."""
 
     def value(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
+        name = f"top_{k}_acc"
+        if k == 1:
+            return _hits(name, logits, targets)
+        _check_outputs(name, logits)
         highest = logits.topk(min(k, logits.shape[1]), dim=1).indices  # (B, k)
-        return (highest == _indices(targets).unsqueeze(1)).any(dim=1).sum()
+        return (highest == _indices(name, logits, targets).unsqueeze(1)).any(dim=1).sum()
+
+    return value
+
+
+def binary_accuracy(decision: Decision, name: str = "binary_acc") -> BatchTotal:
+    """Return a function that adds up the share of the labels of each image that are right.
+
+    Of targets (B, K) that is torchmetrics' MultilabelAccuracy(average="micro") and Keras'
+    BinaryAccuracy. Where few labels hold for an image, answering none is right for most of them.
+    """
+
+    def value(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
+        right = decision(logits) == _bits(name, logits, targets)
+        return right.flatten(1).float().mean(dim=1).sum() if right.ndim > 1 else right.sum()
+
+    return value
+
+
+def subset_accuracy(decision: Decision) -> BatchTotal:
+    """Return a function that counts the images of which all labels are right.
+
+    The accuracy_score of scikit-learn for several labels, MultilabelExactMatch of torchmetrics.
+    """
+
+    def value(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
+        right = decision(logits) == _bits("subset_acc", logits, targets)
+        return right.flatten(1).all(dim=1).sum() if right.ndim > 1 else right.sum()
 
     return value
 
@@ -213,27 +356,64 @@ def loss_value(logits: Tensor, targets: Tensor, loss: Tensor | None) -> Tensor:
 
 
 _NAMED: dict[str, tuple[str, BatchTotal]] = {
-    "acc": ("acc", accuracy),
-    "accuracy": ("acc", accuracy),
     "loss": ("loss", loss_value),
     "mse": ("mse", mean_squared_error),
+    "top_1_acc": ("top_1_acc", top_k_accuracy(1)),
     "top_5_acc": ("top_5_acc", top_k_accuracy(5)),
     "top_10_acc": ("top_10_acc", top_k_accuracy(10)),
 }
+_ACCURACY = ("acc", "accuracy")
+_SEVERAL_LABELS = ("binary_acc", "subset_acc", "macro_f1", "f1_by_label")
+_NAMES = (*_ACCURACY, *_NAMED, *_SEVERAL_LABELS, "lr", "epoch time", "epoch_time")
 
 
 def make_metrics(wanted: Sequence[Any], view: TrialView) -> list[Metric]:
     """Return fresh metrics, one for each of `wanted`.
 
     Args:
-        wanted: names ('acc' or 'accuracy', 'loss', 'top_5_acc', 'top_10_acc', 'mse', 'lr',
-            'epoch time'), metrics of torchmetrics, or (name, metric of torchmetrics).
+        wanted: names, as `Trial` has them, metrics of torchmetrics, or (name, metric of
+            torchmetrics).
         view: whose optimizer has 'lr', and whose criterion may ignore labels.
 
     Raises:
         TrainingError: one of them is not known.
     """
+    check_metrics(wanted)
     return [_make_metric(metric, view) for metric in wanted]
+
+
+def as_list(metrics: Any) -> list[Any]:
+    """Return a list of metrics, of which one may stand alone.
+
+    Raises:
+        TrainingError: it is neither one nor several.
+    """
+    if isinstance(metrics, str) or _is_torch_metric(metrics):
+        return [metrics]
+    try:
+        return list(metrics)
+    except TypeError:
+        return [metrics]
+
+
+def check_metrics(wanted: Sequence[Any]) -> None:
+    """Look whether each of `wanted` can be measured.
+
+    Raises:
+        TrainingError: one of them is not known.
+    """
+    for metric in wanted:
+        named = isinstance(metric, tuple) and len(metric) == 2 and isinstance(metric[0], str)
+        measuring = metric[1] if named else metric
+        if metric in _NAMES if isinstance(metric, str) else _is_torch_metric(measuring):
+            continue
+        hint = meant(metric, _NAMES) or "."
+        if isinstance(metric, type):
+            hint = f"; call it: {metric.__name__}(...)."
+        raise TrainingError(
+            f"a metric must be one of {', '.join(map(repr, _NAMES[:-1]))}, a metric of "
+            f"torchmetrics or (name, metric), received {metric!r}{hint}"
+        )
 
 
 def gather(metrics: Sequence[Metric], *, training: bool) -> dict[str, Any]:
@@ -245,22 +425,80 @@ def gather(metrics: Sequence[Metric], *, training: bool) -> dict[str, Any]:
 
 
 def _make_metric(wanted: Any, view: TrialView) -> Metric:
-    if isinstance(wanted, str):
-        if wanted in _NAMED:
-            return MeanMetric(*_NAMED[wanted], criterion=view.criterion)
-        if wanted == "lr":
-            return LearningRate(view.optimizer)
-        if wanted in ("epoch time", "epoch_time"):
-            return EpochTime()
-    elif isinstance(wanted, tuple) and len(wanted) == 2 and hasattr(wanted[1], "update"):
-        return TorchMetric(wanted[1], str(wanted[0]))
-    elif hasattr(wanted, "update") and hasattr(wanted, "compute"):
+    if isinstance(wanted, tuple):
+        return TorchMetric(wanted[1], wanted[0])
+    if not isinstance(wanted, str):
         return TorchMetric(wanted)
-    names = ", ".join(repr(name) for name in [*_NAMED, "lr", "epoch time"])
-    raise TrainingError(
-        f"a metric must be one of {names}, a metric of torchmetrics or (name, metric), "
-        f"received {wanted!r}."
-    )
+    criterion = view.criterion
+    name: str = wanted
+    match wanted:
+        case "lr":
+            return LearningRate(view.optimizer)
+        case "epoch time" | "epoch_time":
+            return EpochTime()
+        case "macro_f1" | "f1_by_label":
+            return F1(criterion, average=wanted == "macro_f1")
+        case "binary_acc":
+            total = binary_accuracy(Decision(criterion))
+        case "subset_acc":
+            total = subset_accuracy(Decision(criterion))
+        case "acc" | "accuracy":
+            name, total = "acc", accuracy
+            if is_for_labels(criterion):
+                total = binary_accuracy(Decision(criterion), name)
+        case _:
+            name, total = _NAMED[wanted]
+    return MeanMetric(name, total, criterion=criterion)
+
+
+def _is_torch_metric(metric: Any) -> bool:
+    measures = hasattr(metric, "update") and hasattr(metric, "compute")
+    return measures and not isinstance(metric, type)
+
+
+def _check_outputs(name: str, logits: Any) -> None:
+    """Refuse outputs among which none is the highest.
+
+    Raises:
+        TrainingError: there are several tensors, or not one output for each class.
+    """
+    if not isinstance(logits, torch.Tensor):
+        raise TrainingError(
+            f"{name!r} needs one tensor of outputs, (B, K), received a "
+            f"{type(logits).__name__}; leave {name!r} out where a network has several outputs."
+        )
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise TrainingError(
+            f"{name!r} needs one output for each class, (B, K), received outputs of shape "
+            f"{tuple(logits.shape)}; for one output, yes or no, take 'binary_acc', for maps "
+            "a metric of torchmetrics."
+        )
+
+
+def _hits(name: str, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return how many of a batch have their highest logit at the target."""
+    _check_outputs(name, logits)
+    return (logits.argmax(dim=1) == _indices(name, logits, targets)).sum()
+
+
+def _bits(name: str, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the yes or no of each target, in the shape of the outputs.
+
+    Raises:
+        TrainingError: there is not one target for each output.
+    """
+    if not isinstance(logits, torch.Tensor):
+        _check_outputs(name, logits)
+    if targets.shape != logits.shape:
+        # A network of one output, (B, 1), and targets (B,) mean the same.
+        if {targets.shape, logits.shape} != {logits.shape[:1], (*logits.shape[:1], 1)}:
+            raise TrainingError(
+                f"{name!r} needs a target, 0 or 1, for each output, received targets of shape "
+                f"{tuple(targets.shape)} for outputs of shape {tuple(logits.shape)}; for class "
+                "indices take 'acc'."
+            )
+        targets = targets.reshape(logits.shape)
+    return targets > 0.5
 
 
 def _mean(total: float, count: float) -> float:
@@ -275,9 +513,21 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def _indices(targets: Tensor) -> Tensor:
-    """Return class indices (B,), also of targets that mixup has made probabilities (B, K)."""
-    return targets.argmax(dim=1) if targets.ndim == 2 else targets
+def _indices(name: str, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return class indices (B,), also of targets that mixup has made probabilities (B, K).
+
+    Raises:
+        TrainingError: the targets are neither.
+    """
+    if targets.ndim == 1:
+        return targets
+    if targets.shape != logits.shape:
+        raise TrainingError(
+            f"{name!r} needs class indices, (B,), or a probability for each class, (B, K), "
+            f"received targets of shape {tuple(targets.shape)} for outputs of shape "
+            f"{tuple(logits.shape)}; give targets.squeeze(1), or leave {name!r} out."
+        )
+    return targets.argmax(dim=1)
 
 
 def scalars(values: dict[str, Any]) -> dict[str, float]:
