@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,11 +26,13 @@ from lamplighter import CHECKS, Classifier, Trial
 from lamplighter.data.image_data import ImageData, Split
 from lamplighter.errors import TrainingError
 from lamplighter.training import lint
-from lamplighter.training.callbacks import on_batch_end, on_epoch_start
+from lamplighter.training.callbacks import LiveCurves, on_batch_end, on_epoch_start
 
 from . import toys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lamplighter.training.view import TrialView
 
 Case = Callable[[list[str]], Trial]
@@ -108,11 +111,56 @@ def dropout_stays_on(silence: list[str]) -> Trial:
     return shuffled(Forgetful(), silence=silence)
 
 
+def several_labels(silence: list[str], *metrics: str) -> Trial:
+    images, labels = toys.examples(64)
+    bits = functional.one_hot(labels, 3) | functional.one_hot((labels + 1) % 3, 3)
+    model = toys.network()
+    trial = Trial(
+        model,
+        torch.optim.Adam(model.parameters()),
+        nn.BCEWithLogitsLoss(),
+        metrics=["loss", *(metrics or ("acc",))],
+        verbose=0,
+        silence=silence,
+    )
+    return trial.with_train_data(images, bits.float(), 8)
+
+
+def all_with_all(silence: list[str]) -> Trial:
+    def squared(outputs: Tensor, targets: Tensor) -> Tensor:
+        return ((outputs - targets) ** 2).mean()
+
+    model = toys.network(classes=1)
+    trial = Trial(model, torch.optim.Adam(model.parameters()), squared, verbose=0, silence=silence)
+    return trial.with_train_data(toys.examples(64)[0], torch.rand(64), 8)
+
+
+def hook_of_older_versions(silence: list[str]) -> Trial:
+    class Older(pl.Callback):
+        def on_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            raise AssertionError("Lightning calls it no more")
+
+    return shuffled(callbacks=[Older()], silence=silence)
+
+
+def predicts_shuffled(silence: list[str]) -> Trial:
+    trial = shuffled(silence=silence)
+    trial.with_test_generator(toys.loader(16, 2, shuffle=True)).predict()
+    return trial
+
+
 MISTAKES: dict[str, tuple[Case, str]] = {
     "same-data": (validates_on_training_data, "data of its own"),
     "unshuffled": (unshuffled, "use shuffle=True"),
     "softmax": (softmax_first, "remove the softmax"),
     "labels": (labels_from_one, "count the classes from 0"),
+    "targets": (
+        several_labels,
+        r"share of single labels .* 0\.33 for an answer without any: 'subset",
+    ),
+    "shapes": (all_with_all, r"\(8, 1\) .* \(8,\), all with all.*squeeze\(1\)"),
+    "callbacks": (hook_of_older_versions, r"Older\.on_epoch_end\(\).*mean 'on_train_epoch_end'"),
+    "order": (predicts_shuffled, r"nobody knows which answer is whose.*shuffle=False"),
     "mode": (evaluation_mode, r"call network\.train\(\)"),
     "one-class": (sorted_by_class, "shuffle it"),
     "exploding": (exploding, r"try 3, or find_learning_rate"),
@@ -310,6 +358,118 @@ def test_targets_that_are_probabilities_are_no_wrong_labels() -> None:
         images, functional.one_hot(labels, 3).float(), 8
     )
     assert names(trial) == []
+
+
+@pytest.mark.parametrize("ends", [[nn.Sigmoid()], [nn.Sigmoid(), nn.Flatten(0)]])
+@pytest.mark.parametrize(
+    "criterion", [nn.BCEWithLogitsLoss(), functional.binary_cross_entropy_with_logits]
+)
+def test_a_sigmoid_too_many(ends: list[nn.Module], criterion: nn.Module) -> None:
+    model = nn.Sequential(toys.network(classes=1), *ends)
+    images, labels = toys.examples(40)
+    targets = (labels > 0).float()
+    targets = targets if len(ends) > 1 else targets[:, None]
+    trial = Trial(model, torch.optim.Adam(model.parameters()), criterion, verbose=0)
+    assert names(trial.with_train_data(images, targets, 8)) == ["softmax"]
+    assert "takes their sigmoid again" in trial.findings[0].message
+    before = model[:1]
+    trial = Trial(before, torch.optim.Adam(before.parameters()), criterion, verbose=0)
+    assert names(trial.with_train_data(images, (labels > 0).float()[:, None], 8)) == []
+
+
+@pytest.mark.parametrize("ends", [[], [nn.Softmax(dim=1)]])
+def test_outputs_that_are_no_logarithms_of_probabilities(ends: list[nn.Module]) -> None:
+    model = nn.Sequential(toys.network(), *ends)
+    trial = Trial(model, torch.optim.Adam(model.parameters()), nn.NLLLoss(), verbose=0)
+    assert names(trial.with_generators(toys.loader(40, shuffle=True))) == ["softmax"]
+    assert "end it with nn.LogSoftmax(dim=1)" in trial.findings[0].message
+
+
+# Targets (B, K).
+
+
+@pytest.mark.parametrize(
+    "metrics", [("binary_acc",), ("acc", "subset_acc"), ("accuracy", "macro_f1"), ("f1_by_label",)]
+)
+def test_who_asks_for_scores_of_several_labels_knows_of_them(metrics: tuple[str, ...]) -> None:
+    assert names(several_labels([], *metrics)) == []
+
+
+@pytest.mark.parametrize(
+    ("criterion", "metric", "form", "message"),
+    [
+        (nn.BCEWithLogitsLoss(), "top_5_acc", "several", r"'top_5_acc' counts the first alone"),
+        (nn.BCEWithLogitsLoss(), "acc", "one", r"0\.67 for a no to all 3: take 'top_1_acc'"),
+        (nn.BCEWithLogitsLoss(), "top_1_acc", "one", None),
+        (nn.MSELoss(), "acc", "several", r"'acc' counts the first alone: take 'binary_acc'"),
+        (nn.MSELoss(), "top_5_acc", "values", r"no classes, and 'top_5_acc' .*: take 'mse'"),
+        (nn.MSELoss(), "acc", "values", r"no classes, and 'acc' .* highest at the same place"),
+        (nn.MSELoss(), "mse", "values", None),
+        (nn.MSELoss(), "acc", "one", None),
+        (nn.CrossEntropyLoss(), "loss", "several", r"sum to 1, received sums of 2 to 2: several"),
+        (nn.CrossEntropyLoss(), "acc", "shares", None),
+    ],
+)
+def test_targets_that_are_no_classes(
+    criterion: nn.Module, metric: str, form: str, message: str | None
+) -> None:
+    images, labels = toys.examples(40)
+    one = functional.one_hot(labels, 3).float()
+    values = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
+    forms = {
+        "one": one,
+        "several": one + one.roll(1, dims=1),
+        "values": values,
+        "shares": values.softmax(dim=1),
+    }
+    model = toys.network()
+    trial = Trial(model, torch.optim.Adam(model.parameters()), criterion, [metric], verbose=0)
+    trial.with_train_data(images, forms[form], 8)
+    assert names(trial) == ([] if message is None else ["targets"])
+    if message is not None:
+        assert re.search(message, trial.findings[0].message)
+
+
+def test_targets_are_looked_at_in_an_evaluation_too() -> None:
+    trial = several_labels([])
+    trial.with_test_data(toys.examples(8)[0], y=torch.ones(8, 3)).evaluate(data_key="test")
+    assert [finding.name for finding in trial.findings] == ["targets"]
+
+
+# Callbacks, and answers to data in no order.
+
+
+def test_pictures_that_nobody_sees(tmp_path: Path) -> None:
+    assert names(shuffled(callbacks=[LiveCurves(tmp_path)])) == []
+    trial = shuffled(callbacks=[LiveCurves()])
+    assert names(trial) == ["callbacks"]
+    assert "give it a folder, LiveCurves('pictures')" in trial.findings[0].message
+
+
+def test_pictures_in_a_notebook_are_seen(notebook: list[object]) -> None:
+    assert names(shuffled(callbacks=[LiveCurves()])) == []
+
+
+@pytest.mark.parametrize("kind", [SubsetRandomSampler, RandomSampler])
+def test_answers_to_data_that_is_shuffled_in_other_ways(kind: type) -> None:
+    data = dataset(2)
+    for loader in (
+        DataLoader(data, 8, sampler=kind(range(40))),
+        DataLoader(data, batch_sampler=BatchSampler(kind(range(40)), 8, drop_last=False)),
+    ):
+        trial = toys.trial().with_generators(test_generator=loader)
+        assert trial.predict().shape == (40, 3)
+        assert [finding.name for finding in trial.findings] == ["order"]
+
+
+def test_answers_to_data_in_its_order(tiny_digits: ImageData) -> None:
+    trial = toys.trial().with_generators(toys.loader(16), test_generator=batches())
+    trial.predict(data_key="train")
+    trial.predict()
+    assert trial.findings == []
+    whole = Trial(Classifier.new("quick-cnn", tiny_digits), verbose=0).with_images(tiny_digits)
+    whole.predict(data_key="train")  # in the order of the images, though training shuffles them
+    assert whole.findings == []
 
 
 def test_a_loss_that_rises_a_little_is_no_explosion() -> None:

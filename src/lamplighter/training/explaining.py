@@ -11,7 +11,8 @@ from lightning_utilities.core.apply_func import apply_to_collection
 
 from lamplighter.errors import ClassCountError, NonFiniteLossError, ShapeError, TrainingError
 from lamplighter.models.classifier import Classifier
-from lamplighter.training.criteria import is_for_classes
+from lamplighter.training.criteria import is_for_classes, is_of_ones_own
+from lamplighter.training.forms import check_targets, misfit_of_type
 from lamplighter.training.ignored import counted, unified
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # How torch's layers put it that they cannot take an input.
 _MISFITS = ("cannot be multiplied", "expected input", "Kernel size can't be", "too small")
+# How they put it that its numbers are of another type than their weights.
+_TYPES = ("type", "not implemented for")
 _BAD_WEIGHTS = "the weights hold NaN or infinite values; begin with a new network"
 
 
@@ -34,14 +37,19 @@ def check_parts(model: Any, optimizer: Any) -> None:
         TrainingError: it is one of these.
     """
     if not isinstance(model, (Classifier, torch.nn.Module)):
+        remedy = "make one, for example by Classifier.new('better-cnn', data)"
+        if isinstance(model, type):
+            remedy = f"call it: {model.__name__}()"
         raise TrainingError(
-            "a trial trains a Classifier or a module of torch.nn, received "
-            f"{model!r}; make one, for example by Classifier.new('better-cnn', data)."
+            f"a trial trains a Classifier or a module of torch.nn, received {model!r}; {remedy}."
         )
     if optimizer is not None and not hasattr(optimizer, "param_groups"):
+        remedy = "for example torch.optim.Adam(network.parameters())"
+        if isinstance(optimizer, torch.nn.Module):
+            remedy = "the order is Trial(model, optimizer, criterion)"
         raise TrainingError(
             f"the optimizer must be one of torch.optim over the network's weights, received "
-            f"{optimizer!r}; for example torch.optim.Adam(network.parameters())."
+            f"{optimizer!r}; {remedy}."
         )
 
 
@@ -60,11 +68,12 @@ def unpack(batch: Any) -> tuple[Tensor, Tensor]:
 
 
 @contextlib.contextmanager
-def shapes_explained(images: Any, classifier: Classifier | None) -> Iterator[None]:
+def inputs_explained(images: Any, view: TrialView) -> Iterator[None]:
     """Say which images do not fit the network, where a layer of it complains.
 
     Raises:
-        ShapeError: the images do not fit.
+        ShapeError: the images are of another shape.
+        TrainingError: their numbers are of another type than the weights.
     """
     try:
         yield
@@ -77,11 +86,17 @@ def shapes_explained(images: Any, classifier: Classifier | None) -> Iterator[Non
         ) from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0] if str(error) else ""
-        if not isinstance(images, torch.Tensor) or not any(m in reason for m in _MISFITS):
+        if not isinstance(images, torch.Tensor):
+            raise
+        if any(word in reason for word in _TYPES) and view.network is not None:
+            wrong = misfit_of_type(images, view.network)
+            if wrong is not None:
+                raise TrainingError(wrong) from error
+        if not any(m in reason for m in _MISFITS):
             raise
         expected = ""
-        if classifier is not None:
-            size = classifier.preprocessing
+        if view.classifier is not None:
+            size = view.classifier.preprocessing
             expected = f"expected (B, {size.channels}, {size.height}, {size.width}), "
         raise ShapeError(
             f"the network does not take images of this shape: {expected}received "
@@ -91,14 +106,17 @@ def shapes_explained(images: Any, classifier: Classifier | None) -> Iterator[Non
 
 @contextlib.contextmanager
 def labels_explained(lint: Lint, criterion: Any, logits: Any, targets: Any) -> Iterator[None]:
-    """Say which labels have no output, where the loss complains, or that outputs have no classes.
+    """Say which labels have no output, where the loss complains, or what else does not fit.
+
+    Of a loss of one's own nobody knows what it takes: its error gets a note of what it received.
 
     Raises:
-        TrainingError: it is one of these.
+        TrainingError: labels have no output, outputs no classes, or targets are in another form.
     """
     try:
         yield
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        _explain(error, criterion, logits, targets)
         if isinstance(logits, torch.Tensor) and logits.ndim == 2:
             if isinstance(targets, torch.Tensor):
                 lint.check_labels(criterion, targets, logits.shape[1])
@@ -114,6 +132,26 @@ def labels_explained(lint: Lint, criterion: Any, logits: Any, targets: Any) -> I
                 "nn.BCEWithLogitsLoss for a single output."
             ) from error
         raise
+
+
+def _explain(error: Exception, criterion: Any, logits: Any, targets: Any) -> None:
+    """Say what is wrong with the targets of a loss of torch, or note what a loss received.
+
+    Raises:
+        TrainingError: the targets are in another form.
+    """
+    try:
+        check_targets(criterion, logits, targets)
+    except TrainingError as explained:
+        raise explained from error
+    if is_of_ones_own(criterion):
+        error.add_note(f"The loss received outputs: {_form(logits)}; targets: {_form(targets)}.")
+
+
+def _form(values: Any) -> str:
+    if not isinstance(values, torch.Tensor):
+        return f"a {type(values).__name__}"
+    return f"{str(values.dtype).removeprefix('torch.')} of shape {tuple(values.shape)}"
 
 
 def first_reason(error: Exception) -> str:

@@ -15,6 +15,7 @@ from lamplighter.training.callbacks.base import (
     CriterionTransform,
     SchedulerCallback,
     check_monitor,
+    is_measured,
     overriding,
 )
 from lamplighter.training.checkpoints import check_epochs
@@ -24,12 +25,13 @@ from lamplighter.training.explaining import (
     check_held_out,
     check_outputs,
     detached,
+    inputs_explained,
     labels_explained,
     non_finite,
     one_tensor,
-    shapes_explained,
     unpack,
 )
+from lamplighter.training.forms import check_batch
 from lamplighter.training.loaders import seed_all
 from lamplighter.training.metrics import MeanMetric, gather, make_metrics, scalars
 from lamplighter.training.surroundings import with_known_signature
@@ -100,6 +102,7 @@ class TrialModule(pl.LightningModule):
                 "scheduler": callback.make_scheduler(optimizer, steps, done),
                 "interval": callback.interval,
                 "monitor": callback.monitor,
+                "frequency": self._frequency(callback),
             }
             for callback in self.schedulers
         ]
@@ -108,22 +111,25 @@ class TrialModule(pl.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch; Lightning takes the gradient and steps the optimizer."""
         images, targets = unpack(batch)
+        if batch_idx == 0:
+            check_batch(images, targets)
         for transform in self.transforms:
             images, targets = transform.transform_batch(images, targets)
         view = self.view
         view.batch, view.images, view.targets = batch_idx, images, targets
         self._run("on_batch_start")
-        with shapes_explained(images, view.classifier):
+        with inputs_explained(images, view):
             if batch_idx == 0:
                 epoch, batches = self.current_epoch, self.trainer.num_training_batches
                 self.plan.lint.before_step(self.network, images, epoch=epoch, batches=batches)
             logits: Any = self.network(images)
+        if batch_idx == 0:
+            self.plan.lint.targets(self.plan.metrics, self.criterion, logits, targets)
         if self._looking:
             if view.classifier is not None:
                 check_outputs(logits, view.classifier)
             self.plan.lint.first_batches(batch_idx, self.criterion, logits, targets)
-        with labels_explained(self.plan.lint, self.criterion, logits, targets):
-            loss: Tensor = self._training_loss(logits, targets)
+        loss: Tensor = self._loss_of(self._training_loss, logits, targets, batch=batch_idx)
         if self._looking:
             check_loss(loss)
         view.logits, view.loss = detached(logits), loss.detach()
@@ -137,11 +143,13 @@ class TrialModule(pl.LightningModule):
         """Measure a batch of validation or test data."""
         images, targets = unpack(batch)
         if batch_idx == 0:
+            check_batch(images, targets)
             self.plan.lint.in_evaluation(self.network)
-        with shapes_explained(images, self.view.classifier):
+        with inputs_explained(images, self.view):
             logits = self.network(images)
-        with labels_explained(self.plan.lint, self.criterion, logits, targets):
-            loss = self.criterion(logits, targets) if self.criterion is not None else None
+        if batch_idx == 0:
+            self.plan.lint.targets(self.plan.metrics, self.criterion, logits, targets)
+        loss = self._loss_of(self.criterion, logits, targets, batch=batch_idx)
         if self.device.type == "cpu":  # elsewhere reading a loss makes the device wait
             check_held_out(loss, images, self.view, batch_idx)
         self._held_out_batches += 1
@@ -156,7 +164,7 @@ class TrialModule(pl.LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the logits (B, K) of a batch of images, with or without targets."""
         images = batch[0] if isinstance(batch, (list, tuple)) else batch
-        with shapes_explained(images, self.view.classifier):
+        with inputs_explained(images, self.view):
             logits: Tensor = one_tensor(self.network(images))
         # numpy knows no bfloat16, which reduced precision answers with.
         return logits.float().cpu() if logits.dtype.itemsize < 4 else logits.cpu()
@@ -237,7 +245,8 @@ class TrialModule(pl.LightningModule):
         self.view.metrics = row
         self.log_dict(scalars(row))
         for scheduler in self.schedulers:
-            check_monitor(scheduler.monitor, self.trainer.callback_metrics)
+            if is_measured(scheduler.monitor, self.trainer):
+                check_monitor(scheduler.monitor, self.trainer.callback_metrics)
         self._run("on_epoch_end")
         stop = self.trainer.strategy.reduce_boolean_decision(self.view.stopping, all=False)
         self.trainer.should_stop = self.trainer.should_stop or stop
@@ -274,6 +283,16 @@ class TrialModule(pl.LightningModule):
         means = [metric for metric in self._metrics if isinstance(metric, MeanMetric)]
         return {metric.name: metric.running() for metric in means}
 
+    def _loss_of(self, criterion: Any, logits: Any, targets: Any, *, batch: int) -> Any:
+        """Return the loss of a batch; None without a criterion."""
+        if criterion is None:
+            return None
+        with labels_explained(self.plan.lint, self.criterion, logits, targets):
+            if batch:
+                return criterion(logits, targets)
+            with self.plan.lint.stretching(self.criterion, logits, targets):
+                return criterion(logits, targets)
+
     def _stateful(self) -> list[Any]:
         """Return the callbacks that have a state of their own; Lightning keeps the schedulers'."""
         return [
@@ -285,6 +304,12 @@ class TrialModule(pl.LightningModule):
     def _run(self, hook: str) -> None:
         for callback in self._hooks[hook]:
             getattr(callback, hook)(self.view)
+
+    def _frequency(self, scheduler: SchedulerCallback) -> int:
+        """Return how many of its intervals pass between two steps of a scheduler."""
+        every = self.trainer.check_val_every_n_epoch or 1
+        watches_validation = (scheduler.monitor or "").startswith("val_")
+        return every if watches_validation and scheduler.interval == "epoch" else 1
 
     def _remaining_steps(self) -> int | None:
         estimate = self.trainer.estimated_stepping_batches

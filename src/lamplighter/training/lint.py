@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from lamplighter.data.batches import Batches
 from lamplighter.errors import TrainingError
 from lamplighter.inference.runtime import evaluating
 from lamplighter.names import unknown_name
-from lamplighter.training.criteria import is_cross_entropy, is_for_classes, is_of_ones_own
+from lamplighter.training.callbacks.base import unknown_hooks
+from lamplighter.training.criteria import (
+    is_cross_entropy,
+    is_for_classes,
+    is_for_labels,
+    is_of_ones_own,
+    name_of,
+    takes_logits,
+)
 from lamplighter.training.distributed import is_first
 from lamplighter.training.fingerprints import overlap, same_data, sampler_of
+from lamplighter.training.forms import (
+    Stretching,
+    are_bits,
+    are_shares,
+    check_range,
+    check_targets,
+)
 from lamplighter.training.ignored import are_indices, ignored_index
 from lamplighter.training.loaders import same_random_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
 
@@ -31,18 +54,26 @@ _LOGGER = logging.getLogger("lamplighter.lint")
 CHECKS = {
     "same-data": "validation or test data that is, or overlaps, the training data",
     "unshuffled": "training batches that come in the same order in every epoch",
-    "softmax": "a softmax before the cross-entropy, which has its own",
+    "softmax": "a softmax or sigmoid before a loss that has its own, or none before one without",
     "labels": "labels outside the classes",
+    "targets": "targets of several labels or of a regression where a class is counted",
+    "shapes": "a loss of one's own that compares the outputs of all images with all targets",
     "mode": "a network in evaluation mode while training, or the other way round",
     "one-class": "training batches that hold one class each",
     "exploding": "a learning rate at which the loss explodes",
     "no-gradient": "weights that get no gradient, or that the optimizer does not know",
     "dropout-in-eval": "dropout, or other chance, that stays on in evaluation",
+    "callbacks": "a callback that is never called, or whose pictures nobody sees",
+    "order": "answers to data that is shuffled",
 }
 
 _EXAMPLES = 32
 _FIRST_BATCHES = 3
 _EXPLODED = 5.0
+# Metrics that look for one class of each image.
+_COUNTING_CLASSES = {"acc", "accuracy", "top_1_acc", "top_5_acc", "top_10_acc"}
+# How torch calls the gradients of what leaves numbers as they are.
+_RESHAPING = ("View", "UnsafeView", "Squeeze", "Unsqueeze", "Reshape", "Alias", "ToCopy")
 
 
 @dataclass(frozen=True)
@@ -106,6 +137,34 @@ class Lint:
         self._order(train)
         self._unknown_to_optimizer(network, optimizer)
 
+    def callbacks(self, callbacks: Sequence[Any]) -> None:
+        """Look for callbacks that do nothing, before the first batch."""
+        lightning: Any = sys.modules.get("pytorch_lightning")
+        for callback in callbacks:
+            name = type(callback).__name__
+            if lightning is not None and isinstance(callback, lightning.Callback):
+                for hook, hint in unknown_hooks(callback, lightning.Callback):
+                    self.say(
+                        "callbacks",
+                        f"Lightning never calls {name}.{hook}(), of which it knows nothing{hint}",
+                    )
+            elif not getattr(callback, "is_seen", True):
+                self.say(
+                    "callbacks",
+                    f"nobody sees what {name} draws, since this is no notebook: give it a folder, "
+                    f"{name}('pictures').",
+                )
+
+    def before_predicting(self, batches: Any) -> None:
+        """Look whether the answers will come in an order that somebody knows."""
+        sampler = sampler_of(batches) if isinstance(batches, DataLoader) else None
+        if isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
+            self.say(
+                "order",
+                "the data to predict is shuffled, so that nobody knows which answer is whose: "
+                "give a DataLoader with shuffle=False.",
+            )
+
     def before_step(self, network: nn.Module, images: Any, *, epoch: int, batches: float) -> None:
         """Look at the first of an epoch's batches before it is learned from."""
         self._mode_in_training(network)
@@ -128,6 +187,8 @@ class Lint:
         Raises:
             TrainingError: a label has no output.
         """
+        if takes_logits(criterion) and isinstance(logits, torch.Tensor):
+            self._sigmoid(criterion, logits)
         if not is_for_classes(criterion) or getattr(logits, "ndim", 0) < 2:
             return
         if not is_of_ones_own(criterion) and "labels" not in self.silence:
@@ -137,6 +198,36 @@ class Lint:
             if self._one_class == _FIRST_BATCHES:
                 self._say_one_class()
         self._softmax(criterion, logits.detach())
+
+    def targets(self, metrics: Sequence[Any], criterion: Any, outputs: Any, targets: Any) -> None:
+        """Look at the form of the targets of a first batch, before the loss does.
+
+        Raises:
+            TrainingError: the loss does not take such targets, or takes them in a way nobody
+                means.
+        """
+        check_targets(criterion, outputs, targets)
+        wrong = None if "labels" in self.silence else check_range(criterion, targets)
+        if wrong is not None:
+            self.say("labels", wrong)
+            raise TrainingError(wrong)
+        self._no_classes(metrics, criterion, outputs, targets)
+
+    @contextlib.contextmanager
+    def stretching(self, criterion: Any, outputs: Any, targets: Any) -> Iterator[None]:
+        """Look at the shapes that a loss of one's own computes with."""
+        if not (is_of_ones_own(criterion) and Stretching.is_possible(outputs, targets)):
+            yield
+            return
+        with Stretching() as watch:
+            yield
+        if watch.seen:
+            self.say(
+                "shapes",
+                f"the loss compares outputs of shape {tuple(outputs.shape)} with targets of shape "
+                f"{tuple(targets.shape)}, all with all, so that the network learns the mean of the "
+                "targets: give both the same shape, for example by squeeze(1).",
+            )
 
     def check_labels(self, criterion: Any, targets: Tensor, num_classes: int) -> None:
         """Look for class indices that have no logit, and that the criterion does not ignore.
@@ -257,8 +348,65 @@ class Lint:
                 "from network.parameters() after the last change to the network, or freeze them.",
             )
 
+    def _no_classes(
+        self, metrics: Sequence[Any], criterion: Any, outputs: Any, targets: Any
+    ) -> None:
+        """Look for targets (B, K) that are no distributions where a class is counted."""
+        if not isinstance(outputs, torch.Tensor) or not isinstance(targets, torch.Tensor):
+            return
+        if outputs.ndim != 2 or outputs.shape[1] < 2 or targets.shape != outputs.shape:
+            return
+        named = {metric for metric in metrics if isinstance(metric, str)}
+        counting = sorted(named & _COUNTING_CLASSES)
+        shares, bits = are_shares(targets), are_bits(targets)
+        message = None
+        if is_for_labels(criterion):
+            message = _of_labels(named, targets, exclusive=shares)
+        elif shares:
+            return
+        elif is_for_classes(criterion):
+            message = (
+                f"{name_of(criterion)} takes for each image the probabilities of the classes, "
+                f"which sum to 1, received sums of {targets.sum(dim=1).min():.3g} to "
+                f"{targets.sum(dim=1).max():.3g}: several labels of an image need "
+                "nn.BCEWithLogitsLoss."
+            )
+        elif counting and bits:
+            message = (
+                f"the targets hold several labels of an image, of which {_quoted(counting)} counts "
+                "the first alone: take 'binary_acc', 'subset_acc' or 'macro_f1'."
+            )
+        elif counting:
+            message = (
+                f"the targets are no classes, and {_quoted(counting)} tells how often output and "
+                "target are highest at the same place: take 'mse', or a metric of torchmetrics."
+            )
+        if message is not None:
+            self.say("targets", message)
+
+    def _sigmoid(self, criterion: Any, outputs: Tensor) -> None:
+        node = outputs.grad_fn
+        while node is not None and node.name().startswith(_RESHAPING):
+            node = node.next_functions[0][0]
+        if node is not None and node.name().startswith("Sigmoid"):
+            self.say(
+                "softmax",
+                f"the network's outputs are probabilities already, and {name_of(criterion)} takes "
+                "their sigmoid again: remove the sigmoid from the end of the network.",
+            )
+
     def _softmax(self, criterion: Any, logits: Tensor) -> None:
-        if not is_cross_entropy(criterion) or logits.ndim != 2:
+        if logits.ndim != 2:
+            return
+        if not is_cross_entropy(criterion):
+            sums = logits.float().logsumexp(dim=1)  # 0 of logarithms of probabilities
+            if not is_of_ones_own(criterion) and bool((sums.abs() > 0.1).any()):
+                self.say(
+                    "softmax",
+                    f"{name_of(criterion)} takes the logarithms of probabilities, and the outputs "
+                    "of the network are none: end it with nn.LogSoftmax(dim=1), or take "
+                    "nn.CrossEntropyLoss, which has it in it.",
+                )
             return
         if bool((logits >= 0).all()) and torch.allclose(
             logits.float().sum(dim=1), torch.ones(len(logits), device=logits.device), atol=1e-3
@@ -291,6 +439,36 @@ class Lint:
                 "in evaluation mode the network gives two answers to the same images: use "
                 "nn.Dropout, or F.dropout(x, p, training=self.training).",
             )
+
+
+def _of_labels(named: set[str], targets: Tensor, *, exclusive: bool) -> str | None:
+    """Return what the accuracies in use say of targets (B, K) of a loss of yes and no."""
+    tops = sorted(name for name in named & _COUNTING_CLASSES if name.startswith("top"))
+    if exclusive:
+        if not named & {"acc", "accuracy"} or tops:
+            return None
+        return (
+            "the targets are one class for each image, and with a loss of yes and no 'acc' is the "
+            f"share of single answers that are right, {1 - 1 / targets.shape[1]:.2f} for a no to "
+            f"all {targets.shape[1]}: take 'top_1_acc', or class indices and nn.CrossEntropyLoss."
+        )
+    if tops:
+        return (
+            f"the targets hold several labels of an image, of which {_quoted(tops)} counts the "
+            "first alone: take 'binary_acc', 'subset_acc' or 'macro_f1'."
+        )
+    if not named & {"acc", "accuracy"} or named & {"subset_acc", "macro_f1", "f1_by_label"}:
+        return None
+    none = (targets <= 0.5).float().mean().item()
+    return (
+        "the targets hold several labels of an image, and 'acc' is the share of single labels that "
+        f"are right, {none:.2f} for an answer without any: 'subset_acc' counts the images of which "
+        "all are right, 'macro_f1' is the mean F1 of the labels."
+    )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return " and ".join(map(repr, names))
 
 
 def _names(names: Sequence[str]) -> str:
