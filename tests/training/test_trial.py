@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytorch_lightning as pl
@@ -107,7 +107,7 @@ def test_what_is_missing_is_said() -> None:
         trial.evaluate()
     with pytest.raises(TrainingError, match="no data"):
         trial.predict()
-    with pytest.raises(TrainingError, match=r"TEST_DATA \('test'\).*received 'validation'"):
+    with pytest.raises(TrainingError, match=r"TEST_DATA \('test'\).*'validation': .* 'val'\?"):
         trial.evaluate(data_key="validation")
     with pytest.raises(TrainingError, match="optimizer"):
         Trial(toys.network()).with_generators(toys.loader(8)).run()
@@ -122,6 +122,16 @@ def test_parts_that_are_none_are_named() -> None:
         Trial("better-cnn")  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match=r"received <class .*SGD'>; for example torch\.optim"):
         Trial(toys.network(), torch.optim.SGD)  # type: ignore[arg-type]
+    model, criterion = toys.network(), nn.CrossEntropyLoss()
+    wrong: Any
+    for wrong, message in (
+        ((nn.Flatten,), r"<class .*Flatten'>; call it: Flatten\(\)"),
+        ((model, criterion), r"CrossEntropyLoss\(\); the order is Trial\(model, optimizer, crit"),
+        ((model, None, nn.CrossEntropyLoss), r"class CrossEntropyLoss; call it: CrossEntropyLoss"),
+        ((model, None, "cross_entropy"), r"function of .*received 'cross_entropy'"),
+    ):
+        with pytest.raises(TrainingError, match=message):
+            Trial(*wrong)
 
 
 def test_a_trial_says_what_it_is_made_of() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import Logger
 
+from lamplighter.arguments import meant
 from lamplighter.data.batches import Batches
 from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.training.checkpoints import WholeCheckpoints
@@ -56,7 +58,6 @@ def fit(
     bars, lines = progress(verbose)
     module = TrialModule(replace(plan, callbacks=[*plan.callbacks, *lines]))
     arguments = dict(arguments)
-    _check_kinds(extras)
     callbacks = [extra for extra in extras if isinstance(extra, pl.Callback)]
     callbacks += arguments.pop("callbacks", None) or []
     loggers = [extra for extra in extras if isinstance(extra, Logger)]
@@ -194,9 +195,11 @@ def _trainer(arguments: Mapping[str, Any]) -> pl.Trainer:
         return pl.Trainer(**{"profiler": Unprofiled(), **arguments})
     except (MisconfigurationException, TypeError) as error:
         reason = " ".join(str(error).split())
+        known = inspect.signature(pl.Trainer).parameters
+        unknown = next((name for name in arguments if name not in known), None)
         raise TrainingError(
-            f"Lightning cannot train in this way: {reason} Change what the trial was given in "
-            "to(...) or with_trainer(...)."
+            f"Lightning cannot train in this way: {reason}{meant(unknown, known)} Change what the "
+            "trial was given in to(...) or with_trainer(...)."
         ) from error
 
 
@@ -207,16 +210,6 @@ def _in_order(source: Source, *, shared: bool = True) -> Source:
     batches = copy.copy(source.batches)
     batches.shuffle, batches.augmentation, batches.shared = False, None, shared
     return Source(batches, source.steps)
-
-
-def _check_kinds(extras: Sequence[Any]) -> None:
-    for extra in extras:
-        if not isinstance(extra, (pl.Callback, Logger)):
-            raise TrainingError(
-                "a callback must be one of lamplighter.callbacks, a function decorated with one "
-                "of its hooks, or a callback or logger of pytorch_lightning, "
-                f"received {extra!r}."
-            )
 
 
 def _any(callbacks: Sequence[pl.Callback], kind: type) -> bool:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import nn
 
+from lamplighter.arguments import checked_arguments
 from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.models.classifier import Classifier
-from lamplighter.training.callbacks.base import Callback
+from lamplighter.training.callbacks.base import Callback, check_callbacks
+from lamplighter.training.criteria import check_criterion
 from lamplighter.training.devices import check_device
 from lamplighter.training.explaining import check_parts
 from lamplighter.training.lint import Lint
@@ -29,6 +31,8 @@ from lamplighter.training.loaders import (
 from lamplighter.training.loaders import (
     data_key as checked_key,
 )
+from lamplighter.training.metrics import as_list, check_metrics
+from lamplighter.training.monitors import check_watched
 from lamplighter.training.plan import Plan
 from lamplighter.training.trial_data import TrialData
 from lamplighter.training.trial_state import as_before, state_of, take_state
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from lamplighter.training.lint import Finding
 
 
+@checked_arguments
 class Trial(TrialData):
     """A network, how it is trained and what is measured; then its data, then `run`.
 
@@ -57,8 +62,13 @@ class Trial(TrialData):
         model: a Classifier, or any module.
         optimizer: what changes the weights; for a Classifier Adam with its defaults.
         criterion: the loss of (outputs, targets); for a Classifier the cross-entropy.
-        metrics: names ('acc' or 'accuracy', 'loss', 'top_5_acc', 'mse', 'lr', 'epoch time'),
-            metrics of torchmetrics, or (name, metric of torchmetrics); one name may stand alone.
+        metrics: names, metrics of torchmetrics, or (name, metric of torchmetrics); one may stand
+            alone. The names are 'loss', 'mse', 'lr', 'epoch time', 'macro_f1' and 'f1_by_label'
+            (over the classes, or over several labels of an image), 'top_1_acc', 'top_5_acc',
+            'top_10_acc'; 'binary_acc' (the share of single labels that are right) and
+            'subset_acc' (of images of which all labels are); and 'acc' or 'accuracy', which is
+            'binary_acc' where the criterion takes each output for a yes or no, as
+            BCEWithLogitsLoss does, and else 'top_1_acc'.
         callbacks: Lamplighter's, decorated functions, Lightning's callbacks and loggers; one may
             stand alone.
         verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
@@ -67,8 +77,10 @@ class Trial(TrialData):
         silence: names of `lamplighter.CHECKS` not to look for.
 
     Raises:
-        TrainingError: the model or the optimizer is none, the seed is not in 0..2**32 - 1, or a
-            name to silence is not known.
+        ArgumentError: an argument is unknown or of another type, as in all methods.
+        TrainingError: the model, the optimizer, the criterion, a metric or a callback is none, a
+            callback has a hook that would never be called, the seed is not in 0..2**32 - 1, or
+            a name to silence is not known.
     """
 
     def __init__(
@@ -84,6 +96,7 @@ class Trial(TrialData):
         silence: Sequence[str] = (),
     ) -> None:
         check_parts(model, optimizer)
+        check_criterion(criterion)
         super().__init__(model if isinstance(model, Classifier) else None, seed)
         network = model.to_torch() if isinstance(model, Classifier) else model
         if self.classifier is not None:
@@ -91,8 +104,11 @@ class Trial(TrialData):
                 optimizer = torch.optim.Adam(network.parameters())
             if criterion is None:
                 criterion = nn.CrossEntropyLoss()
-        self.metrics = [metrics] if isinstance(metrics, str) else list(metrics)
-        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+        self.metrics = as_list(metrics)
+        check_metrics(self.metrics)
+        several = isinstance(callbacks, Iterable) and not isinstance(callbacks, (str, type))
+        self.callbacks = list(callbacks) if several else [callbacks]
+        check_callbacks(self.callbacks)
         self.verbose = verbose
         self.lint = Lint(silence)
         self._view = TrialView(
@@ -141,6 +157,9 @@ class Trial(TrialData):
 
     def with_trainer(self, **arguments: Any) -> Self:
         """Pass arguments on to Lightning's Trainer: accelerator, devices, strategy, precision..."""
+        further = arguments.get("callbacks")
+        if further is not None and not isinstance(further, Iterable):
+            arguments["callbacks"] = [further]
         self.trainer_arguments |= arguments
         return self
 
@@ -155,7 +174,9 @@ class Trial(TrialData):
             checkpoint: a file that the `Checkpoint` callback wrote, to continue from.
 
         Raises:
-            TrainingError: data, optimizer or criterion is missing, or a label has no output.
+            TrainingError: data, optimizer or criterion is missing, a callback watches a metric
+                that will not be there, the targets are not in a form that the criterion takes, or
+                a label has no output.
             NonFiniteLossError: the loss became NaN or infinite.
             ResumeError: the checkpoint cannot be continued from; the trial stays as it was.
         """
@@ -172,9 +193,11 @@ class Trial(TrialData):
             raise TrainingError(f"the number of epochs must be at least 0, received {epochs}.")
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise ResumeError(f"there is no checkpoint {checkpoint}; run without it to begin anew.")
+        left_out = self.trainer_arguments.get("limit_val_batches") == 0
         view.stopping = False
-        view.validating = validation.batches is not None
-        view.epochs = epochs if checkpoint is not None else len(view.history) + epochs
+        view.validating = validation.batches is not None and not left_out
+        view.epochs = int(epochs) if checkpoint is not None else len(view.history) + int(epochs)
+        self._check_callbacks()
         held_out = {"validation": validation.batches, "test": self.sources[TEST_DATA].batches}
         self.lint.before_training(train.batches, held_out, self.network, view.optimizer)
         resuming = as_before(view, self.callbacks) if checkpoint is not None else nullcontext()
@@ -221,13 +244,15 @@ class Trial(TrialData):
     def predict(self, verbose: int = -1, data_key: DataKey | str = TEST_DATA) -> Tensor:
         """Return the network's outputs for the data in its order, shape (N, K), on the CPU.
 
-        In a distributed training each process computes and returns all of them.
+        In a distributed training each process computes and returns all of them. Of data that a
+        DataLoader shuffles nobody knows the order, which a line says.
 
         Raises:
             TrainingError: there is no such data.
         """
         from lamplighter.training import engine
 
+        self.lint.before_predicting(self.sources[checked_key(data_key)].batches)
         batches = engine.predict(
             self.plan(),
             self.sources[checked_key(data_key)],
@@ -273,6 +298,17 @@ class Trial(TrialData):
         """
         take_state(self._view, self.callbacks, state_dict, resume=resume)
         return self
+
+    def _check_callbacks(self) -> None:
+        """Look at the callbacks before a run, of which some may have been added since.
+
+        Raises:
+            TrainingError: one is none, or would watch a metric that will not be there.
+        """
+        check_callbacks(self.callbacks)
+        watching = [*self.callbacks, *(self.trainer_arguments.get("callbacks") or [])]
+        check_watched(watching, self.metrics, self._view)
+        self.lint.callbacks(watching)
 
     def _note(self, record: Record) -> None:
         """Write down how the classifier was trained; scores of its old weights are void."""

@@ -11,6 +11,7 @@ from lamplighter.errors import OutputError, TrainingError
 from lamplighter.training import callbacks
 from lamplighter.training.callbacks import base
 from lamplighter.training.callbacks.base import HOOKS, Callback, make_folder, overriding
+from tests.training import toys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,6 +249,91 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_what_is_no_callback_is_refused(make_trial: Callable[..., Any], wrong: Any) -> None:
     with pytest.raises(TrainingError, match="a callback must be one of"):
         make_trial(wrong).run(1)
+
+
+class Misspelt(Callback):
+    def on_end_epoch(self, view: TrialView) -> None:
+        """In Torchbearer's words."""
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("on_end_epoch", "on_epoch_end"),
+        ("on_start_validation", "on_validation_start"),
+        ("on_epoch_begin", "on_epoch_start"),
+        ("on_train_batch_end", "on_batch_end"),
+        ("on_train_begin", "on_start"),
+        ("on_fit_end", "on_end"),
+        ("on_before_batch", "on_batch_start"),
+        ("on_epoch_ends", "on_epoch_end"),
+        ("onEpochEnd", "on_epoch_end"),
+        ("on_checkpoint", None),
+    ],
+)
+def test_hooks_that_would_never_be_called(name: str, hint: str | None) -> None:
+    kind = type("Mine", (Callback,), {name: lambda self, view: None})
+    hinted = rf": did you mean '{hint}'\?" if hint else r"\."
+    with pytest.raises(TrainingError, match=rf"never call Mine\.{name}\(\), .*hooks{hinted} There"):
+        toys.trial(callbacks=[kind()])
+    below = type("Below", (kind,), {"on_end": lambda self, view: None})
+    with pytest.raises(TrainingError, match=rf"Below\.{name}\(\)"):
+        toys.trial(callbacks=below())
+
+
+def test_callbacks_that_are_added_later_are_looked_at_before_the_run() -> None:
+    trial = toys.trial().with_generators(toys.loader(8))
+    trial.callbacks.append(Misspelt())
+    with pytest.raises(TrainingError, match="did you mean 'on_epoch_end'"):
+        trial.run(1)
+    assert trial.history == []
+
+
+def test_methods_that_are_no_hooks_are_welcome() -> None:
+    class Helped(Callback):
+        on_screen = True
+
+        def epoch_end(self) -> None: ...
+        def one_more(self) -> None: ...
+
+        def on_epoch_end(self, view: TrialView, times: int = 1) -> None: ...
+        def on_end(self, *views: TrialView) -> None: ...
+
+    toys.trial(callbacks=[Helped()])
+
+
+@pytest.mark.parametrize(
+    "hook", [lambda self: None, lambda self, trainer, module: None, lambda self, view, *, x: None]
+)
+def test_hooks_that_do_not_take_the_view(hook: Any) -> None:
+    kind = type("Mine", (Callback,), {"on_epoch_end": hook})
+    with pytest.raises(TrainingError, match=r"Mine\.on_epoch_end must .*: def on_epoch_end\(self"):
+        toys.trial(callbacks=[kind()])
+
+
+def test_a_decorated_function_that_does_not_take_the_view() -> None:
+    nothing: Any = lambda: None  # noqa: E731
+    with pytest.raises(TrainingError, match=r"function of on_end must .* def on_end\(view\)"):
+        toys.trial(callbacks=[callbacks.on_end(nothing)])
+
+
+def test_what_would_make_a_callback_of_it() -> None:
+    class Like:
+        def on_epoch_end(self, view: TrialView) -> None: ...
+
+    def plain(view: TrialView) -> None: ...
+
+    elsewhere = type("EarlyStopping", (), {"__module__": "lightning.pytorch.callbacks"})
+    wrong: Any
+    for wrong, remedy in (
+        (callbacks.LiveCurves, r"; call it: LiveCurves\(\.\.\.\)\."),
+        (Like(), r"; let it be one: class Like\(Callback\)\."),
+        (plain, r"; decorate it, for example with @on_epoch_end"),
+        (elsewhere(), r"; import it from pytorch_lightning, .* not from lightning\."),
+        (None, r"received None\."),
+    ):
+        with pytest.raises(TrainingError, match=rf"a callback must be one of .*{remedy}"):
+            toys.trial(callbacks=wrong)
 
 
 def test_a_callback_of_ones_own_takes_its_state_through_a_checkpoint(

@@ -204,8 +204,21 @@ def test_metric_that_is_not_there(
     make_trial: Callable[..., Trial], tmp_path: Path, callback: Any
 ) -> None:
     watching = callback("val_auc") if callback else Checkpoint(tmp_path, monitor="val_auc")
-    with pytest.raises(TrainingError, match=r"there are .*val_loss"):
-        make_trial(watching).run(1)
+    trial = make_trial(watching)
+    with pytest.raises(TrainingError, match=r"it will have .*val_loss: did you mean 'val_acc'"):
+        trial.run(1)
+    assert trial.history == []
+
+
+def test_modes_and_counts_that_are_none(tmp_path: Path) -> None:
+    wrong: Any = "maximum"
+    for make in (lambda: EarlyStopping(mode=wrong), lambda: Checkpoint(tmp_path, mode=wrong)):
+        with pytest.raises(TrainingError, match=r"'min' or 'max'.*'maximum': did you mean 'max'"):
+            make()
+    with pytest.raises(TrainingError, match="at least 0 epochs, received -1"):
+        EarlyStopping(patience=-1)
+    with pytest.raises(TrainingError, match="keep 1 epoch or more, received 0"):
+        Checkpoint(tmp_path, keep=0)
 
 
 @pytest.mark.parametrize(("name", "best"), [("val_score", 4), ("val_error", 5)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 import sys
 from types import SimpleNamespace
@@ -189,8 +190,30 @@ def test_targets_that_are_no_classes(
     trial = make_trial(drawing(tmp_path), criterion=torch.nn.MSELoss(), metrics=("loss",))
     trial.with_train_data(images_and_labels(16)[0], values)
     trial.with_val_data(images_and_labels(16)[0], values, batch_size=16)
+    before = copy.deepcopy(trial.network.state_dict())
+    with pytest.raises(TrainingError, match=r"received .*float32 and shape \(1, 3\); leave"):
+        trial.run(1)
+    assert torch.equal(trial.network[0].weight, before["0.weight"])  # told before the first step
+    # What training data does not show, as where it is of another form, the validation does.
+    trial.with_train_data(*images_and_labels(16)).for_train_steps(1)
+    trial._view.criterion = _indices_or_values
     with pytest.raises(TrainingError, match=r"received .*float32 and shape \(16, 3\); leave"):
         trial.run(1)
+
+
+def _indices_or_values(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    if targets.ndim == 1:
+        return torch.nn.functional.cross_entropy(outputs, targets)
+    return torch.nn.functional.mse_loss(outputs, targets)
+
+
+def test_names_that_are_not_those_of_the_outputs(
+    make_trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    trial = make_trial(ConfusionMatrix(tmp_path, class_names=["cat", "dog"]))
+    with pytest.raises(TrainingError, match="a name for each of the 3 outputs, received 2"):
+        trial.run(1)
+    assert trial.history == []
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

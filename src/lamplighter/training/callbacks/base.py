@@ -6,12 +6,15 @@ except those that change the training itself (`everywhere = True`).
 
 from __future__ import annotations
 
+import inspect
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lamplighter.arguments import meant
 from lamplighter.errors import OutputError, TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -28,9 +31,11 @@ class Callback:
 
     Attributes:
         everywhere: run in every process of a distributed training, not in the first alone.
+        needs_metrics: it is of no use to a trial that measures nothing.
     """
 
     everywhere: ClassVar[bool] = False
+    needs_metrics: ClassVar[bool] = False
 
     def on_start(self, view: TrialView) -> None:
         """Before the first epoch of a run."""
@@ -176,6 +181,111 @@ def overriding(callbacks: list[Callback], hook: str) -> list[Callback]:
     ]
 
 
+def check_callbacks(callbacks: Iterable[Any]) -> None:
+    """Refuse what is no callback, and hooks that would never be called or could not be.
+
+    Raises:
+        TrainingError: one of them is.
+    """
+    for callback in callbacks:
+        if isinstance(callback, Callback):
+            _check_hooks(callback)
+        elif not _is_lightnings(callback):
+            raise TrainingError(
+                "a callback must be one of lamplighter.callbacks, a function decorated with one "
+                "of its hooks, or a callback or logger of pytorch_lightning, "
+                f"received {callback!r}{_remedy(callback)}."
+            )
+
+
+def unknown_hooks(callback: Any, base: type) -> list[tuple[str, str]]:
+    """Return the methods of a callback that are called as if they were hooks, and are none.
+
+    Args:
+        callback: of a class below `base`.
+        base: has all hooks there are.
+
+    Returns:
+        Of each its name and what may have been meant, ": did you mean 'on_end'?" or ".".
+    """
+    hooks = [name for name in vars(base) if name.startswith("on_")]
+    plain = {name.replace("_", ""): name for name in hooks}
+    own = [kind for kind in type(callback).__mro__ if issubclass(kind, base) and kind is not base]
+    found = {
+        name: _meant_hook(name, hooks)
+        for kind in own
+        if not kind.__module__.startswith("pytorch_lightning")
+        for name, member in vars(kind).items()
+        if callable(member)
+        and name not in hooks
+        and (name.startswith("on_") or name.replace("_", "").lower() in plain)
+    }
+    return list(found.items())
+
+
+def _meant_hook(name: str, hooks: Sequence[str]) -> str:
+    """Return the hook of the same words in another order or of another library, or alike."""
+    words = _words(name)
+    for hook in hooks:
+        if _words(hook) == words:
+            return f": did you mean {hook!r}?"
+    return meant(name, hooks) or "."
+
+
+def _words(hook: str) -> list[str]:
+    # Keras begins and Torchbearer has samples and steps where others start and have batches.
+    other = {"begin": "start", "before": "start", "after": "end", "sample": "batch"}
+    words = [other.get(word, word) for word in hook.lower().split("_")]
+    return sorted(word for word in words if word not in ("on", "train", "training", "fit"))
+
+
+def _check_hooks(callback: Callback) -> None:
+    name = f"{type(callback).__name__}."
+    for hook, hint in unknown_hooks(callback, Callback):
+        raise TrainingError(
+            f"a trial would never call {name}{hook}(), which is none of its hooks{hint} There are "
+            f"{', '.join(HOOKS)}."
+        )
+    for hook in HOOKS:
+        if overriding([callback], hook) and not _takes_one(getattr(callback, hook)):
+            of_a_class = not isinstance(callback, FunctionCallback)
+            raise TrainingError(
+                f"{name if of_a_class else 'the function of '}{hook} must take one argument, the "
+                f"view of the trial: def {hook}({'self, ' if of_a_class else ''}view)."
+            )
+
+
+def _takes_one(hook: Hook) -> bool:
+    try:
+        inspect.signature(hook).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a function of C, which tells nothing
+        return True
+    return True
+
+
+def _is_lightnings(callback: Any) -> bool:
+    """Return whether this is a callback or logger of Lightning's, which need not be imported."""
+    lightning: Any = sys.modules.get("pytorch_lightning")
+    if lightning is None:
+        return False
+    return isinstance(callback, (lightning.Callback, lightning.loggers.Logger))
+
+
+def _remedy(callback: Any) -> str:
+    kind = callback if isinstance(callback, type) else type(callback)
+    if isinstance(callback, type):
+        return f"; call it: {kind.__name__}(...)"
+    if kind.__module__.startswith("lightning."):
+        return "; import it from pytorch_lightning, which trains here, not from lightning"
+    if inspect.isfunction(callback):
+        return "; decorate it, for example with @on_epoch_end"
+    if any(hasattr(callback, hook) for hook in HOOKS):
+        return f"; let it be one: class {kind.__name__}(Callback)"
+    return ""
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for what a callback writes, with those above it.
 
@@ -190,14 +300,24 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def is_measured(monitor: str | None, trainer: Any) -> bool:
+    """Return whether this epoch of Lightning's trainer measures what is watched.
+
+    `with_trainer(check_val_every_n_epoch=...)` validates in some epochs alone.
+    """
+    every = trainer.check_val_every_n_epoch or 1
+    return not (monitor or "").startswith("val_") or (trainer.current_epoch + 1) % every == 0
+
+
 def check_monitor(monitor: str | None, known: Iterable[str]) -> None:
     """Refuse to watch a metric that is not among the `known` ones; None watches nothing.
 
     Raises:
         TrainingError: it is not.
     """
+    known = sorted(known)
     if monitor is not None and monitor not in known:
         raise TrainingError(
             f"there is no metric {monitor!r} in the history to watch; there are "
-            f"{', '.join(sorted(known))}."
+            f"{', '.join(known) or 'none'}{meant(monitor, known) or '.'}"
         )

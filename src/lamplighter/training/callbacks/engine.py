@@ -9,8 +9,9 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from lamplighter.arguments import check_further, checked, meant
 from lamplighter.errors import OutputError, TrainingError
-from lamplighter.training.callbacks.base import check_monitor, make_folder
+from lamplighter.training.callbacks.base import check_monitor, is_measured, make_folder
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -27,8 +28,12 @@ class EarlyStopping(LightningEarlyStopping):
         mode: whether smaller ("min") or larger ("max") is better; by default "min" for losses
             and errors, "max" for all else.
         min_delta: what counts as an improvement.
+
+    Raises:
+        TrainingError: there is no such mode, or the patience is negative.
     """
 
+    @checked
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -37,6 +42,9 @@ class EarlyStopping(LightningEarlyStopping):
         mode: Direction | None = None,
         min_delta: float = 0.0,
     ) -> None:
+        _check_mode(mode)
+        if patience < 0:
+            raise TrainingError(f"the patience must be at least 0 epochs, received {patience}.")
         super().__init__(
             monitor,
             patience=patience,
@@ -52,8 +60,9 @@ class EarlyStopping(LightningEarlyStopping):
         Raises:
             TrainingError: the history does not have it.
         """
-        check_monitor(self.monitor, trainer.callback_metrics)
-        super().on_train_epoch_end(trainer, pl_module)
+        if is_measured(self.monitor, trainer):
+            check_monitor(self.monitor, trainer.callback_metrics)
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class Checkpoint(ModelCheckpoint):
@@ -69,8 +78,12 @@ class Checkpoint(ModelCheckpoint):
         mode: whether smaller ("min") or larger ("max") is better; by default "min" for losses
             and errors, "max" for all else.
         keep: how many of the best are kept.
+
+    Raises:
+        TrainingError: there is no such mode, or none is to be kept.
     """
 
+    @checked
     def __init__(
         self,
         folder: str | Path,
@@ -79,6 +92,9 @@ class Checkpoint(ModelCheckpoint):
         mode: Direction | None = None,
         keep: int = 1,
     ) -> None:
+        _check_mode(mode)
+        if keep < 1:
+            raise TrainingError(f"a checkpoint must keep 1 epoch or more, received {keep}.")
         super().__init__(
             dirpath=Path(folder).absolute(),
             filename="best" if keep == 1 else "best-{epoch}",
@@ -108,10 +124,13 @@ class Checkpoint(ModelCheckpoint):
             TrainingError: the history does not have the metric.
             OutputError: the folder cannot be written to.
         """
-        check_monitor(self.monitor, trainer.callback_metrics)
+        measured = is_measured(self.monitor, trainer)
+        if measured:
+            check_monitor(self.monitor, trainer.callback_metrics)
         self.last_model_path = str(Path(str(self.dirpath)) / "last.ckpt")
         try:
-            super().on_train_epoch_end(trainer, pl_module)
+            if measured:
+                super().on_train_epoch_end(trainer, pl_module)
             trainer.save_checkpoint(self.last_model_path)
         except OSError as error:
             raise OutputError(
@@ -130,17 +149,21 @@ class EMA(WeightAveraging):
     Args:
         decay: weight of the old average, 0..1.
         every: steps between two updates.
+        arguments: what else Lightning's WeightAveraging takes, such as `device`.
 
     Raises:
+        ArgumentError: WeightAveraging takes no such argument.
         TrainingError: a value is out of range.
     """
 
+    @checked
     def __init__(self, decay: float = 0.999, *, every: int = 1, **arguments: Any) -> None:
         if not 0 <= decay <= 1 or every < 1:
             raise TrainingError(
                 "EMA takes a decay in 0..1 and an update every 1 step or more, "
                 f"received {decay} and {every}."
             )
+        check_further(EMA, arguments, WeightAveraging, filled=("use_buffers", "kwargs"))
         super().__init__(multi_avg_fn=_warming(decay), use_buffers=True, **arguments)
         self.every = every
 
@@ -172,6 +195,14 @@ class EMA(WeightAveraging):
     def _has_average(self) -> bool:
         # Before the first update Lightning's average is the network as it was at the beginning.
         return self._average_model is not None and bool(self._average_model.n_averaged > 0)
+
+
+def _check_mode(mode: str | None) -> None:
+    if mode not in ("min", "max", None):
+        raise TrainingError(
+            "the mode must be 'min' or 'max', by whether smaller or larger values are better, "
+            f"received {mode!r}{meant(mode, ('min', 'max')) or '.'}"
+        )
 
 
 def better(monitor: str) -> Direction:

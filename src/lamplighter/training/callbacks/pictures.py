@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from lamplighter.arguments import checked
 from lamplighter.errors import TrainingError
 from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.metrics import confusion_matrix
@@ -38,6 +39,7 @@ class Drawing(Callback):
         TrainingError: `every` is not positive.
     """
 
+    @checked
     def __init__(self, folder: str | Path | None = None, *, every: int = 1) -> None:
         if every < 1:
             raise TrainingError(f"a picture can be drawn every 1 epoch or more, received {every}.")
@@ -57,8 +59,12 @@ class Drawing(Callback):
 
     def is_due(self, view: TrialView) -> bool:
         """Return whether this epoch gets a picture that somebody can see."""
-        seen = self.folder is not None or in_notebook()
-        return seen and (view.epoch + 1) % self.every == 0
+        return self.is_seen and (view.epoch + 1) % self.every == 0
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether there is a place where somebody sees the pictures."""
+        return self.folder is not None or in_notebook()
 
     def show(self, picture: Any, name: str) -> None:
         """Write a figure or image as `name`, and show it where this is a notebook.
@@ -85,6 +91,8 @@ class LiveCurves(Drawing):
         every: epochs between two pictures.
     """
 
+    needs_metrics = True
+
     def on_epoch_end(self, view: TrialView) -> None:
         """Draw the history."""
         if self.is_due(view):
@@ -99,6 +107,8 @@ class DrawingAnswers(Drawing):
         every: epochs between two pictures.
     """
 
+    _looked = False
+
     def on_start(self, view: TrialView) -> None:
         """Make the folder.
 
@@ -112,6 +122,25 @@ class DrawingAnswers(Drawing):
                 "give some, such as data.hold_out(0.1) or with_val_generator(...), or leave it out."
             )
         super().on_start(view)
+        self._looked = False
+
+    def on_backward(self, view: TrialView) -> None:
+        """Look at the targets of the first batch, rather than at those of the first validation.
+
+        Raises:
+            TrainingError: the targets do not say of which class the images are.
+        """
+        if not self._looked and isinstance(view.logits, torch.Tensor):
+            self.check_answers(view)
+        self._looked = True
+
+    def check_answers(self, view: TrialView) -> None:
+        """Look whether the answers to a batch can be drawn.
+
+        Raises:
+            TrainingError: the targets do not say of which class the images are.
+        """
+        _true_classes(view)
 
 
 class ConfusionMatrix(DrawingAnswers):
@@ -125,6 +154,7 @@ class ConfusionMatrix(DrawingAnswers):
         class_names: names of the classes; by default the classifier's, or numbers.
     """
 
+    @checked
     def __init__(
         self,
         folder: str | Path | None = None,
@@ -134,6 +164,21 @@ class ConfusionMatrix(DrawingAnswers):
     ) -> None:
         super().__init__(folder, every=every)
         self.class_names = class_names
+
+    def check_answers(self, view: TrialView) -> None:
+        """Look whether the answers to a batch can be drawn.
+
+        Raises:
+            TrainingError: the targets do not say of which class the images are, or the names of
+                the classes are not as many as the outputs.
+        """
+        super().check_answers(view)
+        assert view.logits is not None
+        if self.class_names is not None and len(self.class_names) != view.logits.shape[1]:
+            raise TrainingError(
+                f"ConfusionMatrix needs a name for each of the {view.logits.shape[1]} outputs, "
+                f"received {len(self.class_names)} class_names."
+            )
 
     def on_validation_start(self, view: TrialView) -> None:
         """Begin to gather answers."""
@@ -175,6 +220,7 @@ class SamplePredictions(DrawingAnswers):
         count: how many images.
     """
 
+    @checked
     def __init__(
         self, folder: str | Path | None = None, *, every: int = 1, count: int = 25
     ) -> None:
