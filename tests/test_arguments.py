@@ -131,7 +131,7 @@ def test_methods_of_a_class() -> None:
 def test_what_may_have_been_meant() -> None:
     assert meant("Epochs", ["epochs"]) == ": did you mean 'epochs'?"
     assert meant("train", ["val_generator", "train_generator"]).endswith("'train_generator'?")
-    assert meant("xyz", ["epochs"]) == meant("", ["epochs"]) == meant(3, ["epochs"]) == ""
+    assert meant("xyz", ["epochs"]) == meant("e", ["epochs"]) == meant(3, ["epochs"]) == ""
 
 
 def test_arguments_that_are_passed_on() -> None:

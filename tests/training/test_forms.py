@@ -141,6 +141,12 @@ def test_what_torch_takes_is_taken(criterion: nn.Module, outputs: int, targets: 
     assert len(trial_of(criterion, targets, answering(outputs)).run(1)) == 1
 
 
+def test_probabilities_in_reduced_precision() -> None:
+    network = answering(3, nn.Sigmoid())
+    trial = trial_of(nn.BCELoss(), BITS.float(), network).with_trainer(precision="bf16-mixed")
+    assert len(trial.run(1)) == 1
+
+
 def test_maps_of_classes() -> None:
     maps = nn.Sequential(nn.Conv2d(1, 3, 1))
     rows = LABELS[:, None, None].expand(-1, 6, 6).contiguous()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+_FULL_TYPES = {torch.float32, torch.float64}  # autocast puts up with those of reduced precision
 _INDEX_TYPES = (torch.int64, torch.uint8)  # of class indices, as torch's losses take them
 
 
@@ -215,7 +216,7 @@ def _wrong_points(criterion: Any, outputs: Tensor, targets: Tensor) -> tuple[str
     as_floats = ""
     if needs_floats(criterion) and not targets.is_floating_point():
         as_floats = ".float()"
-    elif takes_probabilities(criterion) and targets.dtype != outputs.dtype:
+    elif takes_probabilities(criterion) and {targets.dtype, outputs.dtype} == _FULL_TYPES:
         as_floats = f".to(torch.{_type(outputs)})"
     if targets.shape == outputs.shape:
         return (f"targets of {_type(outputs)}", f"give targets{as_floats}") if as_floats else None

@@ -383,11 +383,7 @@ def make_metrics(wanted: Sequence[Any], view: TrialView) -> list[Metric]:
 
 
 def as_list(metrics: Any) -> list[Any]:
-    """Return a list of metrics, of which one may stand alone.
-
-    Raises:
-        TrainingError: it is neither one nor several.
-    """
+    """Return a list of metrics, of which one may stand alone; whether they are any is not asked."""
     if isinstance(metrics, str) or _is_torch_metric(metrics):
         return [metrics]
     try:
@@ -405,7 +401,8 @@ def check_metrics(wanted: Sequence[Any]) -> None:
     for metric in wanted:
         named = isinstance(metric, tuple) and len(metric) == 2 and isinstance(metric[0], str)
         measuring = metric[1] if named else metric
-        if metric in _NAMES if isinstance(metric, str) else _is_torch_metric(measuring):
+        known = metric in _NAMES if isinstance(metric, str) else _is_torch_metric(measuring)
+        if known:
             continue
         hint = meant(metric, _NAMES) or "."
         if isinstance(metric, type):

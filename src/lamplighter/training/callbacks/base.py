@@ -240,18 +240,19 @@ def _words(hook: str) -> list[str]:
 
 
 def _check_hooks(callback: Callback) -> None:
-    name = f"{type(callback).__name__}."
+    kind = type(callback).__name__
     for hook, hint in unknown_hooks(callback, Callback):
         raise TrainingError(
-            f"a trial would never call {name}{hook}(), which is none of its hooks{hint} There are "
+            f"a trial would never call {kind}.{hook}(), which is none of its hooks{hint} There are "
             f"{', '.join(HOOKS)}."
         )
     for hook in HOOKS:
         if overriding([callback], hook) and not _takes_one(getattr(callback, hook)):
-            of_a_class = not isinstance(callback, FunctionCallback)
+            named, taken = f"{kind}.{hook}", "self, view"
+            if isinstance(callback, FunctionCallback):
+                named, taken = f"the function of {hook}", "view"
             raise TrainingError(
-                f"{name if of_a_class else 'the function of '}{hook} must take one argument, the "
-                f"view of the trial: def {hook}({'self, ' if of_a_class else ''}view)."
+                f"{named} must take one argument, the view of the trial: def {hook}({taken})."
             )
 
 
