@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lamplighter import ImageData, Trial, find_learning_rate, train
-from lamplighter.arguments import check_further, checked, checked_arguments, meant
+from lamplighter.arguments import check_further, checked, checked_arguments
 from lamplighter.errors import ArgumentError, LamplighterError
 from lamplighter.training import callbacks
 
@@ -45,7 +45,7 @@ def wash(colour: str, water: int, *, soap: int = 0) -> str:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: wash("red", 1, sope=2), r"^wash\(\) has .* 'sope': did you mean 'soap'\?"),
+        (lambda: wash("red", 1, sope=2), r"^wash\(\) has .* 'sope'; did you mean 'soap'\?"),
         (lambda: wash("red", 1, ink=2), r"'ink'\. It takes colour, water, soap\.$"),
         (lambda: wash("red", 1, water=2), r"received 'water' twice, by its place and by its name"),
         (lambda: wash("red"), r"^wash\(\) needs 'water'\."),
@@ -126,12 +126,6 @@ def test_methods_of_a_class() -> None:
     assert Wall.of(3).area == 3
     assert Wall.double(3) == 6
     assert Wall(3)._inner(wrong) == "3"
-
-
-def test_what_may_have_been_meant() -> None:
-    assert meant("Epochs", ["epochs"]) == ": did you mean 'epochs'?"
-    assert meant("train", ["val_generator", "train_generator"]).endswith("'train_generator'?")
-    assert meant("xyz", ["epochs"]) == meant("e", ["epochs"]) == meant(3, ["epochs"]) == ""
 
 
 def test_arguments_that_are_passed_on() -> None:

@@ -145,3 +145,10 @@ def test_what_is_said_of_a_path_that_is_not_there(here):
 def test_the_examples_of_the_docstrings():
     assert doctest.testmod(names).failed == 0
     assert doctest.testmod(names).attempted == 6
+
+
+def test_how_a_sentence_ends() -> None:
+    assert names.meant("Epochs", ["epochs"]) == "; did you mean 'epochs'?"
+    assert names.meant("train", ["val_generator", "train_generator"]).endswith("_generator'?")
+    assert names.meant("xyz", ["epochs"]) == names.meant("e", ["epochs"]) == ""
+    assert names.meant(3, ["epochs"]) == ""

@@ -220,7 +220,7 @@ def test_targets_that_are_probabilities() -> None:
     ("wrong", "hint"),
     [
         ("precision", r"'precision'\."),
-        ("accurcy", r"'accurcy': did you mean 'accuracy'\?"),
+        ("accurcy", r"'accurcy'; did you mean 'accuracy'\?"),
         ("Top_5_acc", "did you mean 'top_5_acc'"),
         ("f1", "did you mean 'macro_f1'"),
         (3, r"received 3\."),

@@ -62,7 +62,7 @@ def watched_by(*callbacks: Any, validating: bool = True, **arguments: Any) -> Tr
 @pytest.mark.parametrize(
     ("name", "metrics", "validating", "message"),
     [
-        ("val_los", ["loss", "acc"], True, r"have acc, loss, .*val_loss: did you mean 'val_loss'"),
+        ("val_los", ["loss", "acc"], True, r"have acc, loss, .*val_loss; did you mean 'val_loss'"),
         ("val_accuracy", ["loss", "acc"], True, r"did you mean 'val_acc'\?"),
         ("val_acc", ["loss"], True, r"have loss, running_loss, val_loss"),
         ("val_loss", ["loss"], False, r"no validation data; give some, .* or watch 'loss'\."),

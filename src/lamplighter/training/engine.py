@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import Logger
 
-from lamplighter.arguments import meant
 from lamplighter.data.batches import Batches
 from lamplighter.errors import ResumeError, TrainingError
+from lamplighter.names import meant
 from lamplighter.training.checkpoints import WholeCheckpoints
 from lamplighter.training.explaining import first_reason
 from lamplighter.training.lightning_module import TrialModule

@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.arguments import meant
 from lamplighter.data.batches import epoch_seed
 from lamplighter.errors import TrainingError
+from lamplighter.names import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
-from lamplighter.arguments import meant
 from lamplighter.errors import TrainingError
+from lamplighter.names import meant
 from lamplighter.training.criteria import (
     is_for_classes,
     is_for_labels,

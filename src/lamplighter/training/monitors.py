@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.arguments import meant
 from lamplighter.errors import TrainingError
+from lamplighter.names import meant
 from lamplighter.training.callbacks.base import Callback
 from lamplighter.training.history import COUNTS
 from lamplighter.training.metrics import make_metrics

@@ -273,7 +273,7 @@ class Misspelt(Callback):
 )
 def test_hooks_that_would_never_be_called(name: str, hint: str | None) -> None:
     kind = type("Mine", (Callback,), {name: lambda self, view: None})
-    hinted = rf": did you mean '{hint}'\?" if hint else r"\."
+    hinted = rf"; did you mean '{hint}'\?" if hint else r"\."
     with pytest.raises(TrainingError, match=rf"never call Mine\.{name}\(\), .*hooks{hinted} There"):
         toys.trial(callbacks=[kind()])
     below = type("Below", (kind,), {"on_end": lambda self, view: None})

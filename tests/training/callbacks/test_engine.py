@@ -205,7 +205,7 @@ def test_metric_that_is_not_there(
 ) -> None:
     watching = callback("val_auc") if callback else Checkpoint(tmp_path, monitor="val_auc")
     trial = make_trial(watching)
-    with pytest.raises(TrainingError, match=r"it will have .*val_loss: did you mean 'val_acc'"):
+    with pytest.raises(TrainingError, match=r"it will have .*val_loss; did you mean 'val_acc'"):
         trial.run(1)
     assert trial.history == []
 
@@ -213,7 +213,7 @@ def test_metric_that_is_not_there(
 def test_modes_and_counts_that_are_none(tmp_path: Path) -> None:
     wrong: Any = "maximum"
     for make in (lambda: EarlyStopping(mode=wrong), lambda: Checkpoint(tmp_path, mode=wrong)):
-        with pytest.raises(TrainingError, match=r"'min' or 'max'.*'maximum': did you mean 'max'"):
+        with pytest.raises(TrainingError, match=r"'min' or 'max'.*'maximum'; did you mean 'max'"):
             make()
     with pytest.raises(TrainingError, match="at least 0 epochs, received -1"):
         EarlyStopping(patience=-1)

@@ -10,8 +10,8 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamplighter.arguments import meant
 from lamplighter.errors import OutputError, TrainingError
+from lamplighter.names import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -206,7 +206,7 @@ def unknown_hooks(callback: Any, base: type) -> list[tuple[str, str]]:
         base: has all hooks there are.
 
     Returns:
-        Of each its name and what may have been meant, ": did you mean 'on_end'?" or ".".
+        Of each its name and what may have been meant, "; did you mean 'on_end'?" or ".".
     """
     hooks = [name for name in vars(base) if name.startswith("on_")]
     plain = {name.replace("_", ""): name for name in hooks}
@@ -228,7 +228,7 @@ def _meant_hook(name: str, hooks: Sequence[str]) -> str:
     words = _words(name)
     for hook in hooks:
         if _words(hook) == words:
-            return f": did you mean {hook!r}?"
+            return f"; did you mean {hook!r}?"
     return meant(name, hooks) or "."
 
 

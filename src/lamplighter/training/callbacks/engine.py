@@ -9,8 +9,9 @@ from pytorch_lightning.callbacks import EarlyStopping as LightningEarlyStopping
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from lamplighter.arguments import check_further, checked, meant
+from lamplighter.arguments import check_further, checked
 from lamplighter.errors import OutputError, TrainingError
+from lamplighter.names import meant
 from lamplighter.training.callbacks.base import check_monitor, is_measured, make_folder
 
 if TYPE_CHECKING:
