@@ -128,6 +128,20 @@ SPLITS = [
         ),
     ),
     RealFolder(
+        "plots-beside-doubled-splits",
+        [
+            "seg_{train,test}/sample.png",
+            "seg_train/seg_train/{cats,dogs}/{1..3}.jpg",
+            "seg_test/seg_test/{cats,dogs}/{1..2}.jpg",
+        ],
+        understood={"train": {"": 1, **THREE}, "test": {"": 1, **TWO}},
+        notes=(
+            "understood: train is seg_train/seg_train; test is seg_test/seg_test.",
+            "test has 1 image without a label, left out of training and measuring.",
+            "train has 1 image without a label, left out of training and measuring.",
+        ),
+    ),
+    RealFolder(
         "brain-tumor-mri",
         ["Training/{glioma,notumor}/Tr_{1..3}.jpg", "Testing/{glioma,notumor}/Te_{1..2}.jpg"],
         understood={"train": {"glioma": 3, "notumor": 3}, "test": {"glioma": 2, "notumor": 2}},
@@ -343,6 +357,12 @@ CLASSES = [
         understood={"": {"Cat": 3, "Dog": 3}},
         notes=("understood: the classes lie in PetImages.",),
         set_aside=("MSR-LA - 3467.docx", "readme[1].txt"),
+    ),
+    RealFolder(
+        "a-plot-beside-a-wrapper",
+        ["confusion.png", "data/{cats,dogs}/{1..3}.jpg"],
+        understood={"": {"": 1, **THREE}},
+        notes=("understood: the classes lie in data.",),
     ),
     RealFolder(
         "mac-with-dots",

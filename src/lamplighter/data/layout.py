@@ -73,8 +73,13 @@ class _Folder:
 
     @property
     def sorts(self) -> bool:
-        """Whether its folders part the images in it: two or more, and little beside them."""
+        """Whether its folders part the images in it: two or more, and few images beside them."""
         return len(self.folders) > 1 and 2 * self.images < self.total()
+
+    @property
+    def wraps(self) -> bool:
+        """Whether one folder holds its images, all but a few, such as a picture of a plot."""
+        return len(self.folders) == 1 and 2 * self.images < self.total()
 
 
 def understand(paths: Iterable[Sequence[str]], root: str) -> Layout:
@@ -99,7 +104,8 @@ def understand(paths: Iterable[Sequence[str]], root: str) -> Layout:
         found = _Found({(): ("", False)})
     splits, classes = [], []
     for place in places:
-        split, name = found.place(place[len(base) :])
+        within = place[: len(base)] == base  # else it lies beside the wrappers
+        split, name = found.place(place[len(base) :]) if within else ("", "")
         splits.append(split)
         classes.append(name)
     result = Layout(tuple(splits), tuple(classes))
@@ -138,7 +144,7 @@ def _unwrapped(tree: _Folder) -> tuple[tuple[str, ...], _Folder]:
     """Return the folder that classes or splits lie in: below folders that hold one folder alone."""
     path: list[str] = []
     folder = tree
-    while not folder.images and len(folder.folders) == 1:
+    while folder.wraps:
         ((name, inner),) = folder.folders.items()
         inner_splits = set(resolve_splits(inner.folders).values())
         alone = read_split_name(name).certain and ("" in inner_splits or len(inner_splits) < 2)
@@ -169,6 +175,7 @@ def _splits_on_top(base: _Folder, where: str) -> _Found | None:
             inner for other in names if other != name for inner in _classes_in(base.folders[other])
         }
         path, flat = _inside(base.folders[name], name, others)
+        found.splits[(name,)] = (split, True)  # what lies beside its wrappers
         found.splits[(name, *path)] = (split, flat)
         found.said.append((split, "/".join((name, *path))))
     if all(_is_plain(split, folder) for split, folder in found.said):
@@ -195,7 +202,7 @@ def _inside(folder: _Folder, name: str, others: set[str]) -> tuple[tuple[str, ..
         others: the classes of other splits.
     """
     path: list[str] = []
-    while not folder.images and len(folder.folders) == 1:
+    while folder.wraps:
         ((inner_name, inner),) = folder.folders.items()
         if inner_name in others:
             break
@@ -218,7 +225,9 @@ def _splits_below(base: _Folder, where: str) -> _Found | None:
     split = {
         name
         for name, splits in inner.items()
-        if splits and all(splits.values()) and not base.folders[name].images
+        if splits
+        and all(splits.values())
+        and 2 * base.folders[name].images < base.folders[name].total()
     }
     several = [name for name in split if len(set(inner[name].values())) > 1]
     if not several or len(_roles(base.folders)) > 1:
@@ -231,8 +240,7 @@ def _splits_below(base: _Folder, where: str) -> _Found | None:
     if sorted_in:
         raise DatasetError(
             f"{shown(where)} must be one data set, received folders with splits and classes of "
-            f"their own ({_few(sorted_in)}) beside {_few(set(inner) - set(sorted_in[:1]))}; name "
-            "one of them."
+            f"their own ({_few(sorted_in)}); name one of them."
         )
     if split != set(inner):
         name = sorted(several)[0]
@@ -317,9 +325,10 @@ def _check_agreement(layout: Layout, where: str) -> None:
     for split, name in zip(layout.splits, layout.classes, strict=True):
         if name:
             classes.setdefault(split, Counter())[name] += 1
-    for split, names in classes.items():
+    together = sum(classes.values(), Counter[str]())
+    for split, names in (*classes.items(), ("all splits", together)):
         tree = {name: _Folder(images=count) for name, count in names.items()}
-        if split and _suspects(tree):
+        if any(layout.splits) and split and _suspects(tree):
             _check_classes(tree, f"{where} ({split})")
     train = classes.get("train", Counter())
     for split in ("val", "test"):
@@ -354,11 +363,11 @@ def unlabelled_notes(splits: Sequence[str], classes: Sequence[str]) -> list[str]
     without = Counter(s for s, name in zip(splits, classes, strict=True) if s and not name)
     whole = Counter(splits)
     return [
-        f"{split} has {counted(count, 'image')} without a label: "
+        f"{split} has {counted(count, 'image')} without a label"
         + (
-            "nothing is measured on it, `lamplighter predict` answers it."
+            ": nothing is measured on it, `lamplighter predict` answers it."
             if count == whole[split]
-            else "these are left out."
+            else ", left out of training and measuring."
         )
         for split, count in sorted(without.items())
     ]
