@@ -207,6 +207,15 @@ def _indices_or_values(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Te
     return torch.nn.functional.mse_loss(outputs, targets)
 
 
+def test_training_on_the_answers_of_a_teacher(
+    make_trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    trial = make_trial(ConfusionMatrix(tmp_path), criterion=_indices_or_values, metrics=("loss",))
+    trial.with_train_data(images_and_labels(16)[0], torch.randn(16, 3), batch_size=8)
+    trial.run(1)
+    assert [file.name for file in tmp_path.iterdir()] == ["confusion-1.png"]
+
+
 def test_names_that_are_not_those_of_the_outputs(
     make_trial: Callable[..., Trial], tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from lamplighter.evaluation.plots import draw_confusion
 from lamplighter.evaluation.sheets import contact_sheet
 from lamplighter.saving.writing import written_whole
 from lamplighter.training.callbacks.base import Callback, make_folder
+from lamplighter.training.criteria import is_of_ones_own
 from lamplighter.training.history import plot_history
 from lamplighter.training.ignored import are_indices, ignored_index
 from lamplighter.training.notebook import Place, in_notebook
@@ -140,7 +141,8 @@ class DrawingAnswers(Drawing):
         Raises:
             TrainingError: the targets do not say of which class the images are.
         """
-        _true_classes(view)
+        if not is_of_ones_own(view.criterion):  # which may take others in training, as of a teacher
+            _true_classes(view)
 
 
 class ConfusionMatrix(DrawingAnswers):
