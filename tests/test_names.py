@@ -144,7 +144,7 @@ def test_what_is_said_of_a_path_that_is_not_there(here):
 
 def test_the_examples_of_the_docstrings():
     assert doctest.testmod(names).failed == 0
-    assert doctest.testmod(names).attempted == 6
+    assert doctest.testmod(names).attempted == 7
 
 
 def test_how_a_sentence_ends() -> None:
@@ -152,3 +152,10 @@ def test_how_a_sentence_ends() -> None:
     assert names.meant("train", ["val_generator", "train_generator"]).endswith("_generator'?")
     assert names.meant("xyz", ["epochs"]) == names.meant("e", ["epochs"]) == ""
     assert names.meant(3, ["epochs"]) == ""
+
+
+def test_a_slip_comes_before_a_part_and_short_names_are_words() -> None:
+    assert near_names("accurcy", ["acc", "accuracy"])[0] == "accuracy"
+    assert near_names("f1", ["acc", "macro_f1", "f1_by_label"]) == ["macro_f1", "f1_by_label"]
+    assert near_names("lo", ["low", "high", "slow"]) == ["low"]
+    assert near_names("e", ["epochs"]) == near_names("", ["a"]) == []

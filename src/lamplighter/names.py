@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _CLOSE = 0.65  # share of letters that two names have in common, as `difflib` measures it
+_SLIP = 0.85  # the share from which they differ by a slip of the finger
 _TELLING = 3  # letters from which a name says something of what contains it
 _FEW = 10  # names that an error lists to the last
 _FIRST = 5  # names of a longer list that it begins with
@@ -54,7 +55,9 @@ def near_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     known, wanted = list(dict.fromkeys(known)), _letters(name)
     same = [one for one in known if _letters(one) == wanted]
     if len(wanted) < _TELLING:
-        return same[:most]
+        words = [one for one in known if wanted in re.split(r"[\s._-]+", one.casefold())]
+        begun = [one for one in known if wanted and _letters(one)[:-1] == wanted]
+        return list(dict.fromkeys([*same, *words, *begun]))[:most]
     within = sorted(
         (one for one in known if _holds(_letters(one), wanted)),
         key=lambda one: (not _letters(one).startswith(wanted), len(one)),
@@ -63,7 +66,9 @@ def near_names(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
     for one in known:
         spelt.setdefault(_letters(one), []).append(one)
     close = difflib.get_close_matches(wanted, spelt, n=most, cutoff=_CLOSE)
-    found = [*same, *within, *(one for letters in close for one in spelt[letters])]
+    slips = difflib.get_close_matches(wanted, spelt, n=most, cutoff=_SLIP)
+    near = [[one for letters in found for one in spelt[letters]] for found in (slips, close)]
+    found = [*same, *near[0], *within, *near[1]]
     return list(dict.fromkeys(found))[:most]
 
 

@@ -107,7 +107,7 @@ def test_what_is_missing_is_said() -> None:
         trial.evaluate()
     with pytest.raises(TrainingError, match="no data"):
         trial.predict()
-    with pytest.raises(TrainingError, match=r"TEST_DATA \('test'\).*'validation': .* 'val'\?"):
+    with pytest.raises(TrainingError, match=r"TEST_DATA \('test'\).*'validation'; .* 'val'\?"):
         trial.evaluate(data_key="validation")
     with pytest.raises(TrainingError, match="optimizer"):
         Trial(toys.network()).with_generators(toys.loader(8)).run()
