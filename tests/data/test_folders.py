@@ -122,8 +122,8 @@ def test_pillow_knows_every_suffix() -> None:
         ("photo", "no folder .*photo; did you mean '.*photos'"),
         ("phots/cat", "no folder .*; did you mean '.*photos/cat'"),
         ("nothing/cat", "no folder .*cat; check the name"),
-        ("emojis", "the data set emoji comes by: lamplighter data emoji DIR"),
-        ("mnst", "the data set mnist comes by: lamplighter train mnist"),
+        ("emojis", "for the data set emoji: lamplighter data emoji DIR"),
+        ("mnst", "for the data set mnist: lamplighter train mnist"),
     ],
 )
 def test_a_missing_root_names_its_neighbours(tmp_path: Path, asked: str, told: str) -> None:

@@ -118,7 +118,7 @@ def _no_folder(root: Path) -> str:
     if near_paths(root) or not meant:
         return no_such_path("folder", root)
     use = "lamplighter train mnist" if meant == ["mnist"] else f"lamplighter data {meant[0]} DIR"
-    return f"there is no folder {shown(root)}; the data set {meant[0]} comes by: {use}."
+    return f"there is no folder {shown(root)}; for the data set {meant[0]}: {use}."
 
 
 def _unreadable(error: OSError) -> str:
