@@ -271,7 +271,9 @@ def test_methods_side_by_side(digit_classifier, digits):
     found = compare_methods(digit_classifier, digits, methods, steps=12, progress=named.append)
     assert named == ["integrated-gradients", "edges", "guided-backprop", "saliency"]
     scores = {score.name: score for score in found.scores}
-    assert scores["integrated-gradients"].verdict.startswith("believe it")
+    assert scores["integrated-gradients"].verdict == (
+        "too few images to tell: better than chance on these 8, and 10 are needed"
+    )
     assert scores["edges"].verdict.startswith("do not believe it")
     assert found.scores[-1].name == "chance"
     order = [score.name for score in found.scores]
@@ -429,3 +431,26 @@ def test_curves_are_drawn_with_their_areas(digit_classifier, digits):
     labels = [text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts()]
     assert labels == [f"Saliency, {curve.area.value:.2f}" for curve in curves]
     figure.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("count", "gain", "verdict"),
+    [
+        (1, (0.4, -2.0, 2.0), "too few images to tell: better than chance on this image"),
+        (8, (0.06, 0.01, 0.11), "too few images to tell: better than chance on these 8"),
+        (9, (-0.1, -0.2, 0.0), "too few images to tell: no better than chance on these 9"),
+        (10, (0.37, 0.2, 0.5), "believe it"),
+        (40, (0.06, 0.01, 0.11), "better than chance, but by little"),
+        (40, (0.3, -0.1, 0.7), "no better than chance on these images"),
+    ],
+)
+def test_the_verdict_counts_the_images_and_weighs_the_gain(count, gain, verdict):
+    from types import SimpleNamespace
+
+    from lamplighter.evaluation.intervals import Estimate
+    from lamplighter.explain.method_comparison import MethodScore
+
+    curve = SimpleNamespace(areas=np.zeros(count))
+    sanity = SimpleNamespace(decided=True, passed=True)
+    score = MethodScore("saliency", curve, curve, sanity, Estimate(*gain), 0.0)
+    assert score.verdict.startswith(verdict)

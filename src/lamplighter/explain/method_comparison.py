@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     AnyMethod = str | Method | OwnMethod
 
 CHANCE = "chance"
+_ENOUGH = 10  # images: the bootstrap of fewer is too narrow, and any method looks good on some
+_LITTLE = 0.1  # a gain that leaves most of what the answer rests on unfound
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +63,16 @@ class MethodScore:
             return "cannot be told: its maps, or those of random weights, are empty"
         if not self.sanity.passed:
             return "do not believe it: the maps change too little with random weights"
-        if self.gain.low > 0:
-            return "believe it: it finds what the answer rests on"
-        if len(self.deletion.areas) < 2 and self.gain.value > 0:
-            return "better than chance on this image; more images would tell"
-        return "no better than chance on these images"
+        count = len(self.deletion.areas)
+        if count < _ENOUGH:
+            than = "better than" if self.gain.value > 0 else "no better than"
+            these = "this image" if count == 1 else f"these {count}"
+            return f"too few images to tell: {than} chance on {these}, and {_ENOUGH} are needed"
+        if self.gain.low <= 0:
+            return "no better than chance on these images"
+        if self.gain.value < _LITTLE:
+            return "better than chance, but by little: it misses most of what the answer rests on"
+        return "believe it: it finds what the answer rests on"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as plain JSON types."""
