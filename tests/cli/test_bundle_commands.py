@@ -156,6 +156,27 @@ def test_info(run, trained, tiny_digits):
     assert json.loads(run("info", trained, "--json").out) == describe(trained)
 
 
+def test_a_long_split_name_does_not_break_the_column(run, trained, tmp_path):
+    classifier = load(trained)
+    for name in ("test-2013-04", "test-of-another-photographer-in-winter"):
+        classifier.record.data[name] = "0" * 64
+    bundle = save(classifier, tmp_path / "long.lamp")
+    lines = run("info", bundle).out.splitlines()
+    (column,) = {line.index("SHA-256") for line in lines if "SHA-256" in line}
+    assert column == next(line for line in lines if line.startswith("classes")).index("10: 0")
+    assert "test-of-another-photographer-in-winter data" in lines
+
+
+def test_evaluate_draws_how_reliable_the_probabilities_are(run, trained, tmp_path):
+    out = tmp_path / "reliability.png"
+    outcome = run("evaluate", trained, "mnist", "--reliability", out)
+    assert outcome.out.endswith(f"wrote {out}\n")
+    assert out.read_bytes().startswith(PNG)
+    assert f"{out} is there already" in run("evaluate", trained, "mnist", "--reliability", out).line
+    outcome = run("evaluate", trained, "mnist", "--confusion", out, "--reliability", out, "--force")
+    assert "--confusion and --reliability must be two files" in outcome.line
+
+
 def test_info_says_how_far_answers_can_be_trusted(run, trusted, trained):
     trust, measured = load(trusted).trust, describe(trusted)["trust"]["measured"]
     text = " ".join(run("info", trusted).out.split())

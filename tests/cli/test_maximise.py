@@ -80,3 +80,10 @@ def test_other_files(run, bundle, tmp_path):
     outcome = run("maximise", absent, "--class", "3", "--out", tmp_path / "x.png")
     assert outcome.code == 1
     assert str(absent) in outcome.line
+
+
+def test_where_there_is_no_terminal_lines_tell_the_progress(run, bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("lamplighter.cli.progress._EVERY", 0.0)
+    outcome = run("maximise", bundle, "--class", "3", "--steps", 2, "--out", tmp_path / "a.png")
+    assert outcome.code == 0
+    assert outcome.err.splitlines()[-1] == "maximising: 2 of 2 steps"

@@ -8,8 +8,7 @@ import pytest
 
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.data_map import DataMap
-from lamplighter.evaluation.data_map_plot import plot_data_map, spread
-from lamplighter.evaluation.plots import COLOURS
+from lamplighter.evaluation.data_map_plot import COLOURS, plot_data_map, spread
 
 
 def _map(classes: int = 3, count: int = 120, **changes: Any) -> DataMap:
@@ -48,23 +47,25 @@ def test_points_are_drawn_by_class_and_mistakes_in_rings() -> None:
     assert "120 images, 12 of them wrong" in axes.get_title()
 
 
-def test_up_to_28_classes_have_a_style_of_their_own() -> None:
-    figure = plot_data_map(_map(28, 280))
+def test_up_to_60_classes_have_a_style_of_their_own() -> None:
+    figure = plot_data_map(_map(60, 600))
     styles = {
         (tuple(drawn.get_facecolor()[0]), drawn.get_paths()[0].vertices.tobytes())
         for drawn in figure.axes[0].collections[:-1]
     }
-    assert len(styles) == 28
-    assert len(COLOURS) == len(set(COLOURS))
+    assert len(styles) == 60
+    assert len(COLOURS) == len(set(COLOURS)) >= 12
+    colours = [tuple(drawn.get_facecolor()[0]) for drawn in figure.axes[0].collections[:17]]
+    assert len(set(colours)) == 12  # of 17 classes, as emoji have, 5 colours come twice
 
 
 def test_of_more_classes_the_rarest_are_grey_together() -> None:
-    labels = np.concatenate([np.repeat(np.arange(40), 2), np.repeat(np.arange(10, 37), 2)])
+    labels = np.concatenate([np.repeat(np.arange(72), 2), np.repeat(np.arange(10, 69), 2)])
     count = len(labels)
-    made = _map(40, count, labels=labels, predicted=labels)
+    made = _map(72, count, labels=labels, predicted=labels)
     figure = plot_data_map(made)
     names = _legend(figure)
-    assert names[:-2] == [f"class {number}" for number in range(10, 37)]
+    assert names[:-2] == [f"class {number}" for number in range(10, 69)]
     assert names[-2:] == ["13 other classes", "mistake (0)"]
 
 

@@ -106,3 +106,10 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingPackageError, match=re.escape(install_command())):
         plot_confusion(report_of(np.eye(2, dtype=int), list("ab")))
+
+
+def test_a_diagonal_zero_of_a_class_with_images_is_written() -> None:
+    confusion = np.array([[0, 3, 0], [0, 2, 0], [0, 0, 0]])
+    (axes, *_) = draw_confusion(confusion, ["a", "b", "c"]).axes
+    cells = {text.get_position(): text.get_text() for text in axes.texts}
+    assert cells == {(0, 0): "0", (1, 0): "3", (1, 1): "2"}

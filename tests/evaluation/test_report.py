@@ -118,7 +118,7 @@ def test_reads_well(reader, written):
 
 def test_short_names_head_the_columns(reader, written):
     report = evaluate(reader("ab"), written("ab", [0, 1], [0, 0]))
-    assert report.confusion_table() == "true \\ said  a  b\na            1  .\nb            1  ."
+    assert report.confusion_table() == "true \\ said  a  b\na            1  .\nb            1  0"
 
 
 def test_images_of_another_size(reader):

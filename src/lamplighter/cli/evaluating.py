@@ -62,6 +62,13 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the worst mistakes to this PNG file."),
     ] = None,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw how often it is right, by how sure it is, on these images: PNG, PDF or SVG.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace these files, if they are there.")
     ] = False,
@@ -70,7 +77,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure a classifier, each score with its 95 % interval."""
-    _check_pictures(confusion, mistakes, force=force)
+    _check_pictures(confusion, mistakes, reliability, force=force)
     named = is_named(data)
     from lamplighter.evaluation.class_names import check_in_common
     from lamplighter.evaluation.comparison import compare
@@ -101,9 +108,11 @@ def evaluate(
         report, values = comparison.a, comparison.to_dict()
         text = _comparison_text(comparison, str(bundle), str(against))
     _draw(report, images, confusion, mistakes)
+    if reliability is not None:
+        _draw_reliability(report, reliability)
     typer.echo(json.dumps(values, indent=2) if as_json else text)
     if not as_json:
-        for picture in filter(None, (confusion, mistakes)):
+        for picture in filter(None, (confusion, mistakes, reliability)):
             typer.echo(printable(f"wrote {picture}"))
 
 
@@ -181,17 +190,24 @@ def _text(report: Report) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def _check_pictures(confusion: Path | None, mistakes: Path | None, *, force: bool) -> None:
-    if confusion is not None:
-        check_figure(confusion, "--confusion", force=force)
+def _check_pictures(
+    confusion: Path | None, mistakes: Path | None, reliability: Path | None, *, force: bool
+) -> None:
+    for figure, option in ((confusion, "--confusion"), (reliability, "--reliability")):
+        if figure is not None:
+            check_figure(figure, option, force=force)
     if mistakes is not None:
         if mistakes.suffix.lower() != ".png":
             raise OutputError(f"--mistakes must be a file ending .png, received {mistakes}.")
         check_new(mistakes, "--mistakes", force=force)
-    if confusion is not None and mistakes is not None and confusion.resolve() == mistakes.resolve():
-        raise OutputError(
-            f"--confusion and --mistakes must be two files, received {confusion} for both."
-        )
+    options = {"--confusion": confusion, "--mistakes": mistakes, "--reliability": reliability}
+    seen: dict[Path, str] = {}
+    for option, path in options.items():
+        if path is None:
+            continue
+        other = seen.setdefault(path.resolve(), option)
+        if other != option:
+            raise OutputError(f"{other} and {option} must be two files, received {path} for both.")
 
 
 def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Path | None) -> None:
@@ -205,3 +221,9 @@ def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Pat
 
         with written_whole(mistakes) as file:
             mistakes_sheet(report, data).save(file, format="png")
+
+
+def _draw_reliability(report: Report, file: Path) -> None:
+    from lamplighter.evaluation.trust_plots import plot_report_reliability
+
+    save_figure(plot_report_reliability(report), file)

@@ -26,7 +26,7 @@ _SUFFIXES = {
     "state-dict": ".pt",
     "torch-export": ".pt2",
 }
-_INDENT = 14
+_MOST_INDENT = 30
 _FEW = 6  # values that are shown one by one
 
 
@@ -66,8 +66,13 @@ def info(
     if as_json:
         typer.echo(json.dumps(description, indent=2))
         return
-    for name, value in _lines(description):
-        typer.echo(wrapped(f"{printable(name):<{_INDENT - 1}} {printable(value)}", _INDENT))
+    lines = [(printable(name), printable(value)) for name, value in _lines(description)]
+    indent = min(max(len(name) for name, _ in lines) + 2, _MOST_INDENT)
+    for name, value in lines:
+        if len(name) >= indent:  # on a line of its own, so that the others keep their column
+            typer.echo(name)
+            name = ""
+        typer.echo(wrapped(f"{name:<{indent - 1}} {value}", indent))
 
 
 def export(

@@ -106,7 +106,7 @@ def maximise(
 
     settings: dict[str, Any] = PLAIN if plain else {}
     objectives = _objectives(classifier, classes, layer, channel, neuron)
-    with bar("maximising", "steps") as progress:
+    with bar("maximising", "steps", in_lines=True) as progress:
         found = ascend(
             classifier, objectives, steps=steps, seed=seed, progress=progress, **settings
         )

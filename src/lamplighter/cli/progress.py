@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,11 +13,20 @@ if TYPE_CHECKING:
     from lamplighter.data.files import Progress
 
 
+_EVERY = 5.0  # seconds between two lines
+
+
 @contextlib.contextmanager
-def bar(label: str, unit: str = "images") -> Iterator[Progress | None]:
-    """Give what draws a bar with the speed so far, to be told (done, of how many)."""
+def bar(label: str, unit: str = "images", *, in_lines: bool = False) -> Iterator[Progress | None]:
+    """Give what draws a bar with the speed so far, to be told (done, of how many).
+
+    Args:
+        label: what is done.
+        unit: of what is counted.
+        in_lines: where stderr is no terminal, write a line every five seconds instead of nothing.
+    """
     if not sys.stderr.isatty():
-        yield None
+        yield _in_lines(label, unit) if in_lines else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -36,3 +46,17 @@ def bar(label: str, unit: str = "images") -> Iterator[Progress | None]:
             progress.update(task, completed=done, total=total, speed=speed)
 
         yield tell
+
+
+def _in_lines(label: str, unit: str) -> Progress:
+    """Return what writes a line from time to time, for a log or a notebook."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            sys.stderr.write(f"{label}: {done:,} of {total:,} {unit}\n")
+            sys.stderr.flush()
+
+    return tell

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DatasetError
-from lamplighter.evaluation.plots import COLOURS, INK, finished, new_figure
+from lamplighter.evaluation.plots import COLOURS as FIRST_COLOURS
+from lamplighter.evaluation.plots import INK, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
     from lamplighter.evaluation.data_map import DataMap
 
-MARKERS = ("o", "s", "^", "D")
-_STYLES = len(COLOURS) * len(MARKERS)  # 7 and 4 have no factor in common: each pair comes once
+# After those of all plots the dark ones of Tol's "muted" scheme, made for colour-blind eyes too.
+COLOURS = (*FIRST_COLOURS, "#332288", "#882255", "#117733", "#999933", "#aa4499")
+MARKERS = ("o", "s", "^", "D", "P")
+_STYLES = len(COLOURS) * len(MARKERS)  # 12 and 5 have no factor in common: each pair comes once
 _OTHER = "#b8b8b8"
 _HEIGHT = 5.4  # inches
 _LINE = 0.168  # inches, height of a line of the legend
@@ -31,7 +34,7 @@ _APART = 1.12  # distance of two thumbnails over their size
 def plot_data_map(data_map: DataMap, *, thumbnails: int = 0) -> Figure:
     """Return a map of a data set as a figure: points by class, mistakes in a ring.
 
-    Up to 28 classes have a colour and marker each; of more, the most frequent have, and the
+    Up to 60 classes have a colour and marker each; of more, the most frequent have, and the
     others are grey.
 
     Args:

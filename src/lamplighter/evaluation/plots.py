@@ -98,7 +98,8 @@ def draw_confusion(
 
     Colours show shares of the true class. Right answers and mistakes have a scale each, blue
     and orange, since mistakes are far rarer; that of mistakes goes with the square root, so
-    that single ones can be seen. Up to 20 classes each cell shows its count as well.
+    that single ones can be seen. Up to 20 classes each cell shows its count as well, where it has
+    one or lies on the diagonal of a class with images.
 
     Args:
         confusion: counts, rows true, columns predicted, shape (K, K).
@@ -161,7 +162,9 @@ def _name_axes(axes: Axes, names: Sequence[str]) -> None:
 
 def _write_counts(axes: Axes, counts: NDArray[np.int64], dark: NDArray[np.bool_]) -> None:
     size = min(10.0, 36 / max(len(f"{counts.max():,}"), 3.6))
-    for row, column in zip(*np.nonzero(counts), strict=True):
+    # Where a class has images, and none is right, that is worth saying.
+    written = (counts > 0) | (np.eye(len(counts), dtype=bool) & counts.any(axis=1))
+    for row, column in zip(*np.nonzero(written), strict=True):
         axes.text(
             column,
             row,

@@ -175,7 +175,7 @@ class Report:
         return align(rows)
 
     def confusion_table(self) -> str:
-        """Return the confusion matrix as text: rows true, columns predicted, a dot for 0.
+        """Return the confusion matrix as text: rows true, columns predicted, a dot for no mistake.
 
         Columns are headed by the class names where these are short, else by row numbers.
         """
@@ -186,8 +186,11 @@ class Report:
             heads = [str(number) for number in range(1, len(heads) + 1)]
             names = [f"{head} {name}" for head, name in zip(heads, names, strict=True)]
         rows = [["true \\ said", *heads]]
-        for name, counts in zip(names, self.confusion, strict=True):
-            rows.append([name, *(f"{count:,}" if count else "." for count in counts)])
+        for number, (name, counts) in enumerate(zip(names, self.confusion, strict=True)):
+            cells = [f"{count:,}" if count else "." for count in counts]
+            if counts.any():
+                cells[number] = f"{counts[number]:,}"
+            rows.append([name, *cells])
         return align(rows)
 
     def summary(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.calibration import Reliability
+from lamplighter.evaluation.calibration import reliability as measure
 from lamplighter.evaluation.plots import GRID, INK, finished, new_figure
 from lamplighter.evaluation.unknown import Coverage
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lamplighter.evaluation.report import Report
     from lamplighter.models.trust import Trust
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#c05621", "#8a8a8a"
@@ -58,6 +60,19 @@ def plot_reliability(trust: Trust) -> Figure:
     """
     before, after = reliabilities(trust)
     return draw_reliability({"as trained": before, f"temperature {trust.temperature:.2f}": after})
+
+
+def plot_report_reliability(report: Report) -> Figure:
+    """Return a reliability diagram of the images of a report as a figure.
+
+    Args:
+        report: what `evaluate` returned.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    measured = measure(report.predictions.probabilities, report.labels)
+    return draw_reliability({f"{report.data}, {report.split}": measured})
 
 
 def plot_coverage(trust: Trust) -> Figure:
