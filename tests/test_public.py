@@ -74,6 +74,7 @@ PUBLIC = [
     "find_files",
     "find_learning_rate",
     "fine_tune",
+    "fit_again",
     "fit_head",
     "fit_temperature",
     "fits_sheet",

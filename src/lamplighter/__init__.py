@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from lamplighter.features.files import load_features as load_features
     from lamplighter.features.files import save_features as save_features
     from lamplighter.features.heads import FittedHead as FittedHead
+    from lamplighter.features.heads import fit_again as fit_again
     from lamplighter.features.heads import fit_head as fit_head
     from lamplighter.features.heads import with_head as with_head
     from lamplighter.features.index import Index as Index
@@ -176,6 +177,7 @@ _HOMES = {
     "find_files": "lamplighter.data.folders",
     "find_learning_rate": "lamplighter.training.learning_rate",
     "fine_tune": "lamplighter.transfer.tuning",
+    "fit_again": "lamplighter.features.heads",
     "fit_head": "lamplighter.features.heads",
     "fit_temperature": "lamplighter.evaluation.calibration",
     "fits_sheet": "lamplighter.evaluation.fits",

@@ -121,23 +121,23 @@ def test_where_no_draw_lives_nothing_is_said():
     assert score.verdict.startswith("cannot be told")
 
 
-def head_of_votes(kind):
+def head_of_buffers(kind):
     torch.manual_seed(0)
     if kind == "knn":
         head = KNNHead(16, 2, num_references=8, neighbours=3)
         head.references[:] = nn.functional.normalize(torch.randn(8, 16))
         head.labels[4:] = 1
     else:
-        head = SVMHead(16, 2, support=[4, 4])
-        head.vectors[:] = torch.randn(8, 16)
-        head.coefficients[:] = torch.tensor([1.0] * 4 + [-1.0] * 4)
+        head = SVMHead(16, 2, num_vectors=8)
+        head.vectors[:] = nn.functional.normalize(torch.randn(8, 16))
+        head.coefficients[:] = torch.randn(2, 8)
     return head
 
 
 @pytest.mark.parametrize("kind", ["knn", "svm"])
 def test_a_head_without_parameters_forgets_too(kind):
     """All that is learned here is in buffers: maps that stayed would pass for a fake's."""
-    network = nn.Sequential(nn.Flatten(), head_of_votes(kind))
+    network = nn.Sequential(nn.Flatten(), head_of_buffers(kind))
     images = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     with kept_as_it_was(network):
         check = sanity_check(tiny(network), images, "occlusion", window=2)

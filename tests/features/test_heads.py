@@ -7,15 +7,17 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_sample_weight
 
 from lamplighter.errors import DatasetError, ModelError
 from lamplighter.features import linear, search, svm
-from lamplighter.features.heads import HEADS, fit_head
+from lamplighter.features.heads import HEADS, FittedHead, fit_again, fit_head
 from lamplighter.models.heads import build_head
 
 
@@ -34,6 +36,10 @@ def answers(fitted, vectors):
         return fitted.head(torch.from_numpy(vectors)).numpy()
 
 
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+
+
 def prepared(vectors, learned_from):
     """Centre, and make the mean squared length 1, as a head's documentation says."""
     centred = vectors.astype(float) - learned_from.mean(0, dtype=float)
@@ -41,21 +47,56 @@ def prepared(vectors, learned_from):
     return centred / np.sqrt((own**2).sum(1).mean())
 
 
+class OneAgainstTheRest:
+    """scikit-learn's SVC for each class, a vector counting as much as its class is rare."""
+
+    def __init__(self, row, balanced):
+        self._arguments = {"C": row["C"], "gamma": row["gamma"]}
+        self._balanced = balanced
+
+    def fit(self, vectors, labels):
+        self.classes_ = np.unique(labels)
+        weights = compute_sample_weight("balanced", labels) if self._balanced else None
+        self._machines = [
+            SVC(**self._arguments).fit(vectors, labels == label, sample_weight=weights)
+            for label in self.classes_
+        ]
+        return self
+
+    def decision_function(self, vectors):
+        return np.stack([one.decision_function(vectors) for one in self._machines], axis=1)
+
+    def predict(self, vectors):
+        return self.classes_[self.decision_function(vectors).argmax(1)]
+
+
+def learner(kind, row, balanced, labels):
+    """Return scikit-learn's model with these parameters."""
+    if kind == "svm":
+        return OneAgainstTheRest(row, balanced)
+    if row["method"] == "logistic":
+        weight = "balanced" if balanced else None
+        return LogisticRegression(C=row["C"], class_weight=weight, tol=1e-7, max_iter=5000)
+    count = len(np.unique(labels))
+    priors = np.full(count, 1 / count) if balanced else None
+    return LinearDiscriminantAnalysis("lsqr", shrinkage=row["shrinkage"], priors=priors)
+
+
+def as_learned(kind, vectors, learned_from):
+    """Return vectors as a head prepares them."""
+    if kind == "svm":
+        return prepared(unit(vectors), unit(learned_from))
+    return prepared(vectors, learned_from)
+
+
 def oracle(fitted, vectors, labels):
     """Return a model of scikit-learn with the parameters of `fitted`, and how it is asked."""
     chosen = fitted.chosen["parameters"]
-    weight = "balanced" if fitted.chosen["balanced"] else None
-    if fitted.kind == "svm":
-        gamma = {"gamma": chosen["gamma"]} if chosen["gamma"] else {}
-        model = SVC(
-            C=chosen["C"], kernel=chosen["kernel"], class_weight=weight, break_ties=True, **gamma
-        )
-    elif fitted.kind == "linear":
-        model = LogisticRegression(C=chosen["C"], class_weight=weight, tol=1e-7, max_iter=5000)
-    else:
+    if fitted.kind == "knn":
         return knn_oracle(chosen, vectors, labels)
-    model.fit(prepared(vectors, vectors), labels)
-    return lambda asked: model.predict(prepared(asked, vectors))
+    model = learner(fitted.kind, chosen, fitted.chosen["balanced"], labels)
+    model.fit(as_learned(fitted.kind, vectors, vectors), labels)
+    return lambda asked: model.predict(as_learned(fitted.kind, asked, vectors))
 
 
 def knn_oracle(chosen, vectors, labels):
@@ -110,16 +151,12 @@ def test_the_search_is_scikit_learns_cross_validation(kind: str) -> None:
     vectors, labels = clouds(3, 20)
     fitted = fit_head(kind, vectors, labels, 3, seed=7)
     folds = list(StratifiedKFold(3, shuffle=True, random_state=7).split(vectors, labels))
-    inputs = prepared(vectors, vectors)
+    inputs = as_learned(kind, vectors, vectors)
     for row in fitted.chosen["grid"]:
-        if kind == "svm":
-            gamma = {"gamma": row["gamma"]} if row["gamma"] else {}
-            model = SVC(
-                C=row["C"], kernel=row["kernel"], class_weight="balanced", break_ties=True, **gamma
-            )
-        else:
-            model = LogisticRegression(C=row["C"], class_weight="balanced", tol=1e-7, max_iter=5000)
-        predicted = cross_val_predict(model, inputs, labels, cv=folds)
+        predicted = np.empty(60, dtype=int)
+        for train, test in folds:
+            model = learner(kind, row, True, labels).fit(inputs[train], labels[train])
+            predicted[test] = model.predict(inputs[test])
         scores = [f1_score(labels[test], predicted[test], average="macro") for _, test in folds]
         near = 1e-4 if kind == "svm" else 0.02  # its iterations end when near enough
         assert row["macro_f1"] == pytest.approx(np.mean(scores), abs=near)
@@ -200,13 +237,40 @@ def test_groups_stay_together() -> None:
 @pytest.mark.parametrize("kind", HEADS)
 def test_of_many_vectors_some_are_searched_with(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MOST", 60)
-    monkeypatch.setattr(svm, "_LARGEST", 50)
     vectors, labels = clouds(4, 30)
     fitted = fit_head(kind, vectors, labels, 4)
     assert fitted.chosen["vectors"] == 60
     asked = clouds(count=50, seed=1)[0]
     expected = oracle(fitted, vectors, labels)(asked)
     assert (answers(fitted, asked).argmax(1) == expected).mean() >= 0.99
+
+
+def test_of_very_many_vectors_a_machine_learns_from_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their kernel would not fit into memory."""
+    monkeypatch.setattr(svm, "MOST", 60)
+    vectors, labels = clouds(4, 30)
+    fitted = fit_head("svm", vectors, labels, 4)
+    assert fitted.arguments["num_vectors"] <= 60
+    asked, true = clouds(4, 50, seed=1)
+    assert (answers(fitted, asked).argmax(1) == true).mean() > 0.5  # chance is a quarter
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_head_learns_again_with_what_was_chosen(kind: str) -> None:
+    """As GridSearchCV(refit=True) does: the parameters of the search, all the vectors."""
+    vectors, labels = clouds(4, 30)
+    first = fit_head(kind, vectors[:80], labels[:80], 4)
+    again = fit_again(first, vectors, labels, 5)
+    assert again.chosen == first.chosen
+    asked = clouds(4, 50, seed=1)[0]
+    logits = answers(again, asked)
+    assert logits.shape == (200, 5)
+    assert (logits[:, 4] < logits.max(1)).all()
+    expected = oracle(first, vectors, labels)(asked)
+    assert (logits.argmax(1) == expected).mean() >= (1 if kind != "linear" else 0.99)
+    bare = FittedHead(kind, first.head, {}, 0.0, {})
+    with pytest.raises(ModelError, match="fit it with fit_head"):
+        fit_again(bare, vectors, labels, 4)
 
 
 def test_the_scale_of_support_vectors_makes_sensible_probabilities() -> None:
@@ -224,12 +288,14 @@ def test_the_scale_of_support_vectors_makes_sensible_probabilities() -> None:
 
 def test_the_path_of_penalties_is_near_the_end_of_the_iteration() -> None:
     vectors, labels = clouds(4, 30)
-    fitted = fit_head("linear", vectors, labels, 4)
-    model = LogisticRegression(
-        C=fitted.chosen["parameters"]["C"], class_weight="balanced", tol=1e-8, max_iter=9999
-    ).fit(prepared(vectors, vectors), labels)
+    samples = search.Samples(vectors, labels, 4)
+    settings = {"method": "logistic", "C": 10.0, "balanced": True, "scale": 1.0}
+    head, _ = linear.learn(samples, settings)
+    model = LogisticRegression(C=10.0, class_weight="balanced", tol=1e-8, max_iter=9999).fit(
+        prepared(vectors, vectors), labels
+    )
     expected = model.predict_proba(prepared(vectors, vectors))
-    probabilities = torch.softmax(torch.from_numpy(answers(fitted, vectors)), 1).numpy()
+    probabilities = torch.softmax(head(torch.from_numpy(vectors)), 1).detach().numpy()
     np.testing.assert_allclose(probabilities, expected, atol=0.01)
     wide = linear._Turned(clouds(2, 10, 64)[0])
     assert wide.vectors.shape[1] == 19  # 20 centred vectors span 19 dimensions

@@ -32,7 +32,6 @@ from lamplighter.explain.parameterisation import Bounds, Kind, Parameterisation
 from lamplighter.explain.style import image_grid
 from lamplighter.explain.transforms import Transform, default_transforms
 from lamplighter.inference.torch_runtime import device_of
-from lamplighter.models.heads import KNNHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -275,7 +274,7 @@ def _checked_seed(seed: object) -> int:
 
 def _check_head(network: nn.Module, objectives: Sequence[Objective]) -> None:
     """Refuse classes that neighbours vote for: a vote has no useful gradient."""
-    if isinstance(voting_head(network), KNNHead) and any(one.needs_classes for one in objectives):
+    if voting_head(network) is not None and any(one.needs_classes for one in objectives):
         raise ModelError(
             "a class needs a head with a gradient to be maximised, received one where the nearest "
             "neighbours vote; maximise a layer or channel of its network, or fit a linear or SVM "

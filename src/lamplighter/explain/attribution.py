@@ -18,12 +18,10 @@ from lamplighter.explain.hooks import (
     forward_pass,
     network_of,
     untouched,
-    voting_head,
 )
 from lamplighter.explain.images import prepare, shown
 from lamplighter.explain.objectives import class_index
 from lamplighter.models.fetching import ignore_missing_widgets
-from lamplighter.models.heads import SVMHead
 from lamplighter.names import suggestion
 
 __all__ = ["METHODS", "Attribution", "Method", "as_method", "attribute"]
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from lamplighter.explain.asked import Answer
     from lamplighter.explain.attribution_table import OwnMethod
     from lamplighter.explain.images import Images
     from lamplighter.models.classifier import Classifier
@@ -155,7 +152,7 @@ def attribute(
         classifier.class_names,
         chosen,
         answer.settings,
-        answer.notes + _of_votes(network, chosen, answer),
+        answer.notes,
         answer.measured,
     )
 
@@ -166,22 +163,6 @@ def _check_settings(method: Method, settings: dict[str, Any]) -> None:
         if name not in known:
             told = suggestion(name, known) if known else "it takes none."
             raise ModelError(f"{method.name} takes no setting {name!r}; {told}")
-
-
-def _of_votes(network: nn.Module, method: Method, answer: Answer) -> tuple[str, ...]:
-    """Return what is to be said of a head whose votes the method does not see, if not yet said."""
-    head = voting_head(network)
-    name = type(head).__name__
-    if (
-        not isinstance(head, SVMHead)
-        or not method.gradients
-        or any(name in n for n in answer.notes)
-    ):
-        return ()
-    return (
-        f"{name} counts votes, which gradients do not see: the map is of the confidences alone, "
-        "which break ties; occlusion sees both.",
-    )
 
 
 def _wanted(

@@ -45,14 +45,13 @@ def network_of(classifier: Classifier) -> nn.Module:
 
 
 def voting_head(network: nn.Module) -> nn.Module | None:
-    """Return the kNN or SVM head of `network`, or None if it has another.
+    """Return the kNN head of `network`, or None if it has another.
 
-    Votes are steps: the gradient of a kNN head's scores is 0 wherever all neighbours agree, that
-    of an SVM head's is that of its confidences alone.
+    Votes are steps: the gradient of its scores is 0 wherever all neighbours agree.
     """
-    from lamplighter.models.heads import KNNHead, SVMHead
+    from lamplighter.models.heads import KNNHead
 
-    return next((part for part in network.modules() if isinstance(part, KNNHead | SVMHead)), None)
+    return next((part for part in network.modules() if isinstance(part, KNNHead)), None)
 
 
 def find_layer(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -21,7 +22,7 @@ from lamplighter.saving.composing import composed_graph
 from lamplighter.saving.tracing import needs_training_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor, nn
@@ -44,6 +45,8 @@ class FittedHead:
             scores are None where there was too little to be tried on.
         seconds: how long search and learning took.
         arguments: what `lamplighter.models.heads.build_head` is given to build it anew.
+        settings: what it has learned with, as `fit_again` takes it; None where there is no
+            search to be taken over.
     """
 
     kind: str
@@ -51,6 +54,7 @@ class FittedHead:
     chosen: dict[str, Any]
     seconds: float
     arguments: Mapping[str, Any]
+    settings: Mapping[str, Any] | None = None
 
 
 def fit_head(
@@ -70,7 +74,7 @@ def fit_head(
 
     Args:
         kind: "knn" (nearest neighbours), "svm" (support vectors) or "linear" (logistic
-            regression).
+            regression or linear discriminants).
         vectors: features, float32, shape (N, D).
         labels: their classes, integers in 0..num_classes - 1, shape (N,).
         num_classes: K.
@@ -85,17 +89,58 @@ def fit_head(
     if kind not in HEADS:
         raise ModelError(unknown_name("head", kind, HEADS))
     samples = _checked(vectors, labels, num_classes, groups)
-    fit = importlib.import_module(f"lamplighter.features.{kind}").fit
+    with _alone() as module:
+        learner = module(kind)
+        start = time.perf_counter()
+        settings, chosen = learner.search(samples, balanced=balanced, seed=seed)
+        head, arguments = learner.learn(samples, settings)
+    chosen["balanced"] = balanced
+    seconds = time.perf_counter() - start
+    return FittedHead(kind, head, chosen, seconds, arguments, settings)
+
+
+def fit_again(
+    fitted: FittedHead, vectors: ArrayLike, labels: ArrayLike, num_classes: int
+) -> FittedHead:
+    """Return a head of the same kind and settings that has learned from other vectors.
+
+    Nothing is searched for: what `chosen` says is of the search that was.
+
+    Args:
+        fitted: what `fit_head` gave.
+        vectors: features, float32, shape (N, D).
+        labels: their classes, integers in 0..num_classes - 1, shape (N,).
+        num_classes: K.
+
+    Raises:
+        ModelError: `fitted` has no settings, or a feature is NaN or infinite.
+        DatasetError: shapes differ, a label is no class, or fewer than two classes have vectors.
+    """
+    if fitted.settings is None:
+        raise ModelError(
+            "a head learns again with the settings of `fit_head`, received one that has none; "
+            "fit it with fit_head."
+        )
+    samples = _checked(vectors, labels, num_classes, None)
+    with _alone() as module:
+        start = time.perf_counter()
+        head, arguments = module(fitted.kind).learn(samples, dict(fitted.settings))
+    seconds = time.perf_counter() - start
+    return replace(fitted, head=head, arguments=arguments, seconds=seconds)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[Callable[[str], Any]]:
+    """Give what imports the module of a kind of head, with one thread of BLAS until the end.
+
+    The threads of BLAS and of torch wait for one another by spinning: on two cores logistic
+    regression took nine times as long with them.
+    """
     load_libraries()  # no part of what learning costs
     from threadpoolctl import threadpool_limits
 
-    start = time.perf_counter()
-    # The threads of BLAS and of torch wait for one another by spinning: on two cores logistic
-    # regression took nine times as long with them.
     with threadpool_limits(1):
-        head, arguments, chosen = fit(samples, balanced=balanced, seed=seed)
-    chosen["balanced"] = balanced
-    return FittedHead(kind, head, chosen, time.perf_counter() - start, arguments)
+        yield lambda kind: importlib.import_module(f"lamplighter.features.{kind}")
 
 
 def load_libraries() -> None:

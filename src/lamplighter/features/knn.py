@@ -22,22 +22,25 @@ _SMOOTHING = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 _USUAL = 0.01
 
 
-def fit(
-    samples: Samples, *, balanced: bool, seed: int
-) -> tuple[KNNHead, dict[str, Any], dict[str, Any]]:
-    """Return a head, its arguments, and the search for them.
+def search(samples: Samples, *, balanced: bool, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a head is to be learned with, and the search for it.
 
     Tried are how many neighbours vote, how, and, if `balanced`, how far rare classes are raised;
     then `smoothing` is chosen for the likelihood of the answers that cross-validation gave.
     """
-    search = Search(samples, seed=seed)
+    tried = Search(samples, seed=seed)
     grid = _grid(len(samples), balanced)
-    tried = [_shares(search.samples, fold, grid) for fold in search.folds]
+    found = [_shares(tried.samples, fold, grid) for fold in tried.folds]
     for index, parameters in enumerate(grid):
-        search.add(parameters, [shares[index] for shares in tried])
-    smoothing = _smoothing(*search.answers())
-    head = _head(samples, search.parameters, smoothing)
-    return head, _arguments(len(samples), search.parameters, smoothing), search.chosen()
+        tried.add(parameters, [shares[index] for shares in found])
+    smoothing = _smoothing(*tried.answers())
+    return tried.parameters | {"smoothing": smoothing}, tried.chosen()
+
+
+def learn(samples: Samples, settings: dict[str, Any]) -> tuple[KNNHead, dict[str, Any]]:
+    """Return a head that has learned with what a search found, and its arguments."""
+    head = _head(samples, settings, settings["smoothing"])
+    return head, _arguments(len(samples), settings, settings["smoothing"])
 
 
 def _grid(count: int, balanced: bool) -> list[dict[str, Any]]:

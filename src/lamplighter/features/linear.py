@@ -1,4 +1,4 @@
-"""A head of one linear layer: multinomial logistic regression."""
+"""A head of one linear layer: logistic regression or linear discriminants."""
 
 from __future__ import annotations
 
@@ -9,57 +9,71 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lamplighter.features.search import Search, on_every_core
+from lamplighter.features.search import Search, on_every_core, sharpness
 from lamplighter.models.heads import LinearHead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from lamplighter.features.search import Fold, Samples
 
+    _Layer = tuple[NDArray[np.float64], NDArray[np.float64]]  # weights (K, R) and bias (K,)
+
 COSTS = (0.1, 1.0, 10.0, 100.0)  # inverse of the penalty on the weights
+SHRINKAGES = (0.1, 0.3, 0.5)
 _USUAL = 10.0
 _STEPS = 300
 _CLOSE = 1e-5
 _UNSEEN = 10.0  # how far a class without vectors stays below the mean of the others
+# The usual one first: it is taken where nothing can be tried.
+_CHOICES: tuple[dict[str, Any], ...] = (
+    *(
+        {"method": "logistic", "C": cost, "shrinkage": None}
+        for cost in sorted(COSTS, key=lambda cost: cost != _USUAL)
+    ),
+    *({"method": "discriminant", "C": None, "shrinkage": part} for part in SHRINKAGES),
+)
 
 
-def fit(
-    samples: Samples, *, balanced: bool, seed: int
-) -> tuple[LinearHead, dict[str, Any], dict[str, Any]]:
-    """Return a head, its arguments (none), and the search for its penalty.
+def search(samples: Samples, *, balanced: bool, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a head is to be learned with, and the search for it.
 
-    The features are centred, and stretched so that their mean squared length is 1: C is for
-    these. Both are then made part of the layer.
+    Tried are multinomial logistic regression with some penalties, and linear discriminants with
+    some parts of shrinkage. The features are centred, and stretched so that their mean squared
+    length is 1: C is for these.
     """
-    search = Search(samples, seed=seed)
-    weight = "balanced" if balanced else None
-    turned = _Turned(search.samples.vectors)
-    labels = search.samples.labels
+    tried = Search(samples, seed=seed)
+    turned = _Turned(tried.samples.vectors)
 
-    def tried(fold: Fold) -> list[NDArray[np.float64]]:
-        path = _Path(turned.vectors[fold.train], labels[fold.train], weight)
-        layers = (path.layer(cost, samples.num_classes) for cost in COSTS)
+    def unseen(fold: Fold) -> list[NDArray[np.float64]]:
+        learned = tried.samples.take(fold.train)
+        layers = _layers(turned.vectors[fold.train], learned, _CHOICES, balanced)
         return [turned.vectors[fold.test] @ layer.T + bias for layer, bias in layers]
 
     with _near_enough():
-        decisions = on_every_core(tried, search.folds)
-    # The usual one first: it is taken where nothing can be tried.
-    for number in sorted(range(len(COSTS)), key=lambda number: COSTS[number] != _USUAL):
-        search.add({"C": COSTS[number]}, [fold[number] for fold in decisions])
-    whole = turned if search.samples.vectors is samples.vectors else _Turned(samples.vectors)
-    path = _Path(whole.vectors, samples.labels, weight)
+        decisions = on_every_core(unseen, tried.folds)
+    for number, choice in enumerate(_CHOICES):
+        tried.add(choice, [fold[number] for fold in decisions])
+    settings = tried.parameters | {"balanced": balanced}
+    # Discriminants of few vectors are too sure of themselves, the penalised regression is not.
+    discriminant = settings["method"] == "discriminant"
+    settings["scale"] = sharpness(*tried.answers()) if discriminant else 1.0
+    return settings, tried.chosen(scale=round(settings["scale"], 4))
+
+
+def learn(samples: Samples, settings: dict[str, Any]) -> tuple[LinearHead, dict[str, Any]]:
+    """Return a head that has learned with what a search found, and its arguments: none."""
+    turned = _Turned(samples.vectors)
+    with _near_enough():
+        ((weight, bias),) = _layers(turned.vectors, samples, [settings], settings["balanced"])
     head = LinearHead(samples.vectors.shape[1], samples.num_classes)
-    with torch.no_grad(), _near_enough():
-        for parameter, values in zip(
-            (head.weight, head.bias),
-            whole.back(*path.layer(search.parameters["C"], samples.num_classes)),
-            strict=True,
-        ):
+    scaled = weight * settings["scale"], bias * settings["scale"]
+    with torch.no_grad():
+        for parameter, values in zip((head.weight, head.bias), turned.back(*scaled), strict=True):
             parameter.copy_(torch.from_numpy(values))
-    return head.eval(), {}, search.chosen()
+    return head.eval(), {}
 
 
 @contextlib.contextmanager
@@ -109,6 +123,60 @@ class _Turned:
         return weight, bias - weight @ self._centre
 
 
+def _layers(
+    vectors: NDArray[np.float32],
+    samples: Samples,
+    choices: Sequence[dict[str, Any]],
+    balanced: bool,
+) -> list[_Layer]:
+    """Return a layer for each choice; each regression starts from the one with less weight."""
+    path = _Path(vectors, samples.labels, "balanced" if balanced else None)
+    order = sorted(range(len(choices)), key=lambda number: choices[number]["C"] or np.inf)
+    scatter = None
+    found: dict[int, _Layer] = {}
+    for number in order:
+        choice = choices[number]
+        if choice["method"] == "logistic":
+            found[number] = path.layer(choice["C"], samples.num_classes)
+        else:
+            scatter = scatter or _Scatter(vectors, samples, balanced)
+            found[number] = scatter.layer(choice["shrinkage"])
+    return [found[number] for number in range(len(choices))]
+
+
+class _Scatter:
+    """Linear discriminants: classes of one covariance, each around its mean.
+
+    The covariance is shrunk towards that of a sphere, without which it could not be inverted
+    where vectors are few (Friedman, 1989, J. Am. Stat. Assoc. 84:165-175). With `balanced` each
+    class is as likely, and counts as much in the covariance, as the others.
+    """
+
+    def __init__(self, vectors: NDArray[np.float32], samples: Samples, balanced: bool) -> None:
+        self._classes, places, counts = np.unique(
+            samples.labels, return_inverse=True, return_counts=True
+        )
+        self._num_classes = samples.num_classes
+        sums = np.zeros((len(counts), vectors.shape[1]))
+        np.add.at(sums, places, vectors)
+        self._means = sums / counts[:, np.newaxis]
+        self._priors = np.full(len(counts), 1 / len(counts)) if balanced else counts / len(places)
+        within = vectors - self._means[places].astype(np.float32)
+        within *= np.sqrt(self._priors / counts)[places, np.newaxis].astype(np.float32)
+        self._covariance = (within.T @ within).astype(np.float64)
+
+    def layer(self, shrinkage: float) -> _Layer:
+        """Return weights (K, R) and bias (K,) for this part of shrinkage, above 0, at most 1."""
+        from scipy.linalg import solve
+
+        size = len(self._covariance)
+        spread = max(float(np.trace(self._covariance)) / size, 1e-12)
+        shrunk = (1 - shrinkage) * self._covariance + shrinkage * spread * np.eye(size)
+        weight = solve(shrunk, self._means.T, assume_a="pos").T
+        bias = np.log(self._priors) - (weight * self._means).sum(1) / 2
+        return _all_classes(weight, bias, self._classes, self._num_classes)
+
+
 class _Path:
     """Logistic regressions of one data set, each starting from the last."""
 
@@ -122,17 +190,24 @@ class _Path:
             class_weight=weight, max_iter=_STEPS, tol=_CLOSE, warm_start=True
         )
 
-    def layer(
-        self, cost: float, num_classes: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def layer(self, cost: float, num_classes: int) -> _Layer:
         """Return weights (K, R) and bias (K,) for this C."""
         model = self._model.set_params(C=cost)
         model.fit(self._vectors, self._labels)
         weight, bias = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
         if len(model.classes_) == 2:  # of two classes, one score: that of the second
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        # A class without vectors follows the mean of the others, which never wins.
-        weights = np.tile(weight.mean(0), (num_classes, 1))
-        biases = np.full(num_classes, bias.mean() - _UNSEEN)
-        weights[model.classes_], biases[model.classes_] = weight, bias
-        return weights, biases
+        return _all_classes(weight, bias, model.classes_, num_classes)
+
+
+def _all_classes(
+    weight: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    num_classes: int,
+) -> _Layer:
+    """Return the layer of K classes; one without vectors follows the mean, which never wins."""
+    weights = np.tile(weight.mean(0), (num_classes, 1))
+    biases = np.full(num_classes, bias.mean() - _UNSEEN)
+    weights[classes], biases[classes] = weight, bias
+    return weights, biases

@@ -71,46 +71,18 @@ def _knn(head: heads.KNNHead, node: _Nodes) -> str:
 
 
 def _svm(head: heads.SVMHead, node: _Nodes) -> str:
-    centred = node("Sub", "features", _array(head.centre))
-    kernel = _kernel(head, node("Mul", centred, _array(head.stretch)), node)  # (N, V)
-    counts = [head.support[index] for index in head.present]
-    parts = node.several("Split", len(counts), kernel, np.array(counts), axis=1)
-    ends = np.cumsum(counts)
-    blocks = np.split(_array(head.coefficients), ends[:-1], axis=1)  # (P - 1, own) for each class
-    sides = [node("MatMul", part, block.T) for part, block in zip(parts, blocks, strict=True)]
-    flat = node("Concat", *sides, axis=1)  # (N, P (P - 1))
-    first, second, signs, place, absent = (
-        tensor.cpu().numpy()
-        for tensor in (head.first, head.second, head.signs, head.place, head.absent)
-    )
-    both = node("Add", node("Gather", flat, first, axis=1), node("Gather", flat, second, axis=1))
-    pairs = node("Add", both, _array(head.intercepts))
-    said = node("Where", node("Less", pairs, np.float32(0)), np.float32(-1), np.float32(1))
-    others = np.float32(len(counts) - 1)
-    votes = node("Div", node("Add", node("MatMul", said, signs), others), np.float32(2))
-    confidence = node("MatMul", pairs, signs)
-    size = node("Mul", node("Add", node("Abs", confidence), np.float32(1)), np.float32(3))
-    decisions = node("Add", votes, node("Div", confidence, size))  # (N, P)
-    least, most = np.float32(1 / 3), np.float32(len(counts) - 1 / 3)
-    shares = node("Relu", node("Div", node("Add", decisions, least), most))
-    spread = node("Pow", shares, _array(head.power))
-    placed = node("Add", node("MatMul", spread, place), absent)  # (N, K)
-    return node("Mul", placed, _array(head.scale))
-
-
-def _kernel(head: heads.SVMHead, features: str, node: _Nodes) -> str:
+    length = node("ReduceL2", "features", np.array([1]), keepdims=1)
+    unit = node("Div", "features", node("Max", length, np.float32(1e-12)))
+    prepared = node("Mul", node("Sub", unit, _array(head.centre)), _array(head.stretch))
     vectors = _array(head.vectors)
-    products = node("MatMul", features, vectors.T)
-    if head.kernel == "linear":
-        return products
-    own = node("ReduceSumSquare", features, np.array([1]), keepdims=1)
+    own = node("ReduceSumSquare", prepared, np.array([1]), keepdims=1)
     squares = node(
         "Sub",
         node("Add", own, np.square(vectors).sum(axis=1)),
-        node("Mul", products, np.float32(2)),
+        node("Mul", node("MatMul", prepared, vectors.T), np.float32(2)),
     )
-    distance = node("Relu", squares)
-    return node("Exp", node("Mul", distance, -_array(head.gamma)))
+    kernel = node("Exp", node("Mul", node("Relu", squares), -_array(head.gamma)))  # (N, V)
+    return node("Add", node("MatMul", kernel, _array(head.coefficients).T), _array(head.intercepts))
 
 
 class _Nodes:
