@@ -101,7 +101,9 @@ def test_files_set_aside_and_unseen_classes_are_named(climb, photos):
         assert outcome.code == 0
         assert "set aside train/red/empty.png: is empty (0 bytes)" in outcome.err
         assert "green" in outcome.err
-        assert "always wrong: green" in outcome.out
+        assert "now with green, of validation alone" in outcome.err
+    kept = climb("--force", "--no-refit")
+    assert "always wrong: green" in kept.out
 
 
 def test_ctrl_c_keeps_what_is_done_and_what_was_begun(climb, tmp_path, stopped):

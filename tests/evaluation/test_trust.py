@@ -174,9 +174,29 @@ class TestAddTrust:
         assert trust.measured["unknown"] is None
         assert predict_pixels(plain, data["val"].images).known.all()
 
-    def test_without_a_train_split_there_is_a_temperature_alone(self, classifier, data):
+    def test_without_a_train_split_what_is_missing_is_said(self, classifier, data, caplog):
         only = ImageData({"val": data["val"]}, data.class_names, preprocessing=PREPROCESSING)
         assert add_trust(classifier, only).reference is None
+        assert "no split 'train', so that nothing can be called unknown" in caplog.text
+
+    def test_without_a_train_split_a_reference_that_is_there_stays(self, classifier, data, caplog):
+        whole = add_trust(classifier, data)
+        only = ImageData({"val": data["val"]}, data.class_names, preprocessing=PREPROCESSING)
+        again = add_trust(classifier, only)
+        # Vectors of length 1 in float16 are made 1 long and rounded once more.
+        np.testing.assert_allclose(again.reference, whole.reference, atol=2e-4)
+        assert again.threshold == pytest.approx(whole.threshold, abs=1e-3)
+        assert again.temperature == whole.temperature
+        assert caplog.text == ""
+
+    def test_the_temperature_does_not_hang_on_the_seed(self, classifier, data):
+        found = {add_trust(classifier, data, seed=seed).temperature for seed in range(6)}
+        assert len(found) == 1
+
+    def test_a_split_that_was_learned_from_is_refused(self, classifier, data):
+        classifier.record.recipe = {"refitted": {"splits": ["train", "val"], "images": 9}}
+        with pytest.raises(DatasetError, match="has learned from the split 'val' too"):
+            add_trust(classifier, data)
 
     def test_classes_are_matched_by_name(self, classifier, data):
         trust = add_trust(classifier, data)

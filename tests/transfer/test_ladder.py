@@ -10,16 +10,21 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.neighbors import KNeighborsClassifier
 
 from lamplighter.data.folders import find_files
+from lamplighter.data.loading import load_images
 from lamplighter.errors import DatasetError, ResumeError, TrainingError
 from lamplighter.evaluation.report import evaluate
+from lamplighter.evaluation.trust import add_trust
+from lamplighter.features.extraction import embed
 from lamplighter.inference.predictor import predict
 from lamplighter.saving.bundle import load, save
 from lamplighter.training.trial import Trial
 from lamplighter.transfer import climbing, rungs, tuning
 from lamplighter.transfer.climbing import climb_ladder
 from lamplighter.transfer.preparing import prepared
+from lamplighter.transfer.refitting import _others
 
 
 class Noted:
@@ -35,6 +40,10 @@ class Noted:
 
     def progress(self, label):
         return contextlib.nullcontext()
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def test_every_rung_is_measured_and_the_best_is_chosen(shapes, tiny, tmp_path):
@@ -95,7 +104,13 @@ def test_classes_go_by_name(shapes, tiny):
     shutil.rmtree(shapes / "valid" / "disc")
     watch = Noted()
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear"], watch=watch)
-    assert ladder.classifier.class_names == ("disc", "square")
+    assert ladder.classifier.class_names == ("disc", "ring", "square")  # learned from validation
+    assert "now with ring, of validation alone" in watch.lines[-1]
+    assert ladder.classifier.trust.measured["unknown_count"] >= 8  # before, ring was unknown
+    assert ladder.tests[0].unknown_classes == ()
+    kept = climb_ladder(shapes, backbone=tiny, rungs=["linear"], refit=False)
+    assert kept.classifier.class_names == ("disc", "square")
+    assert kept.tests[0].unknown_classes == ("ring",)
     report = ladder.chosen.report
     assert report.unknown_classes == ("ring",)
     assert report.missing_classes == ("disc",)
@@ -212,10 +227,147 @@ def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatc
         )
 
 
+def stopped_in_refit(monkeypatch, error):
+    """Let the second training of a climb, in which a rung learns again, stop in its epoch 3."""
+    original, begun = Trial.run, []
+
+    def run(trial, epochs, **options):
+        from lamplighter.training.callbacks import on_epoch_end
+
+        begun.append(trial)
+
+        @on_epoch_end
+        def stop(view):
+            if len(begun) == 2 and view.epoch == 3:
+                raise error
+
+        trial.callbacks.append(stop)
+        return original(trial, epochs, **options)
+
+    monkeypatch.setattr(Trial, "run", run)
+    return lambda: monkeypatch.setattr(Trial, "run", original)
+
+
+@pytest.mark.parametrize("kind", ["knn", "linear"])
+def test_the_chosen_rung_learns_from_validation_images_too(shapes, tiny, kind):
+    """The head is that of the pooled images, and nothing is measured on what it has seen."""
+    watch = Noted()
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=[kind], watch=watch)
+    kept = climb_ladder(shapes, backbone=tiny, rungs=[kind], refit=False)
+    assert (ladder.refitted, kept.refitted) == (72, None)
+    assert "refitted on train + validation (72 images)" in ladder.recommendation()
+    assert "not refitted on train + validation: as asked" in kept.recommendation()
+    assert ladder.chosen.report.accuracy == kept.chosen.report.accuracy
+    recipe = ladder.classifier.record.recipe
+    assert recipe["refitted"] == {"splits": ["train", "val"], "images": 72}
+    assert "refitted" not in kept.classifier.record.recipe
+    assert ladder.classifier.record.scores["val"]["before_refit"] is True
+
+    features = embed(tiny, find_files(shapes))
+    names = features.files.class_names
+    both = features.take([i for i, s in enumerate(features.files.splits) if s != "test"])
+    test = features.split("test")
+    if kind == "knn":
+        chosen = recipe["parameters"]
+        centre = both.vectors.mean(axis=0)
+        model = KNeighborsClassifier(
+            chosen["neighbours"],
+            weights=(lambda d: np.exp(-(d**2) / 2 / 0.07))
+            if chosen["weights"] == "distance"
+            else "uniform",
+        ).fit(unit(both.vectors - centre), both.files.labels)
+        expected = model.predict(unit(test.vectors - centre))  # classes are even: no weights
+        said = ladder.tests[0].predictions.logits.argmax(axis=1)
+        assert (said == expected).mean() >= 23 / 24  # near copies of a vote may be a tie
+    # 95 % of all images lie within the threshold of others, none of them at 0 from itself.
+    trust = ladder.classifier.trust
+    assert len(trust.reference) == 72
+    assert trust.measured["count"] == 72
+    nearest = np.sort(1 - unit(both.vectors) @ unit(both.vectors).T, axis=1)[:, 1]
+    assert trust.threshold >= np.quantile(nearest, 0.9)
+    assert ladder.classifier.class_names == names
+    json.dumps(ladder.to_dict())
+
+
+def test_what_has_been_measured_in_two_ways_agrees(shapes, tiny, tmp_path):
+    """`add_trust` on the folder measures what `transfer` did where validation is held out."""
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear"], refit=False, seed=4)
+    save(ladder.classifier, tmp_path / "s.lamp")
+    loaded = load(tmp_path / "s.lamp")
+    first = loaded.trust
+    again = add_trust(loaded, load_images(find_files(shapes), loaded.preprocessing))
+    assert again.temperature == pytest.approx(first.temperature, abs=1e-3)
+    assert again.threshold == pytest.approx(first.threshold, abs=1e-3)
+
+    refitted = climb_ladder(shapes, backbone=tiny, rungs=["linear"]).classifier
+    with pytest.raises(DatasetError, match="has learned from the split 'val' too"):
+        add_trust(refitted, load_images(find_files(shapes), refitted.preprocessing))
+
+
+def test_a_refit_that_is_stopped_loses_nothing(shapes, tiny, tmp_path, monkeypatch):
+    whole = climb_ladder(shapes, backbone=tiny, rungs=["blocks"])
+    assert whole.refitted == 72
+    undo = stopped_in_refit(monkeypatch, KeyboardInterrupt)
+    watch = Noted()
+    options = {"backbone": tiny, "rungs": ["blocks"], "folder": tmp_path / "f"}
+    ladder = climb_ladder(shapes, **options, watch=watch)
+    undo()
+    assert (ladder.refitted, ladder.not_refitted) == (None, "it was stopped")
+    assert "blocks: stays as it was, not learned again: it was stopped" in watch.lines
+    kept = predict(ladder.classifier, find_files(shapes).split("val").files, always_answer=True)
+    np.testing.assert_allclose(kept.logits, ladder.chosen.logits, atol=1e-3)
+
+    epochs = []
+    original = Trial.run
+
+    def counted(trial, *arguments, **rest):
+        from lamplighter.training.callbacks import on_epoch_end
+
+        @on_epoch_end
+        def count(view):
+            epochs.append(view.epoch)
+
+        trial.callbacks.append(count)
+        return original(trial, *arguments, **rest)
+
+    monkeypatch.setattr(Trial, "run", counted)
+    resumed = climb_ladder(shapes, **options, resume=True)
+    assert resumed.refitted == 72
+    last = ladder.chosen.details["epochs"]
+    assert epochs == list(range(epochs[0], last))  # of the refit alone, the rest of it
+    assert epochs[0] in (3, 4)
+    np.testing.assert_allclose(
+        resumed.tests[0].predictions.logits, whole.tests[0].predictions.logits, atol=1e-3
+    )
+
+
+def test_a_refit_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, monkeypatch):
+    original = climbing.climb
+
+    def slow(name, ground):
+        rung = original(name, ground)
+        ground.deadline = time.monotonic()
+        return rung
+
+    monkeypatch.setattr(climbing, "climb", slow)
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["head"])
+    assert ladder.refitted is None
+    assert "of the budget are left; add about" in ladder.not_refitted
+    monkeypatch.undo()
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["head"])
+    assert ladder.refitted == 72
+    assert ladder.classifier.trust.measured["count"] == 24
+    assert "before they were learned from" in ladder.classifier.trust.measured["source"]
+
+
+def test_groups_of_validation_are_not_learned_from_by_what_is_asked_of_them():
+    groups = ("a", "", "b", "b", "", "a")  # the last two are of validation
+    assert _others(groups, np.array([0, 1])).tolist() == [2, 3, 4]
+    assert _others(groups, np.array([2])).tolist() == [0, 1, 4, 5]
+
+
 @pytest.mark.slow
 def test_a_bundle_can_be_evaluated_on_the_folder(shapes, tiny, tmp_path):
-    from lamplighter.data.loading import load_images
-
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["svm"])
     save(ladder.classifier, tmp_path / "s.lamp")
     classifier = load(tmp_path / "s.lamp")

@@ -21,7 +21,7 @@ from lamplighter.cli.text import printable, quoted, wrapped
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lamplighter.data.files import Progress
     from lamplighter.transfer.ladder import Ladder
@@ -101,6 +101,15 @@ def transfer(
         bool,
         typer.Option("--resume", metavar="", help="Continue fine-tuning that was stopped."),
     ] = False,
+    no_refit: Annotated[
+        bool,
+        typer.Option(
+            "--no-refit",
+            metavar="",
+            help="Keep the validation images held out: the chosen way does not learn again from "
+            "them too.",
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Replace the bundle, if it is there.")
     ] = False,
@@ -112,7 +121,8 @@ def transfer(
 
     Several methods (rungs) are tried, from fast to slow, and the best is kept. All use the
     features that a pretrained network computes. Each is measured on the validation images; the
-    test images are used once, at the end. Ctrl-C stops, and compares what is done so far.
+    best then learns from these too. The test images are used once, at the end. Ctrl-C stops, and
+    compares what is done so far.
     """
     check_new_bundle(out, "--out", force=force)
     checkpoints = _checkpoints(out)
@@ -136,6 +146,7 @@ def transfer(
             audit=not no_audit,
             folder=checkpoints,
             resume=resume,
+            refit=not no_refit,
             watch=_Watch(),
         )
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
@@ -202,7 +213,12 @@ def _check_unused(checkpoints: Path) -> None:
 
 
 def _has_checkpoint(checkpoints: Path) -> bool:
-    return any((checkpoints / name / "last.ckpt").is_file() for name in _RUNGS)
+    return any((folder / "last.ckpt").is_file() for folder in _folders(checkpoints, _RUNGS))
+
+
+def _folders(checkpoints: Path, rungs: Iterable[str]) -> list[Path]:
+    """Return where checkpoints of these rungs are kept, and of their learning again."""
+    return [checkpoints / f"{name}{end}" for name in rungs for end in ("", "-refit")]
 
 
 def _kept(checkpoints: Path) -> str:
@@ -213,7 +229,11 @@ def _kept(checkpoints: Path) -> str:
 
 def _forget(checkpoints: Path, ladder: Ladder) -> None:
     """Remove the checkpoints of the rungs that are done; one that was stopped can go on."""
-    for folder in (*(checkpoints / rung.name for rung in ladder.rungs), checkpoints):
+    done = {rung.name for rung in ladder.rungs}
+    begun = (checkpoints / f"{ladder.chosen.name}-refit" / "last.ckpt").is_file()
+    if begun and ladder.refitted is None:  # both are needed to go on
+        done.remove(ladder.chosen.name)
+    for folder in (*_folders(checkpoints, sorted(done)), checkpoints):
         with contextlib.suppress(OSError):
             for file in (folder / "last.ckpt", folder / "plan.json"):
                 file.unlink(missing_ok=True)

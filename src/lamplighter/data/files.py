@@ -119,6 +119,14 @@ class ImageFiles:
         others = (name for name in present if name not in order)
         return (*(name for name in order if name in present), *others)
 
+    def classes_present(self) -> tuple[str, ...]:
+        """Return the classes that have a file, in their order."""
+        return tuple(self.class_names[label] for label in np.unique(self.labels[self.labels >= 0]))
+
+    def rows_of(self, split: str) -> list[int]:
+        """Return where the files of a split stand, in their order."""
+        return [row for row, name in enumerate(self.splits) if name == split]
+
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> ImageFiles:
         """Return the files at `indices`, in their order; what was set aside stays with them."""
         chosen = [int(index) for index in indices]

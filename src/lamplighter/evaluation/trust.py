@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.report import check_size
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier
-from lamplighter.models.trust import Trust, unit_length
+from lamplighter.models.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _FOLDS = 5
 _FEW = 5  # images of unknown classes from which their separation is measured
 _BATCH = 250
+_LOGGER = logging.getLogger("lamplighter.data")
 
 
 def make_trust(
@@ -36,6 +38,7 @@ def make_trust(
     val_features: NDArray[np.float32] | None = None,
     train_features: NDArray[np.float32] | None = None,
     train_labels: NDArray[np.int64] | None = None,
+    val_distances: NDArray[np.float32] | None = None,
     coverage: float = 0.95,
     neighbours: int = 1,
     seed: int = 0,
@@ -44,7 +47,8 @@ def make_trust(
 
     The temperature is fitted to the images of known classes. The calibration error after it is
     taken by cross-fitting, five-fold: each image has its probabilities from a temperature that was
-    fitted to others. Where that does not lower the error, the temperature stays 1.
+    fitted to others; neither its folds nor the temperature depend on `seed`. Where that does not
+    lower the error, the temperature stays 1.
 
     The threshold is the smallest distance within which the share `coverage` of the images of known
     classes lies. Without features there is a temperature alone.
@@ -62,6 +66,8 @@ def make_trust(
         train_features: of images that it was trained on, shape (M, D); of more than 2,000 a
             sample is kept, stratified by class.
         train_labels: indices of its classes, shape (M,); by default all count as one class.
+        val_distances: of the images to those that whatever gave their logits was trained on,
+            0..2, shape (N,), where that was not `train_features`, as in cross-validation.
         coverage: the share of images of known classes that is to count as known, 0..1.
         neighbours: which of the nearest training images counts, at least 1.
         seed: of the sample, the folds and the draws of the intervals.
@@ -83,17 +89,23 @@ def make_trust(
     }
     if measured["calibration"] is not None and measured["calibration"]["rejected"] is not None:
         temperature = 1.0
-    if train_features is None or val_features is None or not known.any():
+    if train_features is None or (val_features is None and val_distances is None):
         return Trust(temperature, measured=measured)
-
-    if len(val_features) != len(val_labels):
+    if not known.any():
+        return Trust(temperature, measured=measured)
+    reference = unknown.make_reference(
+        train_features, train_labels, classifier.num_classes, neighbours, seed=seed
+    )
+    neighbours = min(neighbours, len(reference))
+    distances = val_distances
+    if distances is None:
+        assert val_features is not None
+        distances = unknown.distances(val_features, reference, neighbours)
+    if distances.shape != val_labels.shape:
         raise DatasetError(
-            f"each validation image needs one label, received features of {len(val_features)} "
+            f"each validation image needs one label, received features of {len(distances)} "
             f"and {len(val_labels)} labels."
         )
-    reference = _reference(classifier, train_features, train_labels, neighbours, seed)
-    neighbours = min(neighbours, len(reference))
-    distances = unknown.distances(val_features, reference, neighbours)
     threshold = unknown.choose_threshold(distances[known], coverage)
     right = np.asarray(val_logits).argmax(axis=1) == val_labels
     measured["unknown"] = {
@@ -121,7 +133,9 @@ def add_trust(
 
     Args:
         classifier: what is measured; its `trust` is set.
-        data: with the "train" split that it was trained on, and one that it was not.
+        data: with the "train" split that it was trained on, and one that it was not. Without
+            "train" the reference that the classifier has stays; where it has none, a warning of
+            the logger `lamplighter.data` says that nothing will be called unknown.
         split: the latter; its scores were not to be chosen by.
         coverage: the share of images of known classes that is to count as known, 0..1.
         neighbours: which of the nearest training images counts, at least 1.
@@ -133,7 +147,7 @@ def add_trust(
 
     Raises:
         UnknownSplitError: the data has no such split.
-        DatasetError: a split is empty, or a number is out of range.
+        DatasetError: a split is empty or was learned from, or a number is out of range.
         ShapeError: the images are of another size or number of channels.
         ClassCountError: data and classifier have no class name in common.
         ModelError: the classifier answers NaN.
@@ -144,15 +158,23 @@ def add_trust(
             "trust is measured on images that were not trained on, received the split 'train'; "
             "make another one with hold_out."
         )
+    if split in _learned_from(classifier):
+        raise DatasetError(
+            f"this classifier has learned from the split {split!r} too, after it was chosen by it: "
+            "its trust was measured by cross-validation then; give a split that it has not seen "
+            f"(split='test'), or make it without a refit to keep {split!r} held out."
+        )
     chosen = data[split]
     if not len(chosen):
         raise DatasetError(f"the split {split!r} of {data.name} has no image to measure on.")
     check_size(classifier, chosen, data.name)
     labels = labels_by_name(classifier, data, chosen)[1]
-    has_features = "train" in data and _has_features(classifier, chosen)
+    has_features = _has_features(classifier, chosen)
     logits, features = _answers(classifier, chosen, has_features, progress)
     train_features, train_labels = None, None
-    if has_features:
+    if has_features and "train" not in data:
+        train_features = _known_reference(classifier, data.name)
+    elif has_features:
         train = data["train"]
         check_size(classifier, train, data.name)
         train_labels = labels_by_name(classifier, data, train)[1]
@@ -175,13 +197,33 @@ def add_trust(
     return trust
 
 
+def _known_reference(classifier: Classifier, name: str) -> NDArray[np.float32] | None:
+    """Return the reference that a classifier has, for data without training images."""
+    known = classifier.trust.reference if classifier.trust is not None else None
+    if known is None:
+        _LOGGER.warning(
+            "%s has no split 'train', so that nothing can be called unknown: a temperature alone "
+            "is measured; add the training images for it.",
+            name,
+        )
+    return known
+
+
+def _learned_from(classifier: Classifier) -> list[str]:
+    """Return the splits that a classifier is known to have learned from beside "train"."""
+    refitted = classifier.record.recipe.get("refitted")
+    splits = refitted.get("splits") if isinstance(refitted, dict) else None
+    return splits if isinstance(splits, list) else []
+
+
 def _measure_calibration(
     logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float, seed: int
 ) -> dict[str, Any] | None:
     """Return the calibration before and after, or None where there are too few images for it."""
     if len(labels) < 2:
         return None
-    folds = np.random.default_rng(seed).permutation(len(labels)) % min(_FOLDS, len(labels))
+    # Always the same: the draws of an interval may depend on a seed, a temperature should not.
+    folds = np.random.default_rng(0).permutation(len(labels)) % min(_FOLDS, len(labels))
     after = np.empty(logits.shape)
     for fold in range(folds.max() + 1):
         others, own = folds != fold, folds == fold
@@ -232,27 +274,6 @@ def _measure_unknown(
         "curve": unknown.coverage_curve(distances, right, seed=seed).to_dict(),
         "unseen_classes": unseen,
     }
-
-
-def _reference(
-    classifier: Classifier,
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64] | None,
-    neighbours: int,
-    seed: int,
-) -> NDArray[np.float32]:
-    """Return the vectors to remember as a bundle keeps them: length 1, rounded to float16."""
-    if labels is None:
-        labels = np.zeros(len(features), dtype=np.int64)
-    if len(labels) != len(features) or neighbours < 1:
-        raise DatasetError(
-            "a reference needs one label for each training image and one neighbour or more, "
-            f"received {len(features)} images, {len(labels)} labels and {neighbours} neighbours."
-        )
-    kept = unknown.choose_reference(labels, classifier.num_classes, neighbours, seed=seed)
-    if not len(kept):
-        raise DatasetError("a reference needs one training image of a known class, received none.")
-    return unit_length(features[kept]).astype(np.float16).astype(np.float32)
 
 
 def _has_features(classifier: Classifier, split: Split) -> bool:

@@ -84,6 +84,39 @@ def choose_reference(
     return np.sort(candidates[first[:most]])
 
 
+def make_reference(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64] | None,
+    num_classes: int,
+    neighbours: int = 1,
+    *,
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Return the vectors to remember as a bundle keeps them: length 1, rounded to float16.
+
+    Args:
+        features: of the training images, shape (M, D).
+        labels: their classes, shape (M,); None counts all as one class.
+        num_classes: K.
+        neighbours: how many of each class come first where some have to be chosen.
+        seed: of that choice.
+
+    Raises:
+        DatasetError: shapes do not fit one another, or no image is of one of the K classes.
+    """
+    if labels is None:
+        labels = np.zeros(len(features), dtype=np.int64)
+    if len(labels) != len(features) or neighbours < 1:
+        raise DatasetError(
+            "a reference needs one label for each training image and one neighbour or more, "
+            f"received {len(features)} images, {len(labels)} labels and {neighbours} neighbours."
+        )
+    kept = choose_reference(labels, num_classes, neighbours, seed=seed)
+    if not len(kept):
+        raise DatasetError("a reference needs one training image of a known class, received none.")
+    return unit_length(features[kept]).astype(np.float16).astype(np.float32)
+
+
 def choose_threshold(distances: NDArray[np.float32], coverage: float = 0.95) -> float:
     """Return the smallest distance within which at least a share `coverage` of images lies.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from lamplighter.errors import ClassCountError, DatasetError, ModelError, ShapeError
-from lamplighter.features.search import Samples
+from lamplighter.features.search import Samples, numbered_groups
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Architecture, Classifier, check_classifier
 from lamplighter.names import unknown_name
@@ -24,7 +24,7 @@ from lamplighter.saving.tracing import needs_training_packages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from torch import Tensor, nn
 
     from lamplighter.models.heads import Head
@@ -300,19 +300,6 @@ def _checked(
             "a head learns from finite features, received NaN or infinity; the network that made "
             "them is damaged."
         )
-    return Samples(given, classes.astype(np.int64), num_classes, _numbered(groups, len(classes)))
-
-
-def _numbered(groups: Sequence[str] | None, count: int) -> NDArray[np.int64] | None:
-    """Return a number for each name, and one of its own for each "", or None if all are ""."""
-    if groups is None or not any(groups):
-        return None
-    if len(groups) != count:
-        raise DatasetError(
-            f"each vector needs its group, received {len(groups)} groups for {count} vectors."
-        )
-    names = {name: index for index, name in enumerate(dict.fromkeys(groups))}
-    return np.array(
-        [names[name] if name else len(names) + row for row, name in enumerate(groups)],
-        dtype=np.int64,
+    return Samples(
+        given, classes.astype(np.int64), num_classes, numbered_groups(groups, len(classes))
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from lamplighter.errors import DatasetError
 from lamplighter.evaluation.calibration import fit_temperature
 from lamplighter.evaluation.metrics import confusion_matrix, macro_f1
 from lamplighter.inference.runtime import usable_cores
@@ -191,6 +192,25 @@ def lot(labels: NDArray[np.int64], most: int, *, seed: int) -> NDArray[np.intp]:
         rows = np.flatnonzero(labels == label)
         kept.append(rng.permutation(rows)[: -(-len(rows) * most // len(labels))])
     return np.sort(np.concatenate(kept))
+
+
+def numbered_groups(groups: Sequence[str] | None, count: int) -> NDArray[np.int64] | None:
+    """Return a number for each name, and one of its own for each "", or None if all are "".
+
+    Raises:
+        DatasetError: there are not as many groups as vectors.
+    """
+    if groups is None or not any(groups):
+        return None
+    if len(groups) != count:
+        raise DatasetError(
+            f"each vector needs its group, received {len(groups)} groups for {count} vectors."
+        )
+    names = {name: index for index, name in enumerate(dict.fromkeys(groups))}
+    return np.array(
+        [names[name] if name else len(names) + row for row, name in enumerate(groups)],
+        dtype=np.int64,
+    )
 
 
 def folds_of(samples: Samples, *, parts: int = FOLDS, seed: int) -> list[Fold]:

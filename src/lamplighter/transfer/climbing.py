@@ -13,6 +13,7 @@ import numpy as np
 from lamplighter.data.loading import load_images
 from lamplighter.data.wording import counted
 from lamplighter.errors import DatasetError, LamplighterError, ResumeError, TrainingError
+from lamplighter.evaluation.class_names import listed
 from lamplighter.evaluation.trust import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads import load_libraries
@@ -23,22 +24,30 @@ from lamplighter.saving.pretrained import pretrained
 from lamplighter.transfer.ground import Ground
 from lamplighter.transfer.ladder import Ladder
 from lamplighter.transfer.preparing import Quiet, Watch, name_set_aside, prepared
-from lamplighter.transfer.rungs import RUNGS, BudgetSpentError, Rung, climb
+from lamplighter.transfer.refitting import Refit
+from lamplighter.transfer.refitting import refit as refitted
+from lamplighter.transfer.rungs import (
+    RUNGS,
+    BudgetSpentError,
+    Rung,
+    climb,
+    head_logits,
+    own_answers,
+)
 from lamplighter.transfer.scoring import fingerprint_of, known_labels, report_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from lamplighter.data.files import ImageFiles
     from lamplighter.data.image_data import ImageData
     from lamplighter.evaluation.report import Report
     from lamplighter.features.extraction import Features
+    from lamplighter.features.heads import FittedHead
     from lamplighter.models.classifier import Classifier
+    from lamplighter.models.trust import Trust
 
 _SAMPLES = 32
-_BATCH = 100
 _TIMED = 8  # images that the network is timed on
 
 
@@ -53,14 +62,16 @@ def climb_ladder(
     audit: bool = True,
     folder: str | Path | None = None,
     resume: bool = False,
+    refit: bool = True,
     watch: Watch | None = None,
 ) -> Ladder:
     """Climb the ladder of transfer learning on photos and return what each rung costs and gains.
 
     Files are looked through, shared out into splits as far as they are in none, and embedded
     once. Each rung learns from the training images and is measured on the validation images;
-    the test images are answered once, for the chosen rung. Ctrl-C ends the climb: the rungs that
-    are done are compared. A rung that fails is left out, with its reason.
+    the chosen one then learns again from both, with the parameters that it has. The test images
+    are answered once, by that. Ctrl-C ends the climb: the rungs that are done are compared. A
+    rung that fails is left out, with its reason.
 
     Args:
         source: photos with their classes: a folder, a CSV of paths, or files found before.
@@ -73,6 +84,8 @@ def climb_ladder(
         audit: look through the files first; bad ones are set aside either way.
         folder: where fine-tuning keeps a checkpoint of each epoch; None keeps none.
         resume: continue fine-tuning from there.
+        refit: let the chosen rung learn again, from training and validation images. Without it
+            the validation images stay held out.
         watch: what is told of each step.
 
     Raises:
@@ -100,7 +113,10 @@ def climb_ladder(
         base=base,
         train=features.split("train"),
         val=features.split("val"),
-        class_names=_trained(features),
+        both=features.take(
+            [row for split in ("train", "val") for row in features.files.rows_of(split)]
+        ),
+        class_names=features.files.split("train").classes_present(),
         pixels=_Pixels(features.files, base, watch),
         backbone_seconds=_seconds_per_image(base),
         balanced=balanced,
@@ -113,9 +129,10 @@ def climb_ladder(
     climbed, left_out = _climb_all(wanted, ground, watch)
     # Of two alike the cheaper: the first. Measured seconds would choose otherwise each time.
     best = max(climbed, key=lambda rung: (rung.report.accuracy.value, rung.report.macro_f1.value))
-    classifier = _finished(best, ground, features)
+    again, not_again = _refitted(best, ground, watch) if refit else (None, "as asked")
+    classifier = _finished(best, again, ground, features)
     tests = [
-        _tested(classifier, best, ground, features, split)
+        _tested(classifier, again.fitted if again else best.fitted, ground, features, split)
         for split in features.files.split_names
         if split.startswith("test")
     ]
@@ -123,6 +140,8 @@ def climb_ladder(
         rungs=tuple(climbed),
         left_out=left_out,
         chosen=best,
+        refitted=again.images if again else None,
+        not_refitted=not_again,
         classifier=classifier,
         tests=tuple(tests),
         files=features.files,
@@ -164,12 +183,6 @@ class _Pixels:
                 )
             self._data = data
         return self._data
-
-
-def _trained(features: Features) -> tuple[str, ...]:
-    """Return the classes that have a training image, in their order."""
-    train = features.split("train").files
-    return tuple(train.class_names[label] for label in np.unique(train.labels[train.labels >= 0]))
 
 
 def _seconds_per_image(base: Classifier) -> float:
@@ -222,17 +235,58 @@ def _climb_all(
     return climbed, left_out
 
 
-def _finished(best: Rung, ground: Ground, features: Features) -> Classifier:
+def _refitted(best: Rung, ground: Ground, watch: Watch) -> tuple[Refit | None, str]:
+    """Return the rung after it has learned again, or why it has not: what is done is not lost."""
+    try:
+        again = refitted(best, ground)
+    except ResumeError:
+        raise
+    except LamplighterError as error:
+        reason = str(error).rstrip(".")
+    except KeyboardInterrupt:
+        reason = "it was stopped"
+    else:
+        new = [name for name in again.class_names if name not in ground.class_names]
+        watch.say(
+            f"{best.name}: learned again from all {again.images:,} training and validation images "
+            f"in {again.seconds:.1f} s"
+            + (f"; now with {listed(new)}, of validation alone" if new else "")
+        )
+        return again, ""
+    watch.say(f"{best.name}: stays as it was, not learned again: {reason}")
+    return None, reason
+
+
+def _finished(best: Rung, again: Refit | None, ground: Ground, features: Features) -> Classifier:
     """Return the classifier of a rung with its trust, its record and images to prove it on."""
-    classifier = best.make()
+    classifier = best.make() if again is None else again.classifier
     if classifier.samples is None:
         few = features.split("train").take(range(min(_SAMPLES, len(ground.train))))
         data = ground.pixels() if best.tuned else load_images(few.files, ground.base.preprocessing)
         classifier.samples = data["train"].images[:_SAMPLES]
+    if again is None:
+        classifier.trust = _trust_before(classifier, best, ground)
+    else:
+        classifier.trust = _trust_after(classifier, best, again, ground)
+    record = classifier.record
+    details = {name: value for name, value in best.details.items() if name != "grid"}
+    record.recipe = {"name": "transfer", "rung": best.name, "seed": ground.seed, **details}
+    record.data = {
+        name: fingerprint_of(features.split(name)) for name in features.files.split_names
+    }
+    record.scores = {"val": best.report.summary()}
+    if again is not None:
+        record.recipe["refitted"] = {"splits": ["train", "val"], "images": again.images}
+        record.scores["val"]["before_refit"] = True
+    return classifier
+
+
+def _trust_before(classifier: Classifier, best: Rung, ground: Ground) -> Trust:
+    """Return the trust measured on the validation images, which are held out."""
     train, val = ground.train.vectors, ground.val.vectors
     if best.tuned:
-        train, val = (_own_answers(classifier, ground, split)[1] for split in ("train", "val"))
-    classifier.trust = make_trust(
+        train, val = (own_answers(classifier, ground, split)[1] for split in ("train", "val"))
+    return make_trust(
         classifier,
         val_logits=best.logits,
         val_labels=known_labels(ground.val, ground.class_names),
@@ -241,40 +295,41 @@ def _finished(best: Rung, ground: Ground, features: Features) -> Classifier:
         train_labels=known_labels(ground.train, ground.class_names),
         seed=ground.seed,
     )
-    record = classifier.record
-    details = {name: value for name, value in best.details.items() if name != "grid"}
-    record.recipe = {"name": "transfer", "rung": best.name, "seed": ground.seed, **details}
-    record.data = {
-        name: fingerprint_of(features.split(name)) for name in features.files.split_names
-    }
-    record.scores = {"val": best.report.summary()}
-    return classifier
 
 
-def _own_answers(
-    classifier: Classifier, ground: Ground, split: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return what a tuned network says of a split, (N, K), and its features, (N, D)."""
-    wanted, images = classifier.preprocessing, ground.pixels()[split].images
-    compute = runtime(classifier)
-    parts = [
-        compute.with_features(wanted.normalise(images[start : start + _BATCH]))
-        for start in range(0, len(images), _BATCH)
-    ]
-    logits, vectors = zip(*parts, strict=True)
-    return np.concatenate(logits), np.concatenate(vectors)
+def _trust_after(classifier: Classifier, best: Rung, again: Refit, ground: Ground) -> Trust:
+    """Return the trust measured on what was said of images before they were learned from."""
+    vectors = ground.both.vectors
+    if best.tuned:
+        parts = [own_answers(classifier, ground, split)[1] for split in ("train", "val")]
+        vectors = np.concatenate(parts)
+    trust = make_trust(
+        classifier,
+        val_logits=again.held_out.logits,
+        val_labels=again.held_out.labels,
+        val_distances=again.held_out.distances,
+        train_features=vectors,
+        train_labels=known_labels(ground.both, again.class_names),
+        seed=ground.seed,
+    )
+    trust.measured["source"] = again.held_out.source
+    return trust
 
 
 def _tested(
-    classifier: Classifier, best: Rung, ground: Ground, features: Features, split: str
+    classifier: Classifier,
+    fitted: FittedHead | None,
+    ground: Ground,
+    features: Features,
+    split: str,
 ) -> Report:
     """Return the report on a test split, which nothing was chosen by."""
     test = features.split(split)
-    if best.answer is None:
-        logits, vectors = _own_answers(classifier, ground, split)
+    if fitted is None:
+        logits, vectors = own_answers(classifier, ground, split)
         test = replace(test, vectors=vectors)
     else:
-        logits = best.answer(test.vectors)
-    report = report_on(test, split, logits, ground.class_names, trust=classifier.trust)
+        logits = head_logits(fitted, test.vectors)
+    report = report_on(test, split, logits, classifier.class_names, trust=classifier.trust)
     classifier.record.scores[split] = report.summary()
     return report

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import OutputError, ResumeError
-from lamplighter.features.heads import FittedHead, fit_head
+from lamplighter.features.heads import FittedHead, fit_head, with_head
 from lamplighter.saving.writing import written_whole
 from lamplighter.transfer.scoring import fingerprint_of, known_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lamplighter.data.image_data import ImageData
@@ -30,6 +30,7 @@ class Ground:
         base: the classifier whose features are used.
         train: features of the training images.
         val: features of the validation images.
+        both: features of the training images and, after them, the validation images.
         class_names: the K classes that have training images.
         pixels: reads the images themselves, for rungs that need them.
         backbone_seconds: the network's time for one image.
@@ -44,6 +45,7 @@ class Ground:
     base: Classifier
     train: Features
     val: Features
+    both: Features
     class_names: tuple[str, ...]
     pixels: Callable[[], ImageData]
     backbone_seconds: float
@@ -71,6 +73,10 @@ class Ground:
         if kind == "linear":
             self._linear = head
         return head
+
+    def classifier_with(self, fitted: FittedHead, class_names: Sequence[str]) -> Classifier:
+        """Return a classifier of the backbone and a head that has learned these classes."""
+        return with_head(self.base, fitted, class_names)
 
 
 @dataclass(frozen=True)

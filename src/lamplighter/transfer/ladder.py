@@ -26,6 +26,9 @@ class Ladder:
         rungs: those that were climbed, in their order.
         left_out: rungs that were not, with the reason.
         chosen: the one with the highest accuracy on the validation split.
+        refitted: how many training and validation images it then learned from again; None where
+            it did not.
+        not_refitted: why it did not; "" where it did.
         classifier: that of the chosen rung, calibrated, with its "unknown".
         tests: its reports on the test splits, each read once; none where there are none.
         files: what it learned from and was measured on, each file in its split.
@@ -37,6 +40,8 @@ class Ladder:
     rungs: tuple[Rung, ...]
     left_out: dict[str, str]
     chosen: Rung
+    refitted: int | None
+    not_refitted: str
     classifier: Classifier
     tests: tuple[Report, ...]
     files: ImageFiles
@@ -89,6 +94,13 @@ class Ladder:
             if quickest.seconds <= best.seconds / 2:
                 faster = best.seconds / max(quickest.seconds, 1e-3)
                 words.append(f"{quickest.name} learns {faster:.0f} times faster.")
+        if self.refitted is not None:
+            words.append(
+                f"It was refitted on train + validation ({self.refitted:,} images) for the bundle; "
+                "the scores on validation are of before."
+            )
+        elif self.not_refitted:
+            words.append(f"It was not refitted on train + validation: {self.not_refitted}.")
         for name, reason in self.left_out.items():
             words.append(f"{name} was left out: {reason}.")
         return " ".join(words)
@@ -110,6 +122,7 @@ class Ladder:
             ],
             "left_out": self.left_out,
             "chosen": self.chosen.name,
+            "refitted": self.refitted,
             "recommendation": self.recommendation(),
             "tests": [report.to_dict() for report in self.tests],
             "trust": self.classifier.trust.measured if self.classifier.trust else None,

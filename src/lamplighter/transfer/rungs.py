@@ -6,15 +6,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lamplighter.errors import LamplighterError
-from lamplighter.features.heads import HEADS, FittedHead, with_head
+from lamplighter.features.heads import HEADS, FittedHead
+from lamplighter.inference.runtime import runtime
 from lamplighter.transfer.ground import Ground, Plan, begin, note_seconds, planned
 from lamplighter.transfer.scoring import known_labels, report_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from lamplighter.data.image_data import ImageData
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 SUMMARIES = {
     "knn": "the nearest training images vote",
     "svm": "support vectors on the features",
-    "linear": "logistic regression on the features",
+    "linear": "a weighted sum of the features",
     "head": "a new last layer, by gradient descent",
     "blocks": "the last block and the head, the rest frozen",
     "full": "every layer, the older ones slower",
@@ -38,6 +40,7 @@ _FEWEST_EPOCHS = 2
 _RATES = {"blocks": 1e-3, "full": 1e-3}
 _DECAYS = {"blocks": 0.7, "full": 0.7}
 _BATCH = 32
+_AT_ONCE = 100  # images that a tuned network answers at once
 
 
 class BudgetSpentError(LamplighterError):
@@ -58,7 +61,7 @@ class Rung:
         details: what was chosen for it; plain JSON types.
         logits: of the validation images, shape (N, K).
         make: returns the classifier.
-        answer: feature vectors (N, D) to logits (N, K); None where the network itself has learned.
+        fitted: its head on features; None where the network itself has learned.
     """
 
     name: str
@@ -68,12 +71,12 @@ class Rung:
     details: dict[str, Any]
     logits: NDArray[np.float32]
     make: Callable[[], Classifier]
-    answer: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+    fitted: FittedHead | None = None
 
     @property
     def tuned(self) -> bool:
         """Whether the network itself has learned."""
-        return self.answer is None
+        return self.fitted is None
 
     @property
     def summary(self) -> str:
@@ -92,7 +95,7 @@ def climb(name: str, ground: Ground) -> Rung:
     if name in HEADS:
         return _on_features(name, ground, ground.fitted(name))
     if name == "head":
-        return _on_features(name, ground, _trained_head(ground))
+        return _on_features(name, ground, trained_head(ground))
     return _tuned(name, ground)
 
 
@@ -107,8 +110,8 @@ def _on_features(name: str, ground: Ground, fitted: FittedHead) -> Rung:
         per_image=per_image,
         details=fitted.chosen,
         logits=logits,
-        make=lambda: with_head(ground.base, fitted, ground.class_names),
-        answer=lambda vectors: head_logits(fitted, vectors),
+        make=lambda: ground.classifier_with(fitted, ground.class_names),
+        fitted=fitted,
     )
 
 
@@ -121,7 +124,7 @@ def head_logits(fitted: FittedHead, vectors: NDArray[np.float32]) -> NDArray[np.
     return logits
 
 
-def _trained_head(ground: Ground) -> FittedHead:
+def trained_head(ground: Ground) -> FittedHead:
     """Return a new last layer, trained from nothing on the features."""
     import torch
     from torch import nn
@@ -172,64 +175,94 @@ def _trained_head(ground: Ground) -> FittedHead:
 
 def _tuned(name: str, ground: Ground) -> Rung:
     """Return the rung whose last block, or all of it, is fine-tuned, from the linear head on."""
-    from lamplighter.data.augmentation import photo_augmentation
     from lamplighter.inference.predictor import predict_pixels
+
+    tuned = fine_tuned(name, ground, folder=name)
+    logits = predict_pixels(tuned.classifier, ground.pixels()["val"].images).logits
+    return Rung(
+        name=name,
+        report=report_on(ground.val, "val", logits, ground.class_names),
+        seconds=tuned.seconds,
+        per_image=ground.backbone_seconds,
+        details=tuned.details,
+        logits=logits,
+        make=lambda: tuned.classifier,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A classifier whose network has learned, how long that took, and with what."""
+
+    classifier: Classifier
+    seconds: float
+    details: dict[str, Any]
+
+
+def fine_tuned(name: str, ground: Ground, *, folder: str, epochs: int | None = None) -> Tuned:
+    """Return what the rung `name`, one that tunes the network, makes of the training images.
+
+    Args:
+        name: "blocks" or "full".
+        ground: what it stands on.
+        folder: where within the ground's its checkpoint is kept.
+        epochs: of how many it is; by default as many as are of use and fit into the budget.
+    """
+    from lamplighter.data.augmentation import photo_augmentation
     from lamplighter.training.callbacks import on_epoch_end
     from lamplighter.training.trial import load_engine
     from lamplighter.transfer.tuning import fine_tune
 
     load_engine()
     start = time.perf_counter()
-    classifier = with_head(ground.base, ground.fitted("linear"), ground.class_names)
+    classifier = ground.classifier_with(ground.fitted("linear"), ground.class_names)
     data = ground.pixels()
     since = None if name == "full" else _last_block(classifier)
-    folder = ground.folder / name if ground.folder is not None else None
-    plan = planned(folder, ground) if ground.resume else None
+    place = ground.folder / folder if ground.folder is not None else None
+    plan = planned(place, ground) if ground.resume else None
     resume = plan is not None
     if plan is None:
-        plan = Plan(_affordable(name, ground, classifier, data, since))
-        begin(folder, ground, plan.epochs)
+        plan = Plan(epochs or _affordable(name, ground, classifier, data, since))
+        begin(place, ground, plan.epochs)
     start -= plan.seconds  # of the part that was done before a stop
 
     @on_epoch_end
     def keep_time(_: TrialView) -> None:
-        if folder is not None:
-            note_seconds(folder, time.perf_counter() - start)
+        if place is not None:
+            note_seconds(place, time.perf_counter() - start)
 
-    details = {
-        "since": since,
-        "epochs": plan.epochs,
-        "learning_rate": _RATES[name],
-        "decay": _DECAYS[name],
-        "augmented": name == "full",
-    }
+    rates = {"learning_rate": _RATES[name], "decay": _DECAYS[name]}
     fine_tune(
         classifier,
         data,
         since=since,
         epochs=plan.epochs,
-        learning_rate=_RATES[name],
-        decay=_DECAYS[name],
+        **rates,
         batch_size=_BATCH,
         augmentation=photo_augmentation() if name == "full" else None,
         balanced=ground.balanced,
         seed=ground.seed,
-        folder=folder,
+        folder=place,
         resume=resume,
         callbacks=[keep_time],
         verbose=ground.verbose,
     )
-    seconds = time.perf_counter() - start
-    logits = predict_pixels(classifier, data["val"].images).logits
-    return Rung(
-        name=name,
-        report=report_on(ground.val, "val", logits, ground.class_names),
-        seconds=seconds,
-        per_image=ground.backbone_seconds,
-        details=details,
-        logits=logits,
-        make=lambda: classifier,
-    )
+    details = {"since": since, "epochs": plan.epochs, **rates, "augmented": name == "full"}
+    return Tuned(classifier, time.perf_counter() - start, details)
+
+
+def own_answers(
+    classifier: Classifier, ground: Ground, split: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what a tuned network says of a split, (N, K), and its features, (N, D)."""
+    wanted, images = classifier.preprocessing, ground.pixels()[split].images
+    compute = runtime(classifier)
+    parts = [
+        compute.with_features(wanted.normalise(images[start : start + _AT_ONCE]))
+        for start in range(0, len(images), _AT_ONCE)
+    ]
+    logits, vectors = zip(*parts, strict=True)
+    return np.concatenate(logits), np.concatenate(vectors)
 
 
 def _last_block(classifier: Classifier) -> str:
@@ -270,12 +303,13 @@ def _affordable(
 def _too_dear(epoch: float, epochs: int, left: float) -> BudgetSpentError:
     left = max(0.0, left)
     return BudgetSpentError(
-        f"an epoch takes about {_spoken(epoch)} and {_spoken(left)} of the budget are left; "
-        f"for {epochs} epochs add about {_spoken(epochs * epoch - left)}"
+        f"an epoch takes about {spoken(epoch)} and {spoken(left)} of the budget are left; "
+        f"for {epochs} epochs add about {spoken(epochs * epoch - left)}"
     )
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
+    """Return a time in words, as exact as it is of use."""
     if seconds < 1:
         return f"{seconds:.2g} s"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
