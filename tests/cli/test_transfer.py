@@ -66,6 +66,23 @@ def test_rungs_are_compared_and_the_best_is_written(climb, run, photos, tmp_path
     assert [path.name for path in (tmp_path / "colours.transfer").iterdir()] == ["splits.csv"]
 
 
+def test_a_bundle_says_what_it_has_learned_from(climb, run, photos, tmp_path):
+    outcome = climb()
+    assert "refitted on train + validation (27 images)" in " ".join(outcome.out.split())
+    assert "held-out images of known classes" in " ".join(outcome.out.split())
+    bundle = tmp_path / "colours.lamp"
+    told = " ".join(run("info", bundle).out.split())
+    assert "refitted on train + validation (27 images)" in told
+    assert "before it learned from them too" in told
+    assert "both measured by cross-validation" in told
+    for split, note in (("val", True), ("test", False)):
+        evaluated = run("evaluate", bundle, photos, "--split", split)
+        assert ("the classifier learned from" in evaluated.err) == note
+    climb("--force", "--no-refit")
+    assert "refitted" not in run("info", bundle).out
+    assert "learned from" not in run("evaluate", bundle, photos, "--split", "val").err
+
+
 def test_json_is_one_document(climb):
     outcome = climb("--json", rungs="knn,svm")
     document = json.loads(outcome.out)

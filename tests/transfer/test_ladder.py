@@ -261,6 +261,8 @@ def test_the_chosen_rung_learns_from_validation_images_too(shapes, tiny, kind):
     recipe = ladder.classifier.record.recipe
     assert recipe["refitted"] == {"splits": ["train", "val"], "images": 72}
     assert "refitted" not in kept.classifier.record.recipe
+    assert ladder.classifier.record.learned_splits == ("train", "val")
+    assert kept.classifier.record.learned_splits == ("train",)
     assert ladder.classifier.record.scores["val"]["before_refit"] is True
 
     features = embed(tiny, find_files(shapes))
@@ -357,7 +359,7 @@ def test_a_refit_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, mon
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["head"])
     assert ladder.refitted == 72
     assert ladder.classifier.trust.measured["count"] == 24
-    assert "before they were learned from" in ladder.classifier.trust.measured["source"]
+    assert "before it learned from them" in ladder.classifier.trust.measured["source"]
 
 
 def test_groups_of_validation_are_not_learned_from_by_what_is_asked_of_them():

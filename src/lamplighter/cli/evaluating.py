@@ -151,7 +151,9 @@ def _warn(
     manifest = next((path for path in manifests if path.is_file()), None)
     if files is None or manifest is None:
         return
-    seen = learned_from(manifest) & {str(file.resolve()) for file in files.files}
+    seen = learned_from(manifest, classifier.record.learned_splits) & {
+        str(file.resolve()) for file in files.files
+    }
     if seen:
         say(
             f"note: the classifier learned from {len(seen):,} of these {len(files):,} images: "

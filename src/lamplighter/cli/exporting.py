@@ -152,7 +152,12 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "classes", f"{len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}"
     yield "input", Preprocessing.from_dict(description["preprocessing"]).describe()
     if record["recipe"]:
-        yield "recipe", _listed(record["recipe"])
+        recipe = dict(record["recipe"])
+        again = recipe.pop("refitted", None)
+        yield "recipe", _listed(recipe)
+        if isinstance(again, dict) and {"splits", "images"} <= set(again):
+            learned = f"{' + '.join(map(str, again['splits']))} ({again['images']} images)"
+            yield "", f"refitted on {learned}".replace("val ", "validation ")
     for split, score in record["scores"].items():
         yield f"{split} score", _score(score)
     if description["trust"] is not None:
@@ -198,10 +203,13 @@ def trust_lines(trust: dict[str, Any]) -> Iterator[tuple[str, str]]:
     unknown = f"farther than {trust['threshold']:.3g} from the training images"
     try:
         coverage = format(estimate_from(measured["unknown"]["coverage"]), ".1f")
-        unknown += f"; {coverage} of the validation images of known classes are nearer"
+        held_out = "held-out" if "source" in measured else "validation"
+        unknown += f"; {coverage} of the {held_out} images of known classes are nearer"
     except (KeyError, TypeError, ValueError, OverflowError):
         pass
     yield "unknown", unknown
+    if isinstance(measured.get("source"), str):
+        yield "", f"both measured by {measured['source']}"
 
 
 def _score(score: Any) -> str:
@@ -210,7 +218,9 @@ def _score(score: Any) -> str:
 
     try:
         accuracy = Estimate(**score["accuracy"])
-        return f"accuracy {accuracy} on {counted(score['count'], 'image')} of {score['data']}"
+        said = f"accuracy {accuracy} on {counted(score['count'], 'image')} of {score['data']}"
+        before = score.get("before_refit") is True
+        return f"{said}, before it learned from them too" if before else said
     except (KeyError, TypeError, ValueError, OverflowError):
         return _listed(score) if isinstance(score, dict) else str(score)
 

@@ -15,6 +15,8 @@ from lamplighter.cli.data import found_files, is_named, named_data, pixels_of, s
 from lamplighter.cli.progress import bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lamplighter.cli.settings import Settings
     from lamplighter.data.files import ImageFiles
     from lamplighter.data.image_data import ImageData
@@ -85,8 +87,8 @@ def parsed_size(text: str | None) -> str | None:
     return text
 
 
-def learned_from(manifest: Path) -> set[str]:
-    """Return the full paths of the training images that the `splits.csv` of a training lists.
+def learned_from(manifest: Path, splits: Sequence[str] = ("train",)) -> set[str]:
+    """Return the full paths of the images in these splits of the `splits.csv` of a training.
 
     None where it cannot be read, since a warning alone hangs on it.
     """
@@ -94,7 +96,9 @@ def learned_from(manifest: Path) -> set[str]:
     from lamplighter.errors import DataError
 
     try:
-        return {str(file.resolve()) for file in find_files(manifest).split("train").files}
+        files = find_files(manifest)
+        rows = [row for split in splits for row in files.rows_of(split)]
+        return {str(file.resolve()) for file in files.take(rows).files}
     except DataError:
         return set()
 

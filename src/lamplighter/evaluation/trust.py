@@ -158,7 +158,7 @@ def add_trust(
             "trust is measured on images that were not trained on, received the split 'train'; "
             "make another one with hold_out."
         )
-    if split in _learned_from(classifier):
+    if split in classifier.record.learned_splits:
         raise DatasetError(
             f"this classifier has learned from the split {split!r} too, after it was chosen by it: "
             "its trust was measured by cross-validation then; give a split that it has not seen "
@@ -207,13 +207,6 @@ def _known_reference(classifier: Classifier, name: str) -> NDArray[np.float32] |
             name,
         )
     return known
-
-
-def _learned_from(classifier: Classifier) -> list[str]:
-    """Return the splits that a classifier is known to have learned from beside "train"."""
-    refitted = classifier.record.recipe.get("refitted")
-    splits = refitted.get("splits") if isinstance(refitted, dict) else None
-    return splits if isinstance(splits, list) else []
 
 
 def _measure_calibration(

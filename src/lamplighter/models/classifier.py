@@ -53,6 +53,14 @@ class Record:
     data: dict[str, str] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def learned_splits(self) -> tuple[str, ...]:
+        """The splits that were learned from: "train" and, after a refit, others."""
+        refitted = self.recipe.get("refitted")
+        splits = refitted.get("splits") if isinstance(refitted, dict) else None
+        others = splits if isinstance(splits, list) else []
+        return ("train", *(split for split in map(str, others) if split != "train"))
+
 
 class Classifier:
     """A network with all that is needed to use it.

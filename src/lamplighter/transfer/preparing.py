@@ -10,7 +10,7 @@ from lamplighter.data.audit import audit as look_through
 from lamplighter.data.files import ImageFiles, named
 from lamplighter.data.folders import find_files
 from lamplighter.data.scenes import scene_notes
-from lamplighter.data.splitting import all_shared_out, assign_splits, check_classes
+from lamplighter.data.splitting import assign_splits, check_classes
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def prepared(
         for finding in found.findings:
             watch.say(f"audit: {finding.severity}: {finding.sentence}")
         name_set_aside(found.usable, watch)
-        # Near-copies that are still to be shared out are kept on one side.
-        files = found.usable if all_shared_out(found.usable) else found.grouped
+        # Near-copies are kept on one side of what is still to be shared out, and in one fold.
+        files = found.grouped
     else:
         for note in scene_notes(files):
             watch.say(f"note: {note}")

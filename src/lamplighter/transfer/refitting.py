@@ -228,7 +228,7 @@ def _before(rung: Rung, ground: Ground, pooled: Ground) -> HeldOut:
         logits=_widened(rung.logits, ground.class_names, pooled.class_names),
         labels=np.where(known, known_labels(ground.val, pooled.class_names), -1),
         distances=distances(val, reference),
-        source="the validation images, before they were learned from",
+        source="the validation images, before it learned from them",
     )
 
 
