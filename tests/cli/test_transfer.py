@@ -140,6 +140,36 @@ def test_ctrl_c_keeps_what_is_done_and_what_was_begun(climb, tmp_path, stopped):
     assert [path.name for path in (tmp_path / "colours.transfer").iterdir()] == ["splits.csv"]
 
 
+def test_ctrl_c_while_learning_again_keeps_the_first_fit(climb, tmp_path, monkeypatch):
+    original, begun = Trial.run, []
+
+    def run(trial, epochs, **options):
+        begun.append(trial)
+
+        @on_epoch_end
+        def stop(view):
+            if len(begun) == 2 and view.epoch == 3:
+                raise KeyboardInterrupt
+
+        trial.callbacks.append(stop)
+        return original(trial, epochs, **options)
+
+    monkeypatch.setattr(Trial, "run", run)
+    outcome = climb(rungs="blocks")
+    assert outcome.code == 0
+    assert "not refitted on train + validation: it was stopped" in " ".join(outcome.out.split())
+    assert "to go on, give --resume and --force" in outcome.err
+    folder = tmp_path / "colours.transfer"
+    assert {path.name for path in folder.iterdir()} == {"blocks", "blocks-refit", "splits.csv"}
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    again = climb("--resume", "--force", rungs="blocks")
+    assert again.code == 0
+    assert "epoch 1/" not in again.err
+    assert "refitted on train + validation (27 images)" in " ".join(again.out.split())
+    assert [path.name for path in folder.iterdir()] == ["splits.csv"]
+
+
 def test_what_was_stopped_is_not_begun_anew_unasked(climb, tmp_path, stopped):
     outcome = climb(rungs="blocks")
     assert outcome.code == 1
