@@ -140,6 +140,7 @@ def test_ctrl_c_keeps_what_is_done_and_what_was_begun(climb, tmp_path, stopped):
     assert [path.name for path in (tmp_path / "colours.transfer").iterdir()] == ["splits.csv"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_learning_again_keeps_the_first_fit(climb, tmp_path, monkeypatch):
     original, begun = Trial.run, []
 

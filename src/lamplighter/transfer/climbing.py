@@ -243,6 +243,9 @@ def _refitted(best: Rung, ground: Ground, watch: Watch) -> tuple[Refit | None, s
         raise
     except LamplighterError as error:
         reason = str(error).rstrip(".")
+    except (MemoryError, RuntimeError) as error:  # torch's own for memory is the latter
+        first = (str(error).splitlines() or ["the memory does not suffice"])[0]
+        reason = f"it failed ({first.rstrip('.')})"
     except KeyboardInterrupt:
         reason = "it was stopped"
     else:
