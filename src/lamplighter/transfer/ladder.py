@@ -123,6 +123,7 @@ class Ladder:
             "left_out": self.left_out,
             "chosen": self.chosen.name,
             "refitted": self.refitted,
+            "not_refitted": self.not_refitted,
             "recommendation": self.recommendation(),
             "tests": [report.to_dict() for report in self.tests],
             "trust": self.classifier.trust.measured if self.classifier.trust else None,
