@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
-from lamplighter.errors import DatasetError, ModelError
+from lamplighter.errors import DatasetError, ModelError, ParityError
 from lamplighter.features import linear, search, svm
 from lamplighter.features.heads import HEADS, FittedHead, fit_again, fit_head
 from lamplighter.models.heads import build_head
@@ -299,6 +299,17 @@ def test_the_path_of_penalties_is_near_the_end_of_the_iteration() -> None:
     np.testing.assert_allclose(probabilities, expected, atol=0.01)
     wide = linear._Turned(clouds(2, 10, 64)[0])
     assert wide.vectors.shape[1] == 19  # 20 centred vectors span 19 dimensions
+
+
+@pytest.mark.parametrize(("kind", "of"), [("svm", svm.SVMHead), ("linear", linear.LinearHead)])
+def test_a_head_is_proven_on_what_it_was_learned_with(
+    kind: str, of: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, labels = clouds(3, 20)
+    right = of.forward
+    monkeypatch.setattr(of, "forward", lambda self, given: right(self, given).flip(1))
+    with pytest.raises(ParityError, match="the library that it was learned with"):
+        fit_head(kind, vectors, labels, 3)
 
 
 def test_what_cannot_be_learned_from() -> None:

@@ -85,6 +85,7 @@ def fit_head(
     Raises:
         ModelError: there is no such kind, or a feature is NaN or infinite.
         DatasetError: shapes differ, a label is no class, or fewer than two classes have vectors.
+        ParityError: the head does not answer as the library that it was learned with.
     """
     if kind not in HEADS:
         raise ModelError(unknown_name("head", kind, HEADS))

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lamplighter.features.search import Search, on_every_core, sharpness
+from lamplighter.features.search import (
+    PROVEN_ON,
+    Search,
+    check_head,
+    on_every_core,
+    sharpness,
+)
 from lamplighter.models.heads import LinearHead
 
 if TYPE_CHECKING:
@@ -73,7 +79,9 @@ def learn(samples: Samples, settings: dict[str, Any]) -> tuple[LinearHead, dict[
     with torch.no_grad():
         for parameter, values in zip((head.weight, head.bias), turned.back(*scaled), strict=True):
             parameter.copy_(torch.from_numpy(values))
-    return head.eval(), {}
+    said = turned.vectors[:PROVEN_ON] @ scaled[0].T + scaled[1]
+    check_head(head.eval(), samples.vectors[:PROVEN_ON], said)
+    return head, {}
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from lamplighter.errors import DatasetError
-from lamplighter.evaluation.calibration import fit_temperature
+from lamplighter.errors import DatasetError, ParityError
+from lamplighter.evaluation.calibration import fit_temperature, softmax
 from lamplighter.evaluation.metrics import confusion_matrix, macro_f1
 from lamplighter.inference.runtime import usable_cores
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
+    from torch import nn
 
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
 FOLDS = 3
 _LEAD = 4.0
+PROVEN_ON = 64  # vectors that a head and the library that it was learned with are compared on
+_NEAR = 0.01  # how far a probability may differ there: float32 against float64, and no more
 MOST = 2000  # vectors that a search looks at; the head itself learns from all
 
 
@@ -160,6 +163,32 @@ def on_every_core(work: Callable[[_Part], _Result], parts: Iterable[_Part]) -> l
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(work, parts))
+
+
+def check_head(
+    head: nn.Module, vectors: NDArray[np.float32], said: NDArray[np.floating[Any]]
+) -> None:
+    """Refuse a head that does not answer as the library that it was learned with.
+
+    Args:
+        head: features (M, D) -> logits (M, K).
+        vectors: M that it has learned from.
+        said: the logits of the library, shape (M, K).
+
+    Raises:
+        ParityError: a probability differs by more than 0.01.
+    """
+    import torch
+
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(np.ascontiguousarray(vectors))).numpy()
+    difference = float(np.abs(softmax(logits) - softmax(said)).max())
+    if not difference <= _NEAR:  # of NaN as well
+        raise ParityError(
+            "a head must give the probabilities of the library that it was learned with within "
+            f"{_NEAR}, received a difference of {difference:.2g} on {len(vectors)} of its images; "
+            "are some features very much larger than the others?"
+        )
 
 
 def sharpness(

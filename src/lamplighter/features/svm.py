@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
-from lamplighter.features.search import Samples, Search, lot, on_every_core, sharpness
+from lamplighter.features.search import (
+    PROVEN_ON,
+    Samples,
+    Search,
+    check_head,
+    lot,
+    on_every_core,
+    sharpness,
+)
 from lamplighter.models.svm_head import SVMHead
 
 if TYPE_CHECKING:
@@ -53,7 +61,8 @@ def learn(samples: Samples, settings: dict[str, Any]) -> tuple[SVMHead, dict[str
     scaling = _scaling(samples.vectors)
     vectors = _prepared(samples.vectors, *scaling)
     kernel = _kernel(vectors, settings["gamma"])
-    coefficients, intercepts = _machines(samples, kernel, settings["C"], settings["balanced"])
+    machines = _machines(samples, kernel, settings["C"], settings["balanced"])
+    coefficients, intercepts = machines.coefficients, machines.intercepts
     support = np.flatnonzero(coefficients.any(axis=0))
     if not len(support):  # vectors that do not differ
         support = np.arange(1)
@@ -68,7 +77,8 @@ def learn(samples: Samples, settings: dict[str, Any]) -> tuple[SVMHead, dict[str
         (head.gamma, settings["gamma"]),
     ):
         buffer.copy_(torch.as_tensor(values))
-    return head.eval(), arguments
+    check_head(head.eval(), samples.vectors[:PROVEN_ON], settings["scale"] * machines.said)
+    return head, arguments
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -111,9 +121,24 @@ def _unseen(
     cost, fold = part
     learned = samples.take(fold.train)
     own = np.ascontiguousarray(kernel[np.ix_(fold.train, fold.train)])
-    coefficients, intercepts = _machines(learned, own, cost, balanced, at_once=False)
-    decisions: NDArray[np.float64] = kernel[np.ix_(fold.test, fold.train)] @ coefficients.T
-    return decisions + intercepts
+    machines = _machines(learned, own, cost, balanced, at_once=False)
+    unseen = kernel[np.ix_(fold.test, fold.train)]
+    decisions: NDArray[np.float64] = unseen @ machines.coefficients.T + machines.intercepts
+    return decisions
+
+
+class _Machines(NamedTuple):
+    """A machine of scikit-learn for each of K classes, which have learned from N vectors.
+
+    Attributes:
+        coefficients: of each vector for each class, shape (K, N).
+        intercepts: shape (K,).
+        said: what scikit-learn decides of the first M vectors, shape (M, K).
+    """
+
+    coefficients: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    said: NDArray[np.float64]
 
 
 def _machines(
@@ -123,31 +148,31 @@ def _machines(
     balanced: bool,
     *,
     at_once: bool = True,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the coefficient of each vector for each class, (K, N), and intercepts, (K,).
+) -> _Machines:
+    """Return what machines of this C have learned.
 
     A class without vectors follows the mean of the others, which never wins.
     """
     weights = samples.balancing()[samples.labels] if balanced else None
 
-    def machine(label: int) -> tuple[NDArray[np.float64], float]:
+    def machine(label: int) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
         from sklearn.svm import SVC
 
         one = SVC(C=cost, kernel="precomputed", cache_size=500)
         one.fit(kernel, samples.labels == label, sample_weight=weights)
         row = np.zeros(len(samples))
         row[one.support_] = one.dual_coef_[0]
-        return row, float(one.intercept_[0])
+        return row, float(one.intercept_[0]), one.decision_function(kernel[:PROVEN_ON])
 
     present = [int(label) for label in np.unique(samples.labels)]
     if len(present) == 2:  # what speaks for one speaks against the other
-        row, intercept = machine(present[1])
-        found = [(-row, -intercept), (row, intercept)]
+        row, intercept, said = machine(present[1])
+        found = [(-row, -intercept, -said), (row, intercept, said)]
     else:
         found = on_every_core(machine, present) if at_once else [machine(c) for c in present]
-    rows = np.array([row for row, _ in found])
-    offsets = np.array([offset for _, offset in found])
+    rows, offsets, decisions = (np.array(part) for part in zip(*found, strict=True))
     coefficients = np.tile(rows.mean(0), (samples.num_classes, 1))
     intercepts = np.full(samples.num_classes, offsets.mean() - _UNSEEN)
-    coefficients[present], intercepts[present] = rows, offsets
-    return coefficients, intercepts
+    said = np.tile(decisions.mean(0)[:, np.newaxis] - _UNSEEN, (1, samples.num_classes))
+    coefficients[present], intercepts[present], said[:, present] = rows, offsets, decisions.T
+    return _Machines(coefficients, intercepts, said)
