@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from lamplighter.data.folders import find_files
 from lamplighter.data.loading import load_images
-from lamplighter.errors import DatasetError, ResumeError, TrainingError
+from lamplighter.errors import DatasetError, ModelError, ResumeError, TrainingError
 from lamplighter.evaluation.report import evaluate
 from lamplighter.evaluation.trust import add_trust
 from lamplighter.features.extraction import embed
@@ -165,6 +165,39 @@ def test_a_head_is_left_out_where_its_first_epochs_tell_that_it_would_take_too_l
     minutes = head.seconds / 60 / 4
     with pytest.raises(TrainingError, match=r"an epoch takes about .* for 58 epochs add about"):
         climb_ladder(shapes, backbone=tiny, rungs=["head"], budget=minutes)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), MemoryError(), RuntimeError("x")])
+def test_a_rung_that_fails_is_left_out(shapes, tiny, monkeypatch, error):
+    original, watch = climbing.climb, Noted()
+
+    def failing(name, ground):
+        if name == "svm":
+            raise error
+        return original(name, ground)
+
+    monkeypatch.setattr(climbing, "climb", failing)
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "svm", "linear"], watch=watch)
+    assert [rung.name for rung in ladder.rungs] == ["knn", "linear"]
+    assert ladder.left_out["svm"].startswith("svm failed: ")
+    assert any(line.startswith("svm: left out, svm failed: ") for line in watch.lines)
+
+
+def test_what_cannot_be_measured_costs_no_classifier(shapes, tiny, monkeypatch, tmp_path):
+    def failing(*_, **__):
+        raise ModelError("the network answers NaN.")
+
+    watch = Noted()
+    monkeypatch.setattr(climbing, "make_trust", failing)
+    monkeypatch.setattr(climbing, "report_on", failing)
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn"], watch=watch)
+    assert ladder.tests == ()
+    assert ladder.classifier.trust is None
+    assert watch.lines[-2:] == [
+        "not calibrated, and nothing is called unknown: the network answers NaN.",
+        "not measured on test: the network answers NaN.",
+    ]
+    assert load(save(ladder.classifier, tmp_path / "a.lamp")).num_classes == 3
 
 
 def test_ctrl_c_compares_what_is_done(shapes, tiny, monkeypatch):

@@ -107,10 +107,10 @@ def evaluate(
             comparison = compare(classifier, other, images, split, data_b=others, progress=progress)
         report, values = comparison.a, comparison.to_dict()
         text = _comparison_text(comparison, str(bundle), str(against))
+    typer.echo(json.dumps(values, indent=2) if as_json else text)
     _draw(report, images, confusion, mistakes)
     if reliability is not None:
         _draw_reliability(report, reliability)
-    typer.echo(json.dumps(values, indent=2) if as_json else text)
     if not as_json:
         for picture in filter(None, (confusion, mistakes, reliability)):
             typer.echo(printable(f"wrote {picture}"))

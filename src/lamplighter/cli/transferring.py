@@ -152,10 +152,12 @@ def transfer(
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
         say(f"lamplighter: stopped; {_kept(checkpoints)}")
         raise typer.Exit(1) from None
-    save(ladder.classifier, out)
+    try:
+        save(ladder.classifier, out)
+    except OutputError as error:
+        raise OutputError(f"{error} {_kept(checkpoints).capitalize()}") from error
     _forget(checkpoints, ladder)
-    checkpoints.mkdir(exist_ok=True)
-    write_splits(ladder.files, checkpoints)
+    _note_splits(ladder, checkpoints)
     if as_json:
         typer.echo(json.dumps(ladder.to_dict(), indent=2))
         return
@@ -164,6 +166,15 @@ def transfer(
         f"next: lamplighter predict {quoted(out)} PHOTO, or lamplighter evaluate {quoted(out)} "
         f"{quoted(checkpoints / SPLITS)}"
     )
+
+
+def _note_splits(ladder: Ladder, checkpoints: Path) -> None:
+    """Write which image is in which split beside the bundle, or say why that failed."""
+    try:
+        checkpoints.mkdir(exist_ok=True)
+        write_splits(ladder.files, checkpoints)
+    except (OSError, OutputError) as error:  # the bundle is there
+        say(f"{checkpoints / SPLITS}, which image is in which split, is not written: {error}")
 
 
 def _text(ladder: Ladder, out: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,12 +13,19 @@ import numpy as np
 
 from lamplighter.data.loading import load_images
 from lamplighter.data.wording import counted
-from lamplighter.errors import DatasetError, LamplighterError, ResumeError, TrainingError
+from lamplighter.errors import (
+    DataError,
+    DatasetError,
+    LamplighterError,
+    ResumeError,
+    TrainingError,
+)
 from lamplighter.evaluation.class_names import listed
 from lamplighter.evaluation.trust import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads import load_libraries
 from lamplighter.inference.runtime import runtime
+from lamplighter.inference.torch_runtime import first_line
 from lamplighter.models.classifier import check_classifier
 from lamplighter.names import unknown_name
 from lamplighter.saving.pretrained import pretrained
@@ -130,12 +138,14 @@ def climb_ladder(
     # Of two alike the cheaper: the first. Measured seconds would choose otherwise each time.
     best = max(climbed, key=lambda rung: (rung.report.accuracy.value, rung.report.macro_f1.value))
     again, not_again = _refitted(best, ground, watch) if refit else (None, "as asked")
-    classifier = _finished(best, again, ground, features)
-    tests = [
-        _tested(classifier, again.fitted if again else best.fitted, ground, features, split)
-        for split in features.files.split_names
-        if split.startswith("test")
-    ]
+    classifier = _finished(best, again, ground, features, watch)
+    fitted = again.fitted if again else best.fitted
+    tests = []
+    for split in (name for name in features.files.split_names if name.startswith("test")):
+        try:
+            tests.append(_tested(classifier, fitted, ground, features, split))
+        except LamplighterError as error:  # what was learned is not lost for it
+            watch.say(f"not measured on {split}: {error}")
     return Ladder(
         rungs=tuple(climbed),
         left_out=left_out,
@@ -212,10 +222,15 @@ def _climb_all(
             rung = climb(name, ground)
         except ResumeError:
             raise
-        except LamplighterError as error:  # what is done is not lost for it
-            failure = error
-            left_out[name] = str(error).rstrip(".")
-            watch.say(f"{name}: left out, {error}")
+        except (LamplighterError, OSError, MemoryError, RuntimeError) as error:
+            # What is done is not lost for it; torch's own for memory is a RuntimeError.
+            failure = (
+                error
+                if isinstance(error, LamplighterError)
+                else TrainingError(f"{name} failed: {_words_of(error)}.")
+            )
+            left_out[name] = str(failure).rstrip(".")
+            watch.say(f"{name}: left out, {failure}")
             continue
         except KeyboardInterrupt:
             if not climbed:
@@ -244,8 +259,7 @@ def _refitted(best: Rung, ground: Ground, watch: Watch) -> tuple[Refit | None, s
     except LamplighterError as error:
         reason = str(error).rstrip(".")
     except (MemoryError, RuntimeError) as error:  # torch's own for memory is the latter
-        first = (str(error).splitlines() or ["the memory does not suffice"])[0]
-        reason = f"it failed ({first.rstrip('.')})"
+        reason = f"it failed ({_words_of(error)})"
     except KeyboardInterrupt:
         reason = "it was stopped"
     else:
@@ -260,17 +274,34 @@ def _refitted(best: Rung, ground: Ground, watch: Watch) -> tuple[Refit | None, s
     return None, reason
 
 
-def _finished(best: Rung, again: Refit | None, ground: Ground, features: Features) -> Classifier:
-    """Return the classifier of a rung with its trust, its record and images to prove it on."""
+def _words_of(error: Exception) -> str:
+    if isinstance(error, MemoryError) and not str(error):
+        return "the memory does not suffice"
+    return first_line(error).rstrip(".")
+
+
+def _finished(
+    best: Rung, again: Refit | None, ground: Ground, features: Features, watch: Watch
+) -> Classifier:
+    """Return the classifier of a rung with its trust, its record and images to prove it on.
+
+    What of these cannot be had is said, and left out.
+    """
     classifier = best.make() if again is None else again.classifier
     if classifier.samples is None:
         few = features.split("train").take(range(min(_SAMPLES, len(ground.train))))
-        data = ground.pixels() if best.tuned else load_images(few.files, ground.base.preprocessing)
-        classifier.samples = data["train"].images[:_SAMPLES]
-    if again is None:
-        classifier.trust = _trust_before(classifier, best, ground)
-    else:
-        classifier.trust = _trust_after(classifier, best, again, ground)
+        with contextlib.suppress(DataError):  # images that are gone: a graph can do without
+            data = (
+                ground.pixels() if best.tuned else load_images(few.files, ground.base.preprocessing)
+            )
+            classifier.samples = data["train"].images[:_SAMPLES]
+    try:
+        if again is None:
+            classifier.trust = _trust_before(classifier, best, ground)
+        else:
+            classifier.trust = _trust_after(classifier, best, again, ground)
+    except LamplighterError as error:
+        watch.say(f"not calibrated, and nothing is called unknown: {error}")
     record = classifier.record
     details = {name: value for name, value in best.details.items() if name != "grid"}
     record.recipe = {"name": "transfer", "rung": best.name, "seed": ground.seed, **details}
