@@ -44,7 +44,10 @@ _UPRIGHT = {
 MOST_BYTES = 2**30
 # Whatever it takes: reading through so many costs minutes.
 MOST_PIXELS = 2**30
-_LARGE = 2**26  # bytes of an image of which one is decoded at a time, whatever the threads
+# Larger images are decoded one at a time, whatever the threads: by bytes, and by pixels, of which
+# Pillow warns again while it decodes.
+_LARGE_BYTES, _LARGE_PIXELS = 2**28, 2**26
+_SMALL = 2**26  # bytes of an image that may be taken without a look at the free memory
 _COPIES = 3  # of an image in memory while it is turned upright and brought to 8 bits
 _BEGINNING = 512  # bytes that tell what a file is
 # Bytes a pixel takes in Pillow's memory; wide ones are brought to 8 bits in float64.
@@ -80,7 +83,8 @@ def open_image(
             _scale_down(image, at_least)
         needed = _pixel_bytes(image) + kept
         _check_memory(size, needed)
-        with _unlimited() if needed >= _LARGE else contextlib.nullcontext():
+        large = needed >= _LARGE_BYTES or image.width * image.height >= _LARGE_PIXELS
+        with _unlimited() if large else contextlib.nullcontext():
             if callable(at_least) and image.format not in _JPEGS:
                 at_least(_upright_size(image))  # which decodes a PNG: EXIF may follow its pixels
             return as_8_bit(_upright(_decode(image)))
@@ -362,7 +366,7 @@ def _check_memory(size: Size, needed: int) -> None:
             fault="too-large",
         )
     most, whose = MOST_BYTES, ""
-    if needed >= _LARGE:
+    if needed >= _SMALL:
         free = free_memory()
         if free is not None and free // _COPIES < most:
             most, whose = free // _COPIES, ", a third of what is free"
