@@ -470,3 +470,20 @@ def test_scenes_in_names_are_said_once_and_not_applied(tmp_path, audit):
     assert len(said) == 1
     assert said[0].endswith(r"--group '^(.*\D)\d+\.'.")
     assert set(files.groups) == {""}
+
+
+def test_near_copies_are_in_one_fold_where_all_is_shared_out(shapes, tiny):
+    """A copy among the images that a choice of parameters is tried on would be a leak."""
+    for place in (shapes / "train").iterdir():
+        for picture in list(place.iterdir()):
+            shutil.copy(picture, place / f"again {picture.name}")
+    before = find_files(shapes)
+    files, _ = prepared(shapes, Noted(), seed=0, audit=True)
+    assert dict(zip(files.paths, files.splits, strict=True)) == dict(
+        zip(before.paths, before.splits, strict=True)
+    )
+    groups = dict(zip(files.paths, files.groups, strict=True))
+    for path, group in groups.items():
+        if "again " in path:
+            assert group != ""
+            assert group == groups[path.replace("again ", "")]
