@@ -396,7 +396,7 @@ _EMPTY = '{"nbformat": 4, "cells": [], "metadata": {"lamplighter": %s}}'
         ('{"nbformat": 4, "cells": []}', "not a notebook of the labs"),
         (
             _EMPTY % '{"lab": "9.9", "format": 1}',
-            "must be one of 0.1",
+            "no lab .9.9.; there are 0.1",
         ),
         (
             _EMPTY % '{"lab": "0.1", "format": 2}',
