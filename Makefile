@@ -62,7 +62,7 @@ clean:
 # photos are measured on a folder of your own: make benchmarks PHOTOS=FOLDER.
 benchmarks: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe index_search \
+	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe digit_finder index_search \
 	  explaining maximising; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	if [ -n "$(PHOTOS)" ]; then for script in embedding transfer frozen_cut; do \
 	  $(BIN)/python benchmarks/$$script.py "$(PHOTOS)" || exit 1; done; fi

@@ -1,22 +1,28 @@
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
+from lamplighter import train
 from lamplighter.data.digits import centre_digit
 from lamplighter.data.images import open_image
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
 
+    from numpy.typing import NDArray
+
+    from lamplighter import Classifier
     from lamplighter.data.image_data import ImageData
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "src/lamplighter/data/digit_files").iterdir())
@@ -209,3 +215,102 @@ def test_any_pixels_give_a_result_or_an_image_error(pixels: np.ndarray) -> None:
         return
     assert result.shape == (28, 28)
     assert result.any()
+
+
+def thick(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A digit whose strokes a maximum filter widened by two pixels."""
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.MaxFilter(3)))
+
+
+def negative(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return 255 - image
+
+
+def enlarged(image: NDArray[np.uint8], resampling: Image.Resampling) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(image).resize((112, 112), resampling))
+
+
+@pytest.mark.parametrize("strokes", [lambda image: image, thick], ids=["plain", "thick"])
+class TestInTheFormOfMnist:
+    """Images that have MNIST's form: here the image itself is the oracle."""
+
+    @pytest.fixture
+    def digits(self, mnist: ImageData, strokes: Callable[..., Any]) -> list[NDArray[np.uint8]]:
+        """Eights above all: their holes lie in their strokes."""
+        test = mnist["test"]
+        eights = np.flatnonzero(test.labels == 8)[:20]
+        return [strokes(image) for image in test.images[np.r_[eights, :20], 0]]
+
+    @pytest.mark.parametrize("shown", [lambda image: image, negative], ids=["white", "black"])
+    def test_is_left_as_it_is(self, digits: list[Any], shown: Callable[..., Any]) -> None:
+        found = [centre_digit(Image.fromarray(shown(image))) for image in digits]
+        same = [np.abs(a.astype(int) - b).max() <= 2 for a, b in zip(found, digits, strict=True)]
+        assert np.mean(same) > 0.8  # the others lie off the middle
+
+    @pytest.mark.parametrize(
+        "shown",
+        [
+            lambda image: enlarged(image, Image.Resampling.NEAREST),
+            lambda image: enlarged(image, Image.Resampling.BICUBIC),
+            lambda image: negative(enlarged(image, Image.Resampling.BICUBIC)),
+            lambda image: np.pad(image, 14),
+            lambda image: negative(np.pad(image, 14)),
+        ],
+        ids=["squares", "smooth", "black", "room", "black in room"],
+    )
+    def test_a_hole_is_never_the_digit(self, digits: list[Any], shown: Callable[..., Any]) -> None:
+        for image in digits:
+            found = centre_digit(Image.fromarray(shown(image)))
+            alike = max(
+                np.corrcoef(np.roll(found, (y, x), (0, 1)).ravel(), image.ravel())[0, 1]
+                for y in range(-2, 3)
+                for x in range(-2, 3)
+            )
+            assert alike > 0.7  # of thick strokes thinned; holes have less than 0.3
+
+
+@pytest.mark.parametrize("number", [181, 876])
+@pytest.mark.parametrize("scale", [1, 2, 10])
+@pytest.mark.parametrize("shown", [lambda image: image, negative], ids=["white", "black"])
+def test_eights_whose_holes_are_nearly_closed(
+    mnist: ImageData, number: int, scale: int, shown: Callable[..., Any]
+) -> None:
+    expected = thick(mnist["test"].images[number, 0])
+    image = Image.fromarray(shown(expected)).resize((28 * scale, 28 * scale))
+    found = centre_digit(image)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
+    assert scale > 1 or np.array_equal(found, expected)
+
+
+def test_a_blank_sheet_in_the_middle_is_no_digit() -> None:
+    image = Image.new("L", (28, 28), 0)
+    image.paste(255, (6, 4, 22, 24))
+    with pytest.raises(ImageError, match="no digit|sheet"):
+        centre_digit(image)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strokes", ["as they are", "thick (3 x 3 maximum)", "thin (half a pixel)"])
+@pytest.mark.parametrize("shown", ["28 x 28", "inverted", "2 x", "4 x", "10 x"])
+def test_the_finder_costs_no_accuracy(
+    benchmark: ModuleType, quick: Classifier, mnist: ImageData, strokes: str, shown: str
+) -> None:
+    """At most 0.3 points on all 10,000 test images."""
+    test = mnist["test"]
+    done = benchmark.compare(quick, test.images[:, 0], test.labels, strokes, shown)
+    assert done.as_is.mean() > 0.8
+    assert done.difference > -0.3
+
+
+@pytest.fixture(scope="module")
+def quick(mnist: ImageData) -> Classifier:
+    return train(mnist, recipe="quick", seed=7, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> Iterator[ModuleType]:
+    """benchmarks/digit_finder.py, which knows how to show a digit."""
+    folder = str(Path(__file__).parents[2] / "benchmarks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield importlib.import_module("digit_finder")

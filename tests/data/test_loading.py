@@ -269,5 +269,5 @@ def test_the_boats(boats: Path) -> None:
     }  # fmt: skip
     assert data.class_names[23:] == ("MotoscafoACTV",)
     assert len(data.trained_class_names) == 23
-    assert any("never learnt: MotoscafoACTV" in note for note in data.notes)
+    assert any("without a training image: MotoscafoACTV" in note for note in data.notes)
     assert all(path.startswith("train/") for path in data["train"].paths)

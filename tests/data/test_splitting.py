@@ -209,7 +209,7 @@ def test_a_split_that_stays_empty_is_said() -> None:
 def test_a_class_that_training_never_sees_is_said() -> None:
     files = files_of([0, 1, 0, 1, 2], splits=["train"] * 2 + ["val"] * 2 + ["test"])
     assert assign_splits(files).notes == (
-        "without a training image, so never learnt: class 2.",
+        "without a training image: class 2.",
         "without an image in val, so not measured there: class 2.",
         "without an image in test, so not measured there: class 0, class 1.",
     )

@@ -1,5 +1,9 @@
 """One handwritten digit, photographed or drawn, brought to the form of MNIST.
 
+A picture of two grey levels, such as a drawing, a scan or an image of MNIST itself, has its ground
+at the border (`lamplighter.data.bilevel`); one that has MNIST's form already is left as it is. All
+others are taken for photos.
+
 MNIST's own recipe (LeCun et al., 1998, "Gradient-based learning applied to document
 recognition"): white on black, the digit fitted into 20 x 20 pixels with its aspect ratio kept,
 then placed with its centre of mass in the middle of 28 x 28. Before that, the ink has to be
@@ -12,8 +16,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+from lamplighter.data.bilevel import Levels, find_levels
 from lamplighter.data.images import as_8_bit, lay_on
 from lamplighter.data.ink import WEAK, find_ink, look
 from lamplighter.data.patches import Box, spread
@@ -27,9 +32,15 @@ if TYPE_CHECKING:
 _SIZE = 28  # of MNIST's images
 _BOX = 20  # of the digit in them
 _MIDDLE = 14.0  # where MNIST has the centre of mass, as an index of pixels
-_STROKE = (2.2, 4.5)  # narrowest and widest strokes in the box
+_STROKE = (2.2, 3.0)  # narrowest and widest strokes in the box
 _COARSE = 224  # long side of the image in which the digit is looked for
 _FINE = 160  # long side of the part in which it is then measured
+_FORM = (16, 24)  # least and largest long side of a digit that has the form of MNIST's already
+_OFF_CENTRE = 1.5  # pixels that its centre of mass is then off at most
+_AS_LARGE = (19, 22)  # long side that is left, since any resizing blurs
+_FINE_ENOUGH = 2.5  # pixels for each of the result, for thinning strokes
+_FULL_CONTRAST = 200.0  # between ground and ink, in grey levels: 99 % of MNIST's images have more
+_HAIR = 1.1  # pixels: narrower strokes of an enlarged image are widened
 _MARGIN = 0.35  # about the digit in that part, as a share of its long side
 
 
@@ -45,16 +56,73 @@ def centre_digit(image: Image.Image) -> NDArray[np.uint8]:
         ImageError: nothing stands out from the background, or nothing but a sheet or a shadow.
     """
     opaque = _opaque(as_8_bit(image))
-    small = _reduced(opaque, _COARSE)
+    levels = find_levels(_reduced(opaque, _COARSE))
+    if levels is None:
+        ink = _photographed(opaque)
+    else:
+        formed = _in_form(opaque, levels)
+        if formed is not None:
+            return formed
+        ink = _drawn(opaque, levels)
+    return _centred(_fitted(_even_strokes(ink)))
+
+
+def _photographed(image: Image.Image) -> Floats:
+    """Return the ink of the digit in a photo, 0..1, shape (H, W)."""
+    small = _reduced(image, _COARSE)
     part, view = find_part(small)
     ink = find_ink(view)
     check_strokes(ink > WEAK)
-    box = _about(ink, opaque)
-    fine = _reduced(opaque.crop(box), _FINE)
-    across, down = small.width / opaque.width, small.height / opaque.height
+    box = _about(ink, image)
+    fine = _reduced(image.crop(box), _FINE)
+    across, down = small.width / image.width, small.height / image.height
     in_small = (box.left * across, box.top * down, box.right * across, box.bottom * down)
     fine_part = Image.fromarray(part).resize(fine.size, Image.Resampling.NEAREST, in_small)
-    return _centred(_fitted(_even_strokes(find_ink(look(fine, np.asarray(fine_part))))))
+    return find_ink(look(fine, np.asarray(fine_part)))
+
+
+def _drawn(image: Image.Image, levels: Levels) -> Floats:
+    """Return the ink of the digit in a picture of two `levels`, 0..1, shape (H, W)."""
+    # So that no stroke is cut by the border, and a tight crop has a ground.
+    room = max(image.size) // 3
+    image = ImageOps.expand(image.convert("L"), room, fill=round(levels.ground))
+    ink = find_ink(levels.view(_reduced(image, _COARSE)))
+    fine = _reduced(image.crop(_about(ink, image)), _FINE)
+    return find_ink(levels.view(fine))
+
+
+def _in_form(image: Image.Image, levels: Levels) -> NDArray[np.uint8] | None:
+    """Return `image` as MNIST would show it, if it has that form already but for scale and levels.
+
+    The digit about as large as MNIST's, in the middle, its strokes no hair: it is left as it is.
+    """
+    if image.width != image.height or image.width % _SIZE:
+        return None
+    grey = np.asarray(image.convert("L"), dtype=np.float32)
+    ink: Floats = _unenlarged(np.abs(grey - np.float32(levels.ground)))
+    contrast = abs(levels.ink - levels.ground)
+    if contrast < _FULL_CONTRAST:
+        ink = (ink * np.float32(255 / contrast)).clip(0, 255)
+    rows, columns = np.nonzero(ink > WEAK * ink.max())
+    long_side = max(np.ptp(rows), np.ptp(columns)) + 1
+    off = max(abs(_centre(ink, axis) - _MIDDLE) for axis in (0, 1))
+    if not _FORM[0] <= long_side <= _FORM[1] or off > _OFF_CENTRE:
+        return None
+    if image.width > _SIZE and _stroke_width(ink / np.float32(255)) < _HAIR:
+        return None
+    return ink.round().astype(np.uint8)
+
+
+def _unenlarged(grey: Floats) -> Floats:
+    """Return `grey` (28 k, 28 k) as it was before it was enlarged k times, shape (28, 28)."""
+    enlarged = len(grey) // _SIZE
+    cells: Floats = grey.reshape(_SIZE, enlarged, _SIZE, enlarged)
+    corners: Floats = cells[:, 0, :, 0]
+    if (cells == corners[:, np.newaxis, :, np.newaxis]).all():
+        return corners
+    # Of the filters it gave the images back that came nearest to those before.
+    smooth = Image.fromarray(grey).resize((_SIZE, _SIZE), Image.Resampling.LANCZOS)
+    return np.asarray(smooth).clip(0, 255)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -91,17 +159,22 @@ def _about(ink: Floats, image: Image.Image) -> Box:
     )
 
 
-def _even_strokes(ink: Floats) -> Floats:
-    """Return `ink` (H, W) cropped to the digit, its strokes neither hair-thin nor a blot.
-
-    The width of strokes is twice their area over the length of their outline.
-    """
-    rows, columns = np.nonzero(ink > WEAK)
-    ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+def _stroke_width(ink: Floats) -> float:
+    """Return the width of the strokes of `ink` (H, W): twice their area over their outline."""
     padded = np.pad(ink, 1)
     outline = sum(float(np.abs(np.diff(padded, axis=axis)).sum()) for axis in (0, 1)) * np.pi / 4
-    width = 2 * float(ink.sum()) / outline
+    return 2 * float(ink.sum()) / outline
+
+
+def _even_strokes(ink: Floats) -> Floats:
+    """Return `ink` (H, W) cropped to the digit, its strokes neither hair-thin nor a blot."""
+    ink = _cropped(ink)
     pixel = max(ink.shape) / _BOX  # of the result, in pixels of `ink`
+    if pixel < _FINE_ENOUGH and _stroke_width(ink) > _STROKE[1] * pixel:
+        size = (4 * ink.shape[1], 4 * ink.shape[0])
+        ink = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+        pixel *= 4
+    width = _stroke_width(ink)
     if pixel <= 1:
         return ink
     thinnest, thickest = _STROKE[0] * pixel, _STROKE[1] * pixel
@@ -110,20 +183,25 @@ def _even_strokes(ink: Floats) -> Floats:
         return spread(np.pad(ink, int(np.ceil(radius))), radius)
     if width > thickest:
         radius = (width - thickest) / 2
-        thinned: Floats = 1 - spread(1 - padded, radius)
+        thinned: Floats = 1 - spread(1 - np.pad(ink, 1), radius)
         # Of strokes of very different widths the thin ones would be lost.
         return thinned if (thinned > WEAK).sum() > 0.3 * (ink > WEAK).sum() else ink
     return ink
 
 
-def _fitted(ink: Floats) -> Floats:
-    """Return `ink` (H, W) in a box of 20 pixels on its long side, strokes reaching 255."""
+def _cropped(ink: Floats) -> Floats:
+    """Return the part of `ink` (H, W) that holds the digit."""
     rows, columns = np.nonzero(ink > WEAK)
-    ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+
+
+def _fitted(ink: Floats) -> Floats:
+    """Return `ink` (H, W) in a box of about 20 pixels on its long side, strokes reaching 255."""
+    ink = _cropped(ink)
     height, width = ink.shape
     scale = _BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    if size != (width, height):
+    if not _AS_LARGE[0] <= max(height, width) <= _AS_LARGE[1]:
         filtered = Image.Resampling.HAMMING if scale < 1 else Image.Resampling.BICUBIC
         ink = np.asarray(Image.fromarray(ink).resize(size, filtered))
     full = float(np.percentile(ink[ink > WEAK * ink.max()], 65))
@@ -132,13 +210,17 @@ def _fitted(ink: Floats) -> Floats:
 
 
 def _centred(digit: Floats) -> NDArray[np.uint8]:
-    """Return `digit`, at most 20 x 20, with its centre of mass in the middle of 28 x 28."""
+    """Return `digit`, at most 28 x 28, with its centre of mass in the middle of 28 x 28."""
     result = np.zeros((_SIZE, _SIZE), dtype=np.uint8)
     corner = []
     for axis, length in enumerate(digit.shape):
-        profile = digit.sum(axis=1 - axis)
-        centre = float((profile * np.arange(length)).sum() / profile.sum())
-        corner.append(min(max(round(_MIDDLE - centre), 0), _SIZE - length))
+        corner.append(min(max(round(_MIDDLE - _centre(digit, axis)), 0), _SIZE - length))
     top, left = corner
     result[top : top + digit.shape[0], left : left + digit.shape[1]] = digit.round()
     return result
+
+
+def _centre(ink: Floats, axis: int) -> float:
+    """Return the index along `axis` of the centre of mass of `ink` (H, W)."""
+    profile = ink.sum(axis=1 - axis)
+    return float((profile * np.arange(len(profile))).sum() / profile.sum())

@@ -55,6 +55,19 @@ def look(image: Image.Image, part: Mask) -> View:
         raise _no_digit()
     departure = _departure(np.atleast_3d(np.asarray(image, dtype=np.float32)), part)
     noise = float(np.quantile(np.abs(departure[part]), 0.3)) / 0.385  # of a normal distribution
+    return view_of(departure, noise)
+
+
+def view_of(departure: Floats, noise: float) -> View:
+    """Return the view of what departs from a ground, towards the ink, by `departure` (H, W).
+
+    Args:
+        departure: in grey levels, negative away from the ink.
+        noise: standard deviation of the ground, in grey levels.
+
+    Raises:
+        ImageError: nothing departs clearly.
+    """
     least = max(_LEAST_CONTRAST, _ABOVE_NOISE * noise)
     candidates = departure[departure > least]
     if candidates.size < 3:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _RECTANGULAR = 0.87  # of the rectangle about it a sheet covers more, an ellipse 0.79
 _CONVEX = 0.9  # of the convex hull
+_ANGLES = np.deg2rad(np.arange(0, 180, 3))
 
 
 class Box(NamedTuple):
@@ -138,26 +139,41 @@ def edge(mask: Mask) -> Mask:
 
 def is_straight(mask: Mask) -> bool:
     """Return whether `mask` (H, W) is a rectangle, upright or turned, or a corner cut off."""
-    y, x = np.nonzero(edge(mask))
-    angles = np.deg2rad(np.arange(0, 180, 3))
-    along = np.outer(np.cos(angles), x) + np.outer(np.sin(angles), y)
-    low, high = along.min(axis=1), along.max(axis=1)
-    sides = high - low + 1
-    rectangle = (sides * np.roll(sides, len(angles) // 2)).min()
-    if mask.sum() > _RECTANGULAR * rectangle:
+    if rectangularity(mask) > _RECTANGULAR:
         return True
     if not mask[[0, 0, -1, -1], [0, -1, 0, -1]].any():
         return False
-    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    return convexity(mask) > _CONVEX
+
+
+def rectangularity(mask: Mask) -> float:
+    """Return what share of the smallest rectangle about it `mask` (H, W) covers, 0..1."""
+    sides = np.ptp(_along(mask), axis=1) + 1
+    return float(mask.sum() / (sides * np.roll(sides, len(_ANGLES) // 2)).min())
+
+
+def convexity(mask: Mask) -> float:
+    """Return what share of its convex hull `mask` (H, W) covers, 0..1."""
+    along = _along(mask)
     hull = np.ones_like(mask)
-    for angle, least, most in zip(angles, low - 0.5, high + 0.5, strict=True):
+    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    ends = zip(_ANGLES, along.min(axis=1) - 0.5, along.max(axis=1) + 0.5, strict=True)
+    for angle, least, most in ends:
         place = columns * np.cos(angle) + rows * np.sin(angle)
         hull &= (place >= least) & (place <= most)
-    return bool(mask.sum() > _CONVEX * hull.sum())
+    return float(mask.sum() / hull.sum())
+
+
+def _along(mask: Mask) -> NDArray[np.float64]:
+    """Return how far along each angle each of the N pixels at the edge of `mask` lies, (A, N)."""
+    y, x = np.nonzero(edge(mask))
+    along: NDArray[np.float64] = np.outer(np.cos(_ANGLES), x) + np.outer(np.sin(_ANGLES), y)
+    return along
 
 
 def holds_square(mask: Mask, side: int) -> bool:
     """Return whether `mask` (H, W) covers a square of `side` pixels somewhere."""
+    side = max(side, 1)
     if side > min(mask.shape):
         return False
     sums = np.pad(mask.astype(np.int32).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))

@@ -198,7 +198,7 @@ def _with_notes(files: ImageFiles, notes: Sequence[str]) -> ImageFiles:
         in_split[split].add(int(label))
     classes = set().union(*in_split.values()) - {-1}
     lacks = {
-        "train": "without a training image, so never learnt",
+        "train": "without a training image",
         "val": "without an image in val, so not measured there",
         "test": "without an image in test, so not measured there",
     }

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.ink import OR_TURN_OFF, WEAK, View, look
-from lamplighter.data.patches import Blob, edge, filled, grown, holds_square, is_straight, shrunk
+from lamplighter.data.patches import (
+    Blob,
+    blobs,
+    components,
+    convexity,
+    edge,
+    filled,
+    grown,
+    holds_square,
+    is_straight,
+    shrunk,
+)
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -24,6 +35,9 @@ _LONG, _COVERING = 0.12, 0.25  # least length and most area of a digit, of the p
 _BROAD = 0.33  # side of a square that no stroke holds, as a share of the digit's long side
 _LARGE = (0.1, 0.5)  # area of a sheet or a shadow, of the picture: of more it is the ground
 _ENCLOSED = 0.4  # long side of what no zero has inside, as a share of the zero's
+_LEAST_HOLE = 5  # long side, in pixels, of what can be told to be a stroke
+_THIN = 0.2  # area of a stroke, of the square of its length
+_COMPACT = 0.75  # area of the hole of a digit, of its convex hull
 
 
 def find_part(image: Image.Image) -> tuple[Mask, View]:
@@ -58,7 +72,9 @@ def _narrower(view: View, part: Mask) -> Iterator[Mask]:
     if outer.label in joined or (any(joined) and not part.all()):
         yield part & ~grown(np.isin(view.labels, list(joined - {0})))
     inside = filled(grown(view.labels == outer.label)) & part
-    if is_straight(inside) or _encloses(inside, outer, view):
+    if _encloses(inside, outer, view) or (
+        is_straight(inside) and _holds_digit(inside, outer, view)
+    ):
         yield shrunk(inside)  # so that a frame is joined to its edge
 
 
@@ -67,6 +83,27 @@ def _encloses(inside: Mask, outer: Blob, view: View) -> bool:
     least = _ENCLOSED * outer.box.long_side
     enclosed = _present(view.labels[inside]) - {outer.label}
     return any(blob.box.long_side >= least for blob in view.blobs if blob.label in enclosed)
+
+
+def _holds_digit(inside: Mask, outer: Blob, view: View) -> bool:
+    """Return whether what is `inside` the `outer` patch may be a digit, not its holes."""
+    holes = inside & (view.labels != outer.label)
+    return bool(_present(view.labels[holes]) - {0}) or holds_writing(holes)
+
+
+def holds_writing(holes: Mask) -> bool:
+    """Return whether one of the `holes` (H, W) is a stroke: bent, or long and thin.
+
+    The holes of a digit are neither: those of an 8, a 0 or a 6 are compact.
+    """
+    labels = components(holes)
+    for blob in blobs(labels, holes.astype(np.float32)):
+        box = blob.box
+        part = labels[box.top : box.bottom, box.left : box.right] == blob.label
+        thin = blob.ink < _THIN * box.long_side**2
+        if box.long_side >= _LEAST_HOLE and (thin or convexity(part) < _COMPACT):
+            return True
+    return False
 
 
 def _free(image: Image.Image, part: Mask, around: View) -> View | None:
