@@ -32,3 +32,44 @@ def test_the_best_recipe_learns_in_two_epochs(mnist):
     classifier = train(mnist, recipe="best", epochs=2, verbose=0)
 
     assert evaluate(classifier, mnist).accuracy.value >= 0.99
+
+
+@pytest.mark.slow
+def test_the_finder_loses_nothing_to_images_left_as_they_are(mnist):
+    from functools import partial
+
+    import numpy as np
+    from PIL import Image, ImageFilter
+
+    from lamplighter.data.digits import centre_digit
+    from lamplighter.errors import ImageError
+    from lamplighter.inference.predictor import predict_pixels
+    from tests.data.test_bilevel import SHOWN
+
+    classifier = train(mnist, recipe="quick", seed=11, verbose=0, test=False)
+    images, labels = mnist["test"].images[:, 0], mnist["test"].labels
+    drawn = {
+        "plain": lambda image: image,
+        "thick": lambda image: image.filter(ImageFilter.MaxFilter(3)),
+        "thin": lambda image: (
+            image.resize((112, 112)).filter(ImageFilter.MinFilter(5)).resize((28, 28))
+        ),
+    }
+
+    def right(pictures):
+        return predict_pixels(classifier, np.stack(pictures)[:, None]).indices == labels
+
+    def found(show, image):
+        try:
+            return centre_digit(show(image))
+        except ImageError:
+            return np.zeros((28, 28), np.uint8)
+
+    losses = {}
+    for name, draw in drawn.items():
+        pictures = [draw(Image.fromarray(pixels)) for pixels in images]
+        as_is = right([np.asarray(picture) for picture in pictures]).mean()
+        for shown in ("inverted", "twice as large", "inverted, ten times as large", "tight"):
+            finder = right(list(map(partial(found, SHOWN[shown]), pictures))).mean()
+            losses[name, shown] = as_is - finder
+    assert max(losses.values()) <= 0.003, losses

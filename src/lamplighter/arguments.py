@@ -19,6 +19,8 @@ from lamplighter.names import meant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+_LONG = 60  # letters of a value that a message shows
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _C = TypeVar("_C")
@@ -47,8 +49,8 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
             if kinds[name] and not any(_KINDS[kind][1](value) for kind in kinds[name]):
                 wanted = " or ".join(_KINDS[kind][0] for kind in kinds[name])
                 raise ArgumentError(
-                    f"{name!r} of {_called(function)} must be {wanted}, received {value!r} of type "
-                    f"{type(value).__name__}."
+                    f"{name!r} of {_called(function)} must be {wanted}, received "
+                    f"{_shown(value)} of type {type(value).__name__}."
                 )
         return function(*args, **kwargs)
 
@@ -118,6 +120,15 @@ def _misfit(
     given = {*placed[: len(args)], *kwargs}
     missing = [p.name for p in parameters if p.name in named and p.default is Parameter.empty]
     return f"{called} needs {' and '.join(repr(m) for m in missing if m not in given)}. {takes}"
+
+
+def _shown(value: object) -> str:
+    """Return a value on one short line; of an array its shape."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"an array of shape {tuple(shape)}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
 def _called(function: Callable[..., Any]) -> str:

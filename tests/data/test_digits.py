@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw, ImageFilter
 
-from lamplighter import train
 from lamplighter.data.digits import centre_digit
 from lamplighter.data.images import open_image
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import ModuleType
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from lamplighter import Classifier
     from lamplighter.data.image_data import ImageData
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "src/lamplighter/data/digit_files").iterdir())
@@ -280,37 +276,3 @@ def test_eights_whose_holes_are_nearly_closed(
     found = centre_digit(image)
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
     assert scale > 1 or np.array_equal(found, expected)
-
-
-def test_a_blank_sheet_in_the_middle_is_no_digit() -> None:
-    image = Image.new("L", (28, 28), 0)
-    image.paste(255, (6, 4, 22, 24))
-    with pytest.raises(ImageError, match="no digit|sheet"):
-        centre_digit(image)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strokes", ["as they are", "thick (3 x 3 maximum)", "thin (half a pixel)"])
-@pytest.mark.parametrize("shown", ["28 x 28", "inverted", "2 x", "4 x", "10 x"])
-def test_the_finder_costs_no_accuracy(
-    benchmark: ModuleType, quick: Classifier, mnist: ImageData, strokes: str, shown: str
-) -> None:
-    """At most 0.3 points on all 10,000 test images."""
-    test = mnist["test"]
-    done = benchmark.compare(quick, test.images[:, 0], test.labels, strokes, shown)
-    assert done.as_is.mean() > 0.8
-    assert done.difference > -0.3
-
-
-@pytest.fixture(scope="module")
-def quick(mnist: ImageData) -> Classifier:
-    return train(mnist, recipe="quick", seed=7, verbose=0)
-
-
-@pytest.fixture(scope="module")
-def benchmark() -> Iterator[ModuleType]:
-    """benchmarks/digit_finder.py, which knows how to show a digit."""
-    folder = str(Path(__file__).parents[2] / "benchmarks")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(folder)
-        yield importlib.import_module("digit_finder")

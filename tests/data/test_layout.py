@@ -71,3 +71,15 @@ def test_the_order_of_paths_does_not_matter(folders: list[list[str]], chance) ->
 )
 def test_images_without_a_label(splits: list[str], classes: list[str], notes: list[str]) -> None:
     assert unlabelled_notes(splits, classes) == notes
+
+
+def test_folders_in_classes_are_spoken_of() -> None:
+    days = [(day, name, "1.jpg") for day in ("day1", "day2") for name in ("bird", "face")]
+    (note,) = understand(days, "photos").notes
+    assert note.startswith(
+        "understood: the classes are day1, day2; each has the same folders in it (bird, face)"
+    )
+    mixed = [("animals", "bird", "1.jpg"), ("animals", "cat", "1.jpg"), ("flag", "1.jpg")]
+    (note,) = understand(mixed, "photos").notes
+    assert note.startswith("understood: animals: a class is all that lies in its folder")
+    assert understand([("a", "1.jpg"), ("b", "1.jpg")], "photos").notes == ()

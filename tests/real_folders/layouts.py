@@ -403,6 +403,11 @@ CLASSES = [
         "dog-breeds-by-year",
         ["{beagle,boxer}/{2023,2024}/{1..2}.jpg"],
         understood={"": {"beagle": 4, "boxer": 4}},
+        notes=(
+            "understood: the classes are beagle, boxer; each has the same folders in it (2023, "
+            "2024), which are not told apart. If these are the classes, put the images of each "
+            "together, or list the files in a CSV file with the columns path, label and split.",
+        ),
     ),
     RealFolder(
         "camera-roll",

@@ -1,14 +1,13 @@
 """One handwritten digit, photographed or drawn, brought to the form of MNIST.
 
-A picture of two grey levels, such as a drawing, a scan or an image of MNIST itself, has its ground
-at the border (`lamplighter.data.bilevel`); one that has MNIST's form already is left as it is. All
-others are taken for photos.
-
 MNIST's own recipe (LeCun et al., 1998, "Gradient-based learning applied to document
 recognition"): white on black, the digit fitted into 20 x 20 pixels with its aspect ratio kept,
 then placed with its centre of mass in the middle of 28 x 28. Before that, the ink has to be
-found (`lamplighter.data.ink`), first in the whole image, then more finely about the digit; what
-surrounds it (`lamplighter.data.surroundings`) is left out.
+found, first in the whole image, then more finely about the digit. A picture in two levels
+(`lamplighter.data.bilevel`), tight crops included, tells by its border which is the ink, and is
+left as it is where it has the form of MNIST already. In any other the ink is what departs from a
+smooth background (`lamplighter.data.ink`), and what surrounds it
+(`lamplighter.data.surroundings`) is left out.
 """
 
 from __future__ import annotations
@@ -32,11 +31,12 @@ if TYPE_CHECKING:
 _SIZE = 28  # of MNIST's images
 _BOX = 20  # of the digit in them
 _MIDDLE = 14.0  # where MNIST has the centre of mass, as an index of pixels
-_STROKE = (2.2, 3.0)  # narrowest and widest strokes in the box
+_STROKE = (2.2, 3.0)  # narrowest and widest strokes in the box; the median of MNIST's is 2.4
 _COARSE = 224  # long side of the image in which the digit is looked for
 _FINE = 160  # long side of the part in which it is then measured
 _FORM = (16, 24)  # least and largest long side of a digit that has the form of MNIST's already
 _OFF_CENTRE = 1.5  # pixels that its centre of mass is then off at most
+_LARGEST = 40 * _SIZE  # long side in which an enlarged image of that form is looked at
 _AS_LARGE = (19, 22)  # long side that is left, since any resizing blurs
 _FINE_ENOUGH = 2.5  # pixels for each of the result, for thinning strokes
 _FULL_CONTRAST = 200.0  # between ground and ink, in grey levels: 99 % of MNIST's images have more
@@ -47,23 +47,22 @@ _MARGIN = 0.35  # about the digit in that part, as a share of its long side
 def centre_digit(image: Image.Image) -> NDArray[np.uint8]:
     """Return the digit in `image` as MNIST would show it: white on black, uint8, shape (28, 28).
 
-    Pen on paper, chalk on a board, strokes on transparent ground. Light that changes smoothly,
-    ruled lines and specks of dust do no harm; nor do a plain desk about the sheet, a frame or a
-    box about the digit, and the hard edge of a shadow, as long as the digit touches none of them.
-    A digit that does, and a sheet on a strongly patterned desk, may be refused or misread.
+    An image that has this form already, inverted, faint or enlarged as it may be, is left as it is.
+    Pen on paper, chalk on a board, strokes on transparent ground, tight crops of these. Light that
+    changes smoothly, ruled lines and specks of dust do no harm; nor do a plain desk about the
+    sheet, a frame or a box about the digit, and the hard edge of a shadow, as long as the digit
+    touches none of them. A digit that does, and a sheet on a strongly patterned desk, may be
+    refused or misread.
 
     Raises:
         ImageError: nothing stands out from the background, or nothing but a sheet or a shadow.
     """
     opaque = _opaque(as_8_bit(image))
     levels = find_levels(_reduced(opaque, _COARSE))
-    if levels is None:
-        ink = _photographed(opaque)
-    else:
-        formed = _in_form(opaque, levels)
-        if formed is not None:
-            return formed
-        ink = _drawn(opaque, levels)
+    formed = _in_form(opaque, levels) if levels else None
+    if formed is not None:
+        return formed
+    ink = _drawn(opaque, levels) if levels and not levels.sheet else _photographed(opaque)
     return _centred(_fitted(_even_strokes(ink)))
 
 
@@ -94,15 +93,13 @@ def _drawn(image: Image.Image, levels: Levels) -> Floats:
 def _in_form(image: Image.Image, levels: Levels) -> NDArray[np.uint8] | None:
     """Return `image` as MNIST would show it, if it has that form already but for scale and levels.
 
-    The digit about as large as MNIST's, in the middle, its strokes no hair: it is left as it is.
+    The digit is then about as large as MNIST's, in the middle, and its strokes are no hair.
     """
     if image.width != image.height or image.width % _SIZE:
         return None
-    grey = np.asarray(image.convert("L"), dtype=np.float32)
-    ink: Floats = _unenlarged(np.abs(grey - np.float32(levels.ground)))
-    contrast = abs(levels.ink - levels.ground)
-    if contrast < _FULL_CONTRAST:
-        ink = (ink * np.float32(255 / contrast)).clip(0, 255)
+    ink: Floats = _unenlarged(levels.departure(_reduced(image, _LARGEST)).clip(0))
+    if levels.contrast < _FULL_CONTRAST:
+        ink = (ink * np.float32(255 / levels.contrast)).clip(0, 255)
     rows, columns = np.nonzero(ink > WEAK * ink.max())
     long_side = max(np.ptp(rows), np.ptp(columns)) + 1
     off = max(abs(_centre(ink, axis) - _MIDDLE) for axis in (0, 1))
@@ -116,11 +113,11 @@ def _in_form(image: Image.Image, levels: Levels) -> NDArray[np.uint8] | None:
 def _unenlarged(grey: Floats) -> Floats:
     """Return `grey` (28 k, 28 k) as it was before it was enlarged k times, shape (28, 28)."""
     enlarged = len(grey) // _SIZE
-    cells: Floats = grey.reshape(_SIZE, enlarged, _SIZE, enlarged)
+    cells = grey.reshape(_SIZE, enlarged, _SIZE, enlarged)
     corners: Floats = cells[:, 0, :, 0]
     if (cells == corners[:, np.newaxis, :, np.newaxis]).all():
         return corners
-    # Of the filters it gave the images back that came nearest to those before.
+    # Of Pillow's filters, the one whose result came nearest to the images before a bicubic one.
     smooth = Image.fromarray(grey).resize((_SIZE, _SIZE), Image.Resampling.LANCZOS)
     return np.asarray(smooth).clip(0, 255)
 
@@ -170,6 +167,7 @@ def _even_strokes(ink: Floats) -> Floats:
     """Return `ink` (H, W) cropped to the digit, its strokes neither hair-thin nor a blot."""
     ink = _cropped(ink)
     pixel = max(ink.shape) / _BOX  # of the result, in pixels of `ink`
+    # So few pixels can be thinned by whole ones only.
     if pixel < _FINE_ENOUGH and _stroke_width(ink) > _STROKE[1] * pixel:
         size = (4 * ink.shape[1], 4 * ink.shape[0])
         ink = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)

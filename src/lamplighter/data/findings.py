@@ -218,7 +218,9 @@ def _training_classes(
 ) -> Iterator[Finding]:
     unseen = _named(names, (learnt == 0) & (total > 0))
     if unseen:
-        text = "training has no image of {}, which other splits have; it cannot be learned from them."
+        text = (
+            "training has no image of {}, which other splits have; it cannot be learned from them."
+        )
         yield _classes("never-trained", "warning", unseen, text)
     single = _named(names, learnt == 1)
     if single:

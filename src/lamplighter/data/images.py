@@ -432,7 +432,10 @@ def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 def _shown(source: str | Path) -> str:
     """Return a path on one line, whatever characters it has; an address with both its slashes."""
     text = str(source)
-    text = _ADDRESS.sub(lambda found: f"{found[1]}://", text) if _ADDRESS.match(text) else text
+    # A Path has one slash where an address has two, and that of a file three.
+    if found := _ADDRESS.match(text):
+        slashes = "///" if found[1].lower() == "file" else "//"
+        text = f"{found[1]}:{slashes}{text[found.end() :]}"
     return text if text.isprintable() else repr(text)
 
 

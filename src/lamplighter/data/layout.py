@@ -110,7 +110,8 @@ def understand(paths: Iterable[Sequence[str]], root: str) -> Layout:
         classes.append(name)
     result = Layout(tuple(splits), tuple(classes))
     _check_agreement(result, where)
-    return Layout(result.splits, result.classes, tuple(_notes(base, found, result)))
+    parted = {} if any(result.splits) else folder.folders
+    return Layout(result.splits, result.classes, tuple(_notes(base, found, result, parted)))
 
 
 @dataclass
@@ -326,7 +327,7 @@ def _check_agreement(layout: Layout, where: str) -> None:
         if name:
             classes.setdefault(split, Counter())[name] += 1
     together = sum(classes.values(), Counter[str]())
-    for split, names in (*classes.items(), ("all splits", together)):
+    for split, names in (*sorted(classes.items()), ("all splits", together)):
         tree = {name: _Folder(images=count) for name, count in names.items()}
         if any(layout.splits) and split and _suspects(tree):
             _check_classes(tree, f"{where} ({split})")
@@ -343,7 +344,9 @@ def _check_agreement(layout: Layout, where: str) -> None:
             )
 
 
-def _notes(base: tuple[str, ...], found: _Found, layout: Layout) -> Iterator[str]:
+def _notes(
+    base: tuple[str, ...], found: _Found, layout: Layout, classes: dict[str, _Folder]
+) -> Iterator[str]:
     """Yield what is to be said of a layout that is not the plainest."""
     said = sorted(found.said, key=lambda one: (_ORDER.get(one[0], 3), one))
     parts = [f"{split} is {shown(folder)}" for split, folder in said]
@@ -354,6 +357,20 @@ def _notes(base: tuple[str, ...], found: _Found, layout: Layout) -> Iterator[str
         parts.insert(0, f"the {inside} lie in {shown('/'.join(base))}")
     if parts:
         yield f"understood: {'; '.join(parts)}."
+    if nested := {name: one for name, one in sorted(classes.items()) if len(one.folders) > 1}:
+        inner = [set(one.folders) for one in nested.values()]
+        if len(nested) == len(classes) > 1 and all(one == inner[0] for one in inner):
+            yield (
+                f"understood: the classes are {_few(classes)}; each has the same folders in it "
+                f"({_few(inner[0])}), which are not told apart. If these are the classes, put the "
+                f"images of each together, {_OR_CSV}"
+            )
+        else:
+            parted = [f"{name}/{below}" for name, one in nested.items() for below in one.folders]
+            yield (
+                f"understood: {_few(nested)}: a class is all that lies in its folder, the folders "
+                f"in it are not told apart ({_few(parted)})."
+            )
 
 
 def unlabelled_notes(splits: Sequence[str], classes: Sequence[str]) -> list[str]:

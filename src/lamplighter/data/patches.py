@@ -147,7 +147,7 @@ def is_straight(mask: Mask) -> bool:
 
 
 def rectangularity(mask: Mask) -> float:
-    """Return what share of the smallest rectangle about it `mask` (H, W) covers, 0..1."""
+    """Return what share of the smallest rectangle about it, upright or turned, `mask` covers."""
     sides = np.ptp(_along(mask), axis=1) + 1
     return float(mask.sum() / (sides * np.roll(sides, len(_ANGLES) // 2)).min())
 
@@ -176,6 +176,19 @@ def holds_square(mask: Mask, side: int) -> bool:
     side = max(side, 1)
     if side > min(mask.shape):
         return False
+    return bool((_sums(mask, side) == side * side).any())
+
+
+def widened(mask: Mask, reach: int) -> Mask:
+    """Return `mask` (H, W) with all pixels at most `reach` rows and columns from it."""
+    near: Mask = _sums(np.pad(mask, reach), 2 * reach + 1) > 0
+    return near
+
+
+def _sums(mask: Mask, side: int) -> NDArray[np.int32]:
+    """Return how much of each square of `side` pixels within `mask` (H, W) is covered."""
     sums = np.pad(mask.astype(np.int32).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return bool((inside == side * side).any())
+    inside: NDArray[np.int32] = (
+        sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    )
+    return inside

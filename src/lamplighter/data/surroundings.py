@@ -17,6 +17,7 @@ from lamplighter.data.patches import (
     grown,
     holds_square,
     is_straight,
+    rectangularity,
     shrunk,
 )
 from lamplighter.errors import ImageError
@@ -36,7 +37,8 @@ _BROAD = 0.33  # side of a square that no stroke holds, as a share of the digit'
 _LARGE = (0.1, 0.5)  # area of a sheet or a shadow, of the picture: of more it is the ground
 _ENCLOSED = 0.4  # long side of what no zero has inside, as a share of the zero's
 _LEAST_HOLE = 5  # long side, in pixels, of what can be told to be a stroke
-_THIN = 0.2  # area of a stroke, of the square of its length
+_CORNERED = 0.94  # area of a sheet, of the rectangle about it; thick digits covered up to 0.89
+_THIN = (0.2, 0.3)  # area of a stroke, of the square of its length: without and with corners
 _COMPACT = 0.75  # area of the hole of a digit, of its convex hull
 
 
@@ -86,22 +88,24 @@ def _encloses(inside: Mask, outer: Blob, view: View) -> bool:
 
 
 def _holds_digit(inside: Mask, outer: Blob, view: View) -> bool:
-    """Return whether what is `inside` the `outer` patch may be a digit, not its holes."""
+    """Return whether `inside` the `outer` patch there may be a digit, not mere holes."""
     holes = inside & (view.labels != outer.label)
-    return bool(_present(view.labels[holes]) - {0}) or holds_writing(holes)
+    return bool(_present(view.labels[holes]) - {0}) or holds_writing(inside, holes)
 
 
-def holds_writing(holes: Mask) -> bool:
-    """Return whether one of the `holes` (H, W) is a stroke: bent, or long and thin.
+def holds_writing(inside: Mask, holes: Mask) -> bool:
+    """Return whether one of the `holes` in what is `inside` a patch, (H, W), is a stroke.
 
-    The holes of a digit are neither: those of an 8, a 0 or a 6 are compact.
+    A stroke is bent, or long and thin. The holes of a digit are neither: those of an 8, a 0 or
+    a 6 are compact. With the corners of a sheet about it, a stroke may be as thick as a marker's.
     """
     labels = components(holes)
+    thin = _THIN[rectangularity(inside) > _CORNERED]
     for blob in blobs(labels, holes.astype(np.float32)):
         box = blob.box
         part = labels[box.top : box.bottom, box.left : box.right] == blob.label
-        thin = blob.ink < _THIN * box.long_side**2
-        if box.long_side >= _LEAST_HOLE and (thin or convexity(part) < _COMPACT):
+        is_thin = blob.ink < thin * box.long_side**2
+        if box.long_side >= _LEAST_HOLE and (is_thin or convexity(part) < _COMPACT):
             return True
     return False
 

@@ -308,6 +308,6 @@ def _known(name: str) -> str:
         tagged = timm.list_models(f"{architecture}.*", pretrained=True)
         known = [one.partition(".")[2] for one in tagged]
         raise UnknownModelError(unknown_name(f"{architecture} with the weights", weights, known))
-    near = near_names(name, [BUNDLED, *timm.list_models()])
+    near = [*near_names(name, [BUNDLED]), *near_names(name, timm.list_models(), most=2)]
     hint = f"did you mean {either(near)}?" if near else f"{BUNDLED} comes with Lamplighter."
     raise UnknownModelError(f"there is no pretrained network {name!r}; {hint}")

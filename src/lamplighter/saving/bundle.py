@@ -85,7 +85,8 @@ def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False)
     parts = {DESCRIPTION: description, WEIGHTS: weights, GRAPH: graph, REFERENCE: reference}
     write_archive(path, {name: part for name, part in parts.items() if part is not None})
     if parity.failure is not None:
-        warnings.warn(_without_graph(path, parity.failure), LamplighterWarning, stacklevel=2)
+        message = _without_graph(classifier, path, parity.failure)
+        warnings.warn(message, LamplighterWarning, stacklevel=2)
     return Path(path)
 
 
@@ -103,10 +104,13 @@ def _graph_or_why_not(classifier: Classifier, *, needs_graph: bool) -> tuple[byt
         return None, Parity("", None, str(error))
 
 
-def _without_graph(path: str | Path, failure: str) -> str:
+def _without_graph(classifier: Classifier, path: str | Path, failure: str) -> str:
+    again = f"lamplighter export {path} --format bundle tries again"
+    if classifier.architecture is None:  # which Lamplighter cannot build
+        again = f"load({str(path)!r}, network=...) takes it back, and save tries again"
     return (
         f"{path} is written without its ONNX graph, so that it answers with torch alone: "
-        f"{failure.rstrip('.')}; lamplighter export {path} --format bundle tries again."
+        f"{failure.rstrip('.')}; {again}."
     )
 
 

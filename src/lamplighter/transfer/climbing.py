@@ -162,6 +162,7 @@ def climb_ladder(
 
 
 def _checked(rungs: Sequence[str], budget: float) -> list[str]:
+    rungs = [rungs] if isinstance(rungs, str) else rungs
     if not rungs:
         raise TrainingError(f"the rungs are {', '.join(RUNGS)}, received none.")
     for name in rungs:

@@ -7,6 +7,7 @@ except those that change the training itself (`everywhere = True`).
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -218,7 +219,7 @@ def unknown_hooks(callback: Any, base: type) -> list[tuple[str, str]]:
         for name, member in vars(kind).items()
         if callable(member)
         and name not in hooks
-        and (name.startswith("on_") or name.replace("_", "").lower() in plain)
+        and (re.match("on[_A-Z]", name) or name.replace("_", "").lower() in plain)
     }
     return list(found.items())
 
@@ -235,8 +236,9 @@ def _meant_hook(name: str, hooks: Sequence[str]) -> str:
 def _words(hook: str) -> list[str]:
     # Keras begins and Torchbearer has samples and steps where others start and have batches.
     other = {"begin": "start", "before": "start", "after": "end", "sample": "batch"}
-    words = [other.get(word, word) for word in hook.lower().split("_")]
-    return sorted(word for word in words if word not in ("on", "train", "training", "fit"))
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", hook).lower()  # onEpochEnd
+    words = [other.get(word, word) for word in apart.split("_")]
+    return sorted(word for word in words if word not in ("", "on", "train", "training", "fit"))
 
 
 def _check_hooks(callback: Callback) -> None:
