@@ -69,7 +69,7 @@ def test_the_finder_loses_nothing_to_images_left_as_they_are(mnist):
     for name, draw in drawn.items():
         pictures = [draw(Image.fromarray(pixels)) for pixels in images]
         as_is = right([np.asarray(picture) for picture in pictures]).mean()
-        for shown in ("inverted", "twice as large", "inverted, ten times as large", "tight"):
+        for shown in ("inverted", "twice as large"):  # benchmarks/digit_finder.py has ten more
             finder = right(list(map(partial(found, SHOWN[shown]), pictures))).mean()
             losses[name, shown] = as_is - finder
     assert max(losses.values()) <= 0.003, losses
