@@ -390,6 +390,22 @@ def test_a_disk_that_is_full_at_the_bundle(run, monkeypatch, bundle):
     assert bundle.read_bytes() != before
 
 
+def test_where_to_go_on_is_named_as_it_is(run, monkeypatch, tmp_path):
+    from lamplighter.errors import OutputError
+    from lamplighter.saving import bundle
+
+    def full(*_):
+        raise OutputError("the disk is full; make room.")
+
+    monkeypatch.setattr(bundle, "save", full)
+    outcome = run("train", "mnist", *QUICK, "--out", tmp_path / "My Digits.lamp")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1] == (
+        "lamplighter: the disk is full; make room; the last whole epoch is kept in "
+        f"{tmp_path / 'My Digits.training'}: continue with --resume."
+    )
+
+
 def test_sigterm_is_no_success(run, monkeypatch, tmp_path):
     def terminated(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -206,6 +206,22 @@ def test_a_rung_that_fails_loses_no_other(climb, tmp_path, monkeypatch):
     assert alone.err.splitlines()[-1] == "lamplighter: the disk is full; make room."
 
 
+def test_what_is_kept_where_the_bundle_cannot_be_written(climb, monkeypatch):
+    from lamplighter.errors import OutputError
+    from lamplighter.saving import bundle
+
+    def full(*_):
+        raise OutputError("the disk is full; make room.")
+
+    monkeypatch.setattr(bundle, "save", full)
+    outcome = climb()
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[-1] == (
+        "lamplighter: the disk is full; make room; feature vectors that are done are kept; "
+        "nothing else was."
+    )
+
+
 def test_an_image_that_vanishes_under_way_is_named(climb, photos, monkeypatch):
     from lamplighter.transfer import climbing
 

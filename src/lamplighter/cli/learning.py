@@ -63,7 +63,7 @@ def learn_and_save(
         report = _measured(classifier, images, settings)
         save(classifier, out)
     except OutputError as error:
-        raise OutputError(f"{error} {_kept(folder).capitalize()}") from error
+        raise OutputError(f"{str(error).rstrip('.')}; {_kept(folder)}") from error
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
         say(f"lamplighter: stopped; {_kept(folder)}")
         raise typer.Exit(1) from None

@@ -155,7 +155,7 @@ def transfer(
     try:
         save(ladder.classifier, out)
     except OutputError as error:
-        raise OutputError(f"{error} {_kept(checkpoints).capitalize()}") from error
+        raise OutputError(f"{str(error).rstrip('.')}; {_kept(checkpoints)}") from error
     _forget(checkpoints, ladder)
     _note_splits(ladder, checkpoints)
     if as_json:
