@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lamplighter.data.naming import clean_name, shown
 from lamplighter.data.split_names import read_split_name, resolve_splits
-from lamplighter.data.wording import counted
+from lamplighter.data.wording import counted, listed
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -391,6 +391,4 @@ def unlabelled_notes(splits: Sequence[str], classes: Sequence[str]) -> list[str]
 
 
 def _few(names: Iterable[str]) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(shown(name) for name in names[:5]) + more
+    return listed([shown(name) for name in sorted(names)], 5)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lamplighter.data.wording import listed
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -206,6 +207,5 @@ def _with_notes(files: ImageFiles, notes: Sequence[str]) -> ImageFiles:
     for name, lack in lacks.items():
         missing = [files.class_names[label] for label in sorted(classes - in_split[name])]
         if in_split[name] and missing:
-            more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
-            notes.append(f"{lack}: {', '.join(missing[:10])}{more}.")
+            notes.append(f"{lack}: {listed(missing)}.")
     return replace(files, notes=tuple(dict.fromkeys([*files.notes, *notes])))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lamplighter.data.layout import Layout
 from lamplighter.data.manifest import read_manifest
 from lamplighter.data.naming import TABLE_SUFFIXES, shown
+from lamplighter.data.wording import listed
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -111,9 +112,8 @@ def _named_classes(paths: Sequence[str]) -> list[str]:
     )
     if "" in words or not 2 <= len(words) <= 100 or min(words.values()) < 2:
         return []
-    few = [f"{shown(word)} ({count:,})" for word, count in sorted(words.items())[:3]]
-    more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+    counts = [f"{shown(word)} ({count:,})" for word, count in sorted(words.items())]
     return [
-        f"no image has a label, but names begin with {', '.join(few)}{more}; if these are the "
+        f"no image has a label, but names begin with {listed(counts, 3)}; if these are the "
         "classes, make a folder of each, or a CSV file with the columns path and label."
     ]

@@ -22,6 +22,7 @@ from lamplighter.data.files import NO_IMAGE_REASON, SetAside
 from lamplighter.data.formats import reason_by_name
 from lamplighter.data.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown
 from lamplighter.data.unpacking import ZipSource
+from lamplighter.data.wording import listed
 from lamplighter.errors import DatasetError, OutputError
 
 if TYPE_CHECKING:
@@ -190,8 +191,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _few(names: list[str]) -> str:
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(shown(clean_name(name)) for name in names[:3]) + more
+    return listed([shown(clean_name(name)) for name in names], 3)
 
 
 def _unreadable(path: Path, error: OSError) -> str:

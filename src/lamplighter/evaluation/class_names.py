@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lamplighter.data.wording import listed
 from lamplighter.errors import ClassCountError
 
 if TYPE_CHECKING:
@@ -42,9 +43,3 @@ def labels_by_name(
     index = {name: place for place, name in enumerate(names)}
     places = np.array([index.get(name, -1) for name in data.class_names], dtype=np.int64)
     return names, places[split.labels]
-
-
-def listed(names: Sequence[str], most: int = 10) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.data.wording import counted
+from lamplighter.data.wording import counted, listed
 from lamplighter.errors import DatasetError, ShapeError
 from lamplighter.evaluation import metrics
-from lamplighter.evaluation.class_names import labels_by_name, listed
+from lamplighter.evaluation.class_names import labels_by_name
 from lamplighter.evaluation.intervals import Estimate, bootstrap_macro_f1, wilson
 from lamplighter.evaluation.tables import align, percent
 from lamplighter.evaluation.unknown import Answered

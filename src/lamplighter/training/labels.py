@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.image_data import Split
+from lamplighter.data.wording import listed
 from lamplighter.errors import ClassCountError
 from lamplighter.training.distributed import is_first
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lamplighter.data.image_data import ImageData
     from lamplighter.models.classifier import Classifier
 
@@ -62,12 +61,6 @@ def by_name(classifier: Classifier, data: ImageData, split: str) -> Split:
         )
     rest = chosen.take(np.flatnonzero(known))
     return _labelled(rest, labels[known])
-
-
-def listed(names: Sequence[str], most: int = 10) -> str:
-    """Return names in one line, the first ones where they are many."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _labelled(split: Split, labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Split:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.loading import load_images
-from lamplighter.data.wording import counted
+from lamplighter.data.wording import counted, listed
 from lamplighter.errors import (
     DataError,
     DatasetError,
@@ -20,7 +20,6 @@ from lamplighter.errors import (
     ResumeError,
     TrainingError,
 )
-from lamplighter.evaluation.class_names import listed
 from lamplighter.evaluation.trust import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads import load_libraries
