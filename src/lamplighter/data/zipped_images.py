@@ -24,6 +24,7 @@ from lamplighter.data.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, 
 from lamplighter.data.unpacking import ZipSource
 from lamplighter.data.wording import listed
 from lamplighter.errors import DatasetError, OutputError
+from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -196,7 +197,7 @@ def _few(names: list[str]) -> str:
 
 def _unreadable(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no file {shown(path)}; check the name."
+        return no_such_path("file", path)
     if isinstance(error, PermissionError):
         return f"{shown(path)} may not be read; change its permissions."
     return f"{shown(path)} cannot be read ({error.strerror or error}); check the name and the disk."
