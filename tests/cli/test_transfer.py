@@ -10,6 +10,7 @@ import pytest
 from lamplighter.saving.bundle import load
 from lamplighter.training.callbacks import on_epoch_end
 from lamplighter.training.trial import Trial
+from tests.transfer.stopping import stopped_in_refit
 
 
 @pytest.fixture(autouse=True)
@@ -141,29 +142,14 @@ def test_ctrl_c_keeps_what_is_done_and_what_was_begun(climb, tmp_path, stopped):
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_learning_again_keeps_the_first_fit(climb, tmp_path, monkeypatch):
-    original, begun = Trial.run, []
-
-    def run(trial, epochs, **options):
-        begun.append(trial)
-
-        @on_epoch_end
-        def stop(view):
-            if len(begun) == 2 and view.epoch == 3:
-                raise KeyboardInterrupt
-
-        trial.callbacks.append(stop)
-        return original(trial, epochs, **options)
-
-    monkeypatch.setattr(Trial, "run", run)
-    outcome = climb(rungs="blocks")
+def test_ctrl_c_while_learning_again_keeps_the_first_fit(climb, tmp_path):
+    with stopped_in_refit(KeyboardInterrupt):
+        outcome = climb(rungs="blocks")
     assert outcome.code == 0
     assert "not refitted on train + validation: it was stopped" in " ".join(outcome.out.split())
     assert "to go on, give --resume and --force" in outcome.err
     folder = tmp_path / "colours.transfer"
     assert {path.name for path in folder.iterdir()} == {"blocks", "blocks-refit", "splits.csv"}
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     again = climb("--resume", "--force", rungs="blocks")
     assert again.code == 0
     assert "epoch 1/" not in again.err

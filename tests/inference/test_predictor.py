@@ -68,15 +68,20 @@ class TestPredictPixels:
             predict_pixels(classifier, pixels(2), batch_size=0)
 
 
+def written(folder):
+    """Write nine images, and return their paths."""
+    paths = []
+    for index, image in enumerate(pixels(9)):
+        path = folder / f"{index}.png"
+        Image.fromarray(image[0]).save(path)
+        paths.append(path)
+    return paths
+
+
 class TestPredict:
     @pytest.fixture
     def files(self, tmp_path):
-        paths = []
-        for index, image in enumerate(pixels(9)):
-            path = tmp_path / f"{index}.png"
-            Image.fromarray(image[0]).save(path)
-            paths.append(path)
-        return paths
+        return written(tmp_path)
 
     @pytest.mark.parametrize("batch_size", [1, 4, 64])
     def test_files_are_answered_in_order(self, classifier, files, weight, bias, batch_size):
@@ -141,11 +146,7 @@ class TestFailures:
 
     @pytest.fixture
     def mixed(self, tmp_path):
-        given = []
-        for index, image in enumerate(pixels(9)):
-            path = tmp_path / f"{index}.png"
-            Image.fromarray(image[0]).save(path)
-            given.append(path)
+        given = written(tmp_path)
         given[0].write_bytes(b"no image")
         given[4] = given[4].read_bytes()
         given[5] = b"neither"

@@ -26,6 +26,8 @@ from lamplighter.transfer.climbing import climb_ladder
 from lamplighter.transfer.preparing import prepared
 from lamplighter.transfer.refitting import _others
 
+from .stopping import stopped_in_refit
+
 
 class Noted:
     """Writes down what it is told."""
@@ -141,7 +143,8 @@ def test_a_rung_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, monk
         climb_ladder(shapes, backbone=tiny, rungs=["full"], budget=1)
 
 
-def test_no_rung_begins_once_the_budget_is_spent(shapes, tiny, monkeypatch):
+def spend_the_budget_on_a_rung(monkeypatch):
+    """Let the budget be spent once the first rung is climbed."""
     original = climbing.climb
 
     def slow(name, ground):
@@ -150,6 +153,10 @@ def test_no_rung_begins_once_the_budget_is_spent(shapes, tiny, monkeypatch):
         return rung
 
     monkeypatch.setattr(climbing, "climb", slow)
+
+
+def test_no_rung_begins_once_the_budget_is_spent(shapes, tiny, monkeypatch):
+    spend_the_budget_on_a_rung(monkeypatch)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "svm", "linear", "head"])
     assert [rung.name for rung in ladder.rungs] == ["knn"]
     assert list(ladder.left_out) == ["svm", "linear", "head"]
@@ -260,27 +267,6 @@ def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatc
         )
 
 
-def stopped_in_refit(monkeypatch, error):
-    """Let the second training of a climb, in which a rung learns again, stop in its epoch 3."""
-    original, begun = Trial.run, []
-
-    def run(trial, epochs, **options):
-        from lamplighter.training.callbacks import on_epoch_end
-
-        begun.append(trial)
-
-        @on_epoch_end
-        def stop(view):
-            if len(begun) == 2 and view.epoch == 3:
-                raise error
-
-        trial.callbacks.append(stop)
-        return original(trial, epochs, **options)
-
-    monkeypatch.setattr(Trial, "run", run)
-    return lambda: monkeypatch.setattr(Trial, "run", original)
-
-
 @pytest.mark.parametrize("kind", ["knn", "linear"])
 def test_the_chosen_rung_learns_from_validation_images_too(shapes, tiny, kind):
     """The head is that of the pooled images, and nothing is measured on what it has seen."""
@@ -338,11 +324,10 @@ def test_what_has_been_measured_in_two_ways_agrees(shapes, tiny, tmp_path):
 def test_a_refit_that_is_stopped_loses_nothing(shapes, tiny, tmp_path, monkeypatch):
     whole = climb_ladder(shapes, backbone=tiny, rungs=["blocks"])
     assert whole.refitted == 72
-    undo = stopped_in_refit(monkeypatch, KeyboardInterrupt)
     watch = Noted()
     options = {"backbone": tiny, "rungs": ["blocks"], "folder": tmp_path / "f"}
-    ladder = climb_ladder(shapes, **options, watch=watch)
-    undo()
+    with stopped_in_refit(KeyboardInterrupt):
+        ladder = climb_ladder(shapes, **options, watch=watch)
     assert (ladder.refitted, ladder.not_refitted) == (None, "it was stopped")
     assert "blocks: stays as it was, not learned again: it was stopped" in watch.lines
     kept = predict(ladder.classifier, find_files(shapes).split("val").files, always_answer=True)
@@ -373,14 +358,7 @@ def test_a_refit_that_is_stopped_loses_nothing(shapes, tiny, tmp_path, monkeypat
 
 
 def test_a_refit_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, monkeypatch):
-    original = climbing.climb
-
-    def slow(name, ground):
-        rung = original(name, ground)
-        ground.deadline = time.monotonic()
-        return rung
-
-    monkeypatch.setattr(climbing, "climb", slow)
+    spend_the_budget_on_a_rung(monkeypatch)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["head"])
     assert ladder.refitted is None
     assert "of the budget are left; add about" in ladder.not_refitted
