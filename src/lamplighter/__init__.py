@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from lamplighter.data.folders import find_files as find_files
     from lamplighter.data.image_data import ImageData as ImageData
     from lamplighter.data.image_data import Split as Split
+    from lamplighter.data.image_data import load_images as load_images
     from lamplighter.data.images import open_image as open_image
-    from lamplighter.data.loading import load_images as load_images
     from lamplighter.data.preprocessing import Preprocessing as Preprocessing
     from lamplighter.data.samples import write_sample as write_sample
     from lamplighter.data.splitting import assign_splits as assign_splits
@@ -190,7 +190,7 @@ _HOMES = {
     "list_models": "lamplighter.models.registry",
     "load": "lamplighter.saving.bundle",
     "load_features": "lamplighter.features.files",
-    "load_images": "lamplighter.data.loading",
+    "load_images": "lamplighter.data.image_data",
     "make_trust": "lamplighter.evaluation.trust",
     "map_of": "lamplighter.evaluation.data_map",
     "maximise": "lamplighter.explain.activation_maximisation",

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lamplighter.data import embedded
-from lamplighter.data.emoji import emoji_data, emoji_files, list_emoji, load_emoji
+from lamplighter.data.emoji import emoji_files, list_emoji, load_emoji
 from lamplighter.data.image_data import ImageData
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, OutputError
@@ -26,7 +26,7 @@ CLASSES = (
 
 @pytest.fixture(scope="module")
 def emoji() -> ImageData:
-    return emoji_data()
+    return ImageData.emoji()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_the_pixels_are_laid_on_white(emoji: ImageData) -> None:
 
 def test_another_preprocessing() -> None:
     grey = Preprocessing(height=16, width=24, channels=1, mean=(0.5,), std=(0.5,))
-    data = emoji_data(grey)
+    data = ImageData.emoji(grey)
     assert data["test"].images.shape == (125, 1, 16, 24)
     assert data.preprocessing == grey
 
@@ -175,13 +175,13 @@ def test_damaged_embedded_files_are_an_error(copied: Path, name: str, tmp_path: 
     content[len(content) // 2] ^= 1
     (copied / name).write_bytes(content)
     with pytest.raises(DatasetError, match=rf"embedded {name} (must have|cannot be) .*; install"):
-        emoji_data()
+        ImageData.emoji()
     with pytest.raises(DatasetError):
         emoji_files(tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"emoji_files"}
     (copied / name).unlink()
     with pytest.raises(DatasetError, match=rf"embedded {name} cannot be read"):
-        emoji_data()
+        ImageData.emoji()
 
 
 def test_the_table_is_a_plain_csv() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
 from lamplighter.data.folders import find_files
-from lamplighter.data.loading import load_images
+from lamplighter.data.image_data import load_images
 from lamplighter.errors import DatasetError, ModelError, ResumeError, TrainingError
 from lamplighter.evaluation.report import evaluate
 from lamplighter.evaluation.trust import add_trust

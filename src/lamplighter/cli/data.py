@@ -77,9 +77,7 @@ def named_data(name: str, preprocessing: Preprocessing | None = None) -> ImageDa
 
     if name == "mnist":
         return ImageData.mnist()
-    from lamplighter.data.emoji import emoji_data
-
-    return emoji_data() if preprocessing is None else emoji_data(preprocessing=preprocessing)
+    return ImageData.emoji(preprocessing)
 
 
 def classes_of(data: str, files: ImageFiles | None) -> list[str]:
@@ -95,9 +93,9 @@ def classes_of(data: str, files: ImageFiles | None) -> list[str]:
         from lamplighter.data.mnist import MNIST_CLASSES
 
         return list(MNIST_CLASSES)
-    from lamplighter.data.emoji import list_emoji
+    from lamplighter.data.emoji import emoji_classes
 
-    return sorted({one.class_name for one in list_emoji()})
+    return emoji_classes()
 
 
 def split_files(data: str, split: str | None) -> tuple[ImageFiles, str]:
@@ -145,7 +143,7 @@ def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
     Raises:
         DatasetError: none can be used, or the memory does not suffice.
     """
-    from lamplighter.data.loading import load_images
+    from lamplighter.data.image_data import load_images
     from lamplighter.data.memory import check_memory
 
     check_memory(len(files), preprocessing)

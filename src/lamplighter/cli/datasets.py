@@ -129,10 +129,9 @@ def _write_digits(folder: Path, *, as_json: bool) -> None:
 
 
 def _write_emoji(folder: Path) -> dict[str, Any]:
-    from lamplighter.data.emoji import emoji_files, list_emoji
+    from lamplighter.data.emoji import emoji_classes, emoji_files
 
-    classes = {emoji.class_name for emoji in list_emoji()}
-    return {"images": emoji_files(folder), "classes": len(classes)}
+    return {"images": emoji_files(folder), "classes": len(emoji_classes())}
 
 
 def _download_boats(folder: Path, url: str | None, sha256: str | None) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def _listed(
 
 def _photos(others: Iterable[SetAside]) -> list[SetAside]:
     """Return those that may be photos: all but what is no image by its name."""
-    from lamplighter.data.files import NO_IMAGE_NAME
+    from lamplighter.data.formats import NO_IMAGE_NAME
 
     return [one for one in others if not one.reason.startswith(NO_IMAGE_NAME)]
 

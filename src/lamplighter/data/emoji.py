@@ -28,9 +28,7 @@ import numpy as np
 from PIL import Image
 
 from lamplighter.data.embedded import embedded
-from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.new_folder import new_folder
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError
 from lamplighter.names import unknown_name
 
@@ -38,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from lamplighter.data.preprocessing import Preprocessing
 
 Artist = Literal["noto", "twemoji"]
 
@@ -115,20 +115,23 @@ def load_emoji(artist: Artist = "noto") -> NDArray[np.uint8]:
     return pixels.reshape(-1, EMOJI_SIZE, EMOJI_SIZE, 4).copy()
 
 
-def emoji_data(preprocessing: Preprocessing | None = None) -> ImageData:
-    """Return the emoji in splits "train", "val", "test" and "test-twemoji", laid on white.
+def emoji_splits(
+    preprocessing: Preprocessing,
+) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]]:
+    """Return the emoji, laid on white, in splits "train", "val", "test" and "test-twemoji".
 
     Args:
-        preprocessing: how a drawing becomes what a network sees; by default 64 x 64 RGB as drawn,
-            with a mean and a standard deviation of 0.5.
+        preprocessing: how a drawing becomes what a network sees.
+
+    Returns:
+        For each split pixels (N, C, H, W), class indices (N,) and the paths that `emoji_files`
+        gives them.
 
     Raises:
         DatasetError: the embedded files are damaged.
     """
-    size = EMOJI_SIZE
-    preprocessing = preprocessing or Preprocessing(height=size, width=size)
     emoji = list_emoji()
-    class_names = sorted({one.class_name for one in emoji})
+    names = emoji_classes()
     drawings = {artist: load_emoji(artist) for artist in get_args(Artist)}
     splits = {}
     for name, (artist, part) in _SPLITS.items():
@@ -136,12 +139,19 @@ def emoji_data(preprocessing: Preprocessing | None = None) -> ImageData:
         pixels = [
             preprocessing.pixels(Image.fromarray(drawings[artist][index])) for index in chosen
         ]
-        splits[name] = Split(
-            np.stack(pixels),  # (N, C, H, W)
-            np.array([class_names.index(emoji[index].class_name) for index in chosen]),
-            tuple(_path(name, emoji[index]) for index in chosen),
-        )
-    return ImageData(splits, class_names, preprocessing=preprocessing, name="emoji")
+        labels = np.array([names.index(emoji[index].class_name) for index in chosen])
+        paths = tuple(_path(name, emoji[index]) for index in chosen)
+        splits[name] = np.stack(pixels), labels, paths
+    return splits
+
+
+def emoji_classes() -> list[str]:
+    """Return the names of the 17 classes, sorted.
+
+    Raises:
+        DatasetError: the embedded table is damaged.
+    """
+    return sorted({one.class_name for one in list_emoji()})
 
 
 def emoji_files(folder: str | Path) -> dict[str, int]:

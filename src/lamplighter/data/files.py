@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]  # told how many files are done, and of how many
 
-NO_IMAGE_NAME = "not an image by its name"  # the beginning of a reason to set a file aside
-NO_IMAGE_REASON = f"{NO_IMAGE_NAME}; give it the suffix of its format if it is one."
-
 
 @dataclass(frozen=True)
 class SetAside:

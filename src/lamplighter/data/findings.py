@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lamplighter.data.files import NO_IMAGE_NAME
-from lamplighter.data.formats import INSTALL_HEIF
+from lamplighter.data.formats import INSTALL_HEIF, NO_IMAGE_NAME
 from lamplighter.data.wording import counted
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamplighter.data.files import NO_IMAGE_NAME
-
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -24,6 +22,9 @@ HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1")
 )
 INSTALL_HEIF = "pip install pi-heif"
+
+NO_IMAGE_NAME = "not an image by its name"  # the beginning of a reason to set a file aside
+NO_IMAGE_REASON = f"{NO_IMAGE_NAME}; give it the suffix of its format if it is one."
 
 
 @dataclass(frozen=True)

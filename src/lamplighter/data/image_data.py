@@ -12,6 +12,7 @@ import numpy as np
 from lamplighter.arguments import checked_arguments
 from lamplighter.data.batches import Batches
 from lamplighter.data.class_names import check_strings
+from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, UnknownSplitError
 from lamplighter.names import suggestion
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.data.batches import Augmentation
-    from lamplighter.data.files import Progress, SetAside
-    from lamplighter.data.preprocessing import Fit, Preprocessing
+    from lamplighter.data.files import ImageFiles, Progress, SetAside
+    from lamplighter.data.preprocessing import Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +177,7 @@ class ImageData:
             DatasetError: there is nothing to learn from, or the manifest is wrong.
         """
         from lamplighter.data.folders import find_files
-        from lamplighter.data.loading import load_images, preprocessing_for
+        from lamplighter.data.loading import preprocessing_for
         from lamplighter.data.scenes import scene_notes
         from lamplighter.data.splitting import assign_splits, check_classes
 
@@ -188,19 +189,25 @@ class ImageData:
         return load_images(files, preprocessing, progress=progress)
 
     @classmethod
-    def emoji(cls) -> ImageData:
-        """Return 825 emoji in 17 classes, 64 x 64 pixels in colour, in splits.
+    def emoji(cls, preprocessing: Preprocessing | None = None) -> ImageData:
+        """Return 825 emoji in 17 classes, laid on white, in splits.
 
         "train", "val" and "test" are drawn by one artist, Noto; "test-twemoji" shows the emoji
         of "test" as drawn by another. The data comes with the package: Google, Apache-2.0;
         Twitter and contributors, CC BY 4.0.
 
+        Args:
+            preprocessing: how a drawing becomes what a network sees; by default 64 x 64 RGB as
+                drawn, with a mean and a standard deviation of 0.5.
+
         Raises:
             DatasetError: the embedded files are damaged.
         """
-        from lamplighter.data.emoji import emoji_data
+        from lamplighter.data.emoji import EMOJI_SIZE, emoji_classes, emoji_splits
 
-        return emoji_data()
+        preprocessing = preprocessing or Preprocessing(height=EMOJI_SIZE, width=EMOJI_SIZE)
+        splits = {name: Split(*arrays) for name, arrays in emoji_splits(preprocessing).items()}
+        return cls(splits, emoji_classes(), preprocessing=preprocessing, name="emoji")
 
     def __getitem__(self, split: str) -> Split:
         try:
@@ -296,3 +303,41 @@ class ImageData:
                 f"the labels of {split_name!r} must be in 0..{len(self.class_names) - 1}, one for "
                 f"each class name, received {split.labels.min()}..{split.labels.max()}."
             )
+
+
+def load_images(
+    files: ImageFiles, preprocessing: Preprocessing, *, progress: Progress | None = None
+) -> ImageData:
+    """Return the pixels of `files` in memory, as the network sees them.
+
+    A file that cannot be read, or has no label, is left out and listed in `set_aside` of the
+    result. Class names are sorted, those with a training image before the others.
+
+    Args:
+        files: the files, each in a split.
+        preprocessing: how an image becomes uint8 pixels of shape (C, H, W).
+        progress: told how many files have been read, and of how many.
+
+    Raises:
+        DatasetError: files have no split, none can be read, or the memory does not suffice.
+    """
+    from lamplighter.data.loading import class_order, read_splits
+
+    files, pixels = read_splits(files, preprocessing, progress=progress)
+    class_names, trained = class_order(files)
+    index = {name: number for number, name in enumerate(class_names)}
+    # A class all of whose files failed has no number; no label asks for it.
+    rank = np.array([index.get(name, -1) for name in files.class_names], dtype=np.int64)
+    splits = {}
+    for name in files.split_names:
+        part = files.split(name)
+        splits[name] = Split(pixels[name], rank[part.labels], part.paths)
+    return ImageData(
+        splits,
+        class_names,
+        preprocessing=preprocessing,
+        name=files.name,
+        trained=trained,
+        set_aside=files.set_aside,
+        notes=files.notes,
+    )

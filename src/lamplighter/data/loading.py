@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lamplighter.data.image_data import ImageData, Split
 from lamplighter.data.images import image_size, reason_alone
 from lamplighter.data.memory import check_memory
 from lamplighter.data.naming import shown
@@ -28,13 +27,12 @@ if TYPE_CHECKING:
 _CHUNK = 16  # files that a thread takes at once
 
 
-def load_images(
+def read_splits(
     files: ImageFiles, preprocessing: Preprocessing, *, progress: Progress | None = None
-) -> ImageData:
-    """Return the pixels of `files` in memory, as the network sees them.
+) -> tuple[ImageFiles, dict[str, NDArray[np.uint8]]]:
+    """Return the files that can be used, and for each split their pixels, shape (N, C, H, W).
 
-    A file that cannot be read, or has no label, is left out and listed in `set_aside` of the
-    result. Class names are sorted, those with a training image before the others.
+    A file that cannot be read, or has no label, is set aside.
 
     Args:
         files: the files, each in a split.
@@ -58,23 +56,7 @@ def load_images(
         raise DatasetError(
             f"no file of {files.name} can be used: {_first(files.set_aside[before:])}"
         )
-    class_names, trained = _class_names(files)
-    index = {name: number for number, name in enumerate(class_names)}
-    # A class all of whose files failed has no number; no label asks for it.
-    rank = np.array([index.get(name, -1) for name in files.class_names], dtype=np.int64)
-    splits = {}
-    for name in files.split_names:
-        part = files.split(name)
-        splits[name] = Split(pixels[name], rank[part.labels], part.paths)
-    return ImageData(
-        splits,
-        class_names,
-        preprocessing=preprocessing,
-        name=files.name,
-        trained=trained,
-        set_aside=files.set_aside,
-        notes=files.notes,
-    )
+    return files, pixels
 
 
 def preprocessing_for(
@@ -227,7 +209,7 @@ def _closed_up(
     return array[: len(kept)]
 
 
-def _class_names(files: ImageFiles) -> tuple[list[str], int]:
+def class_order(files: ImageFiles) -> tuple[list[str], int]:
     """Return the names of the classes that have images, and how many have training images."""
     present = {files.class_names[label] for label in np.unique(files.labels)}
     in_train = np.array([split == "train" for split in files.splits], dtype=bool)

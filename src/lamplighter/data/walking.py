@@ -7,8 +7,8 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
-from lamplighter.data.files import NO_IMAGE_REASON, SetAside
-from lamplighter.data.formats import reason_by_name
+from lamplighter.data.files import SetAside
+from lamplighter.data.formats import NO_IMAGE_REASON, reason_by_name
 from lamplighter.data.naming import IMAGE_SUFFIXES, is_litter, shown
 from lamplighter.errors import DatasetError
 from lamplighter.names import near_names, near_paths, no_such_path

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from lamplighter.data.files import NO_IMAGE_REASON, SetAside
-from lamplighter.data.formats import reason_by_name
+from lamplighter.data.files import SetAside
+from lamplighter.data.formats import NO_IMAGE_REASON, reason_by_name
 from lamplighter.data.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown
 from lamplighter.data.unpacking import ZipSource
 from lamplighter.data.wording import listed

@@ -71,9 +71,9 @@ def calibration_images(preprocessing: Preprocessing) -> NDArray[np.uint8]:
     Returns:
         Pixels, uint8, shape (64, C, H, W).
     """
-    from lamplighter.data.emoji import emoji_data
+    from lamplighter.data.image_data import ImageData
 
-    images = emoji_data()["train"].images  # (N, 3, 64, 64)
+    images = ImageData.emoji()["train"].images  # (N, 3, 64, 64)
     rng = np.random.default_rng(0)
     chosen = []
     for _ in range(_CALIBRATION):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.loading import load_images
+from lamplighter.data.image_data import load_images
 from lamplighter.data.wording import counted, listed
 from lamplighter.errors import (
     DataError,
