@@ -211,7 +211,7 @@ def test_answers_are_given_where_a_picture_cannot_be_written(run, trained, digit
         raise OutputError(f"{path} cannot be written: No space left on device.")
         yield
 
-    monkeypatch.setattr("lamplighter.saving.writing.written_whole", full)
+    monkeypatch.setattr("lamplighter.files.writing.written_whole", full)
     outcome = run("predict", trained, digit, "--show-input", digit.parent / "seen")
     assert outcome.code == 1
     assert outcome.out.startswith(str(digit))

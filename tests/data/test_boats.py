@@ -1,4 +1,4 @@
-"""The download of the boats and what may be wrong with an archive (lamplighter.data.unpacking)."""
+"""The download of the boats and what may be wrong with an archive (lamplighter.files.unzipping)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lamplighter.data import unpacking
 from lamplighter.data.boats import fetch_boats
 from lamplighter.data.folders import scan_folder
 from lamplighter.errors import DatasetError, DownloadError, OutputError
+from lamplighter.files import unzipping
 from tests.web_server import GOOD, Web, archive, serving
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def test_archives_that_are_not_unpacked(
 def test_sizes_that_are_absurd_in_all(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpacking, "_MOST_FILES", 10)
+    monkeypatch.setattr(unzipping, "_MOST_FILES", 10)
     with pytest.raises(DatasetError, match="at most 10 files and 20 GB, received 18 files"):
         fetch_boats(tmp_path / "boats", web.url)
     assert list(tmp_path.iterdir()) == []

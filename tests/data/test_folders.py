@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lamplighter.data.folders import find_files, scan_folder
-from lamplighter.data.naming import IMAGE_SUFFIXES
 from lamplighter.errors import DatasetError
+from lamplighter.files.naming import IMAGE_SUFFIXES
 from tests.data.planted import put
 
 if TYPE_CHECKING:

@@ -111,7 +111,7 @@ def test_a_place_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
 
 
 def test_a_locked_cache_costs_only_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lamplighter.data.content_cache._PATIENCE", 0.05)
+    monkeypatch.setattr("lamplighter.files.content_cache._PATIENCE", 0.05)
     with LookCache(path) as cache:
         cache.put([look(0)])
         other = sqlite3.connect(path)
@@ -138,8 +138,8 @@ def test_a_file_that_others_are_making_is_waited_for(
         error.sqlite_errorcode = sqlite3.SQLITE_BUSY
         raise error
 
-    monkeypatch.setattr("lamplighter.data.content_cache.sqlite3.connect", refusing)
-    monkeypatch.setattr("lamplighter.data.content_cache._PATIENCE", 0.3)
+    monkeypatch.setattr("lamplighter.files.content_cache.sqlite3.connect", refusing)
+    monkeypatch.setattr("lamplighter.files.content_cache._PATIENCE", 0.3)
     with LookCache(path) as cache:
         cache.put([look(0)])
         assert len(cache.get([look(0).content])) == kept

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lamplighter.data import unpacking
 from lamplighter.data.zipped_images import is_zip, left_in, unpack_images
 from lamplighter.errors import DatasetError, OutputError
+from lamplighter.files import unzipping
 
 
 @pytest.fixture(autouse=True)
@@ -217,9 +217,9 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
 
 def test_sizes_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = zipped(tmp_path / "a.zip", {f"{n}.png": png() for n in range(3)} | {"a.txt": b"x"})
-    monkeypatch.setattr(unpacking, "_MOST_FILES", 3)
+    monkeypatch.setattr(unzipping, "_MOST_FILES", 3)
     unpack_images(path)
-    monkeypatch.setattr(unpacking, "_MOST_FILES", 2)
+    monkeypatch.setattr(unzipping, "_MOST_FILES", 2)
     with pytest.raises(DatasetError, match="at most 2 files and 20 GB, received 3 files"):
         unpack_images(path)
 

@@ -109,7 +109,7 @@ def _write(found: Audit, report: Path, *, force: bool) -> None:
     """Write the report; pictures of an earlier one that it replaces go."""
     from lamplighter.evaluation.audit_report import audit_page
     from lamplighter.evaluation.audit_sheet import audit_sheets
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
 
     sheets = audit_sheets(found)
     earlier = _sheets_of(report / _FINDINGS) if force else []

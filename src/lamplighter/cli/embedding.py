@@ -15,7 +15,7 @@ from lamplighter.cli.data import found_files, say, say_set_aside
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable
-from lamplighter.data.wording import counted
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from lamplighter.data.preprocessing import Fit

@@ -15,8 +15,8 @@ from lamplighter.cli.figures import check_figure, save_figure
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.photos import SPLITS, learned_from
 from lamplighter.cli.text import printable, quoted, wrapped
-from lamplighter.data.wording import counted
 from lamplighter.errors import LamplighterError, OutputError
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,7 +219,7 @@ def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Pat
         save_figure(plot_confusion(report), confusion)
     if mistakes is not None:
         from lamplighter.evaluation.sheets import mistakes_sheet
-        from lamplighter.saving.writing import written_whole
+        from lamplighter.files.writing import written_whole
 
         with written_whole(mistakes) as file:
             mistakes_sheet(report, data).save(file, format="png")

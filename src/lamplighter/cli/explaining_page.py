@@ -214,7 +214,7 @@ def _files(explained: list[Shown]) -> tuple[dict[str, bytes], list[dict[str, Any
 
 
 def _check_folder(out: Path, *, force: bool) -> None:
-    from lamplighter.data.new_folder import check_new_folder
+    from lamplighter.files.folders import check_new_folder
 
     if not (force and out.is_dir()):
         check_new_folder(out)
@@ -223,13 +223,13 @@ def _check_folder(out: Path, *, force: bool) -> None:
 def _write(files: dict[str, bytes], out: Path, *, force: bool) -> None:
     """Write all files, or none; into a folder with content each by itself, the page last."""
     if force and out.is_dir():
-        from lamplighter.saving.writing import written_whole
+        from lamplighter.files.writing import written_whole
 
         for name, content in files.items():
             with written_whole(out / name) as file:
                 file.write(content)
         return
-    from lamplighter.data.new_folder import new_folder
+    from lamplighter.files.folders import new_folder
 
     with new_folder(out) as folder:
         for name, content in files.items():

@@ -12,8 +12,8 @@ import typer
 from lamplighter.cli.classifiers import bundle_of, named_classifier
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.text import printable, wrapped
-from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,8 +125,8 @@ def _draw(bundle: Path, reliability: Path | None, coverage: Path | None, *, forc
     if reliability is None and coverage is None:
         return
     from lamplighter.evaluation.trust_plots import plot_coverage, plot_reliability
+    from lamplighter.files.writing import written_whole
     from lamplighter.models.trust import Trust
-    from lamplighter.saving.writing import written_whole
 
     if reliability and coverage and reliability.resolve() == coverage.resolve():
         raise OutputError("--reliability and --coverage must be two files; choose another.")

@@ -37,7 +37,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
 
     with written_whole(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())

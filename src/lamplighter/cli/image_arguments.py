@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from lamplighter.cli.data import say
-from lamplighter.data.wording import counted
 from lamplighter.errors import DatasetError, ImageError
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

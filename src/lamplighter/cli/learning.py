@@ -11,8 +11,8 @@ from lamplighter.cli.data import say
 from lamplighter.cli.exporting import trust_text
 from lamplighter.cli.settings import has_checkpoint
 from lamplighter.cli.text import printable, quoted
-from lamplighter.data.wording import counted
 from lamplighter.errors import LamplighterError, OutputError
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ def say_next(lesson: Lesson, settings: Settings, out: Path) -> None:
 def show(lesson: Lesson, settings: Settings, path: Path) -> None:
     """Draw what augmentation does to the training images."""
     from lamplighter.evaluation.augmentation_sheet import augmentation_sheet
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
     from lamplighter.training.recipes import augmentation_of
 
     augmentation = augmentation_of(settings.recipe, settings.augment)

@@ -16,7 +16,7 @@ def check_new(path: Path, option: str, *, force: bool) -> None:
     Raises:
         OutputError: the message names the option that it was given to.
     """
-    from lamplighter.saving.writing import check_target
+    from lamplighter.files.writing import check_target
 
     check_target(path)
     _check_absent(path, option, force=force)
@@ -28,7 +28,7 @@ def check_new_bundle(path: Path, option: str, *, force: bool) -> None:
     Raises:
         OutputError: as `check_new`, or its name is that of a model of another kind.
     """
-    from lamplighter.saving.writing import check_bundle_target
+    from lamplighter.files.writing import check_bundle_target
 
     check_bundle_target(path)
     _check_absent(path, option, force=force)

@@ -61,7 +61,7 @@ def write_splits(files: ImageFiles, folder: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
 
     text = io.StringIO(newline="")
     writer = csv.writer(text)

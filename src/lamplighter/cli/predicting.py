@@ -200,7 +200,7 @@ def _cut(stem: str) -> str:
 
 def _show(classifier: Classifier, given: GivenImage, picture: Path) -> None:
     """Write what the network sees, small inputs enlarged without smoothing."""
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
 
     assert not isinstance(given.image, ImageError)  # it was answered
     seen = classifier.preprocessing.seen(classifier.preprocessing.open(given.image))

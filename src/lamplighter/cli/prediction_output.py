@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from lamplighter.cli.text import printable
-from lamplighter.data.wording import counted
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ import typer
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable
-from lamplighter.data.wording import counted
 from lamplighter.errors import ImageError
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +158,7 @@ def _write_sheet(image: Path, hits: Sequence[Hit], sheet: Path) -> None:
     from PIL import Image as Images
 
     from lamplighter.evaluation.sheets import contact_sheet
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
 
     pictures = [_small(image), *(_small(hit.file) for hit in hits)]
     known = [picture for picture in pictures if picture is not None]

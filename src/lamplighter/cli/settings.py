@@ -68,7 +68,7 @@ def begin(folder: Path, settings: Settings) -> None:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

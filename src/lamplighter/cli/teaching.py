@@ -99,7 +99,7 @@ def _need_packages() -> None:
 
 def _copy(folder: Path, *, as_json: bool) -> None:
     """Write the learner's notebooks to a folder, beside whatever else is in it."""
-    from lamplighter.saving.writing import written_whole
+    from lamplighter.files.writing import written_whole
     from lamplighter.teaching.catalogue import read_catalogue
 
     catalogue = read_catalogue()

@@ -29,8 +29,8 @@ from lamplighter.data.leakage import (
 from lamplighter.data.loading import each_file
 from lamplighter.data.look_cache import LookCache
 from lamplighter.data.looks import Look, content_hash, file_state, look_at, pixels_hash
-from lamplighter.data.wording import counted
 from lamplighter.errors import ImageError
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

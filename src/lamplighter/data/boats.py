@@ -15,11 +15,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lamplighter.data.downloads import download
-from lamplighter.data.naming import IMAGE_SUFFIXES
-from lamplighter.data.new_folder import check_new_folder, new_folder
 from lamplighter.data.split_names import split_name
-from lamplighter.data.unpacking import ZipSource
 from lamplighter.errors import DatasetError, OutputError
+from lamplighter.files.folders import check_new_folder, new_folder
+from lamplighter.files.naming import IMAGE_SUFFIXES
+from lamplighter.files.unzipping import ZipSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

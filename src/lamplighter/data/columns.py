@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamplighter.data.naming import IMAGE_SUFFIXES, shown
 from lamplighter.data.split_names import read_split_name, resolve_splits
 from lamplighter.errors import DatasetError
+from lamplighter.files.naming import IMAGE_SUFFIXES, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from lamplighter.data.connections import check_address, host, opener, validator
-from lamplighter.data.naming import shown
-from lamplighter.data.new_folder import own_folder
 from lamplighter.errors import DownloadError, OutputError
+from lamplighter.files.folders import own_folder
+from lamplighter.files.naming import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

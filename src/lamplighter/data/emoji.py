@@ -28,8 +28,8 @@ import numpy as np
 from PIL import Image
 
 from lamplighter.data.embedded import embedded
-from lamplighter.data.new_folder import new_folder
 from lamplighter.errors import DatasetError
+from lamplighter.files.folders import new_folder
 from lamplighter.names import unknown_name
 
 if TYPE_CHECKING:

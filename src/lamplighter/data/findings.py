@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lamplighter.data.formats import INSTALL_HEIF, NO_IMAGE_NAME
-from lamplighter.data.wording import counted
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

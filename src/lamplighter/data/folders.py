@@ -11,11 +11,11 @@ import numpy as np
 from lamplighter.data.files import ImageFiles, SetAside
 from lamplighter.data.layout import understand, unlabelled_notes
 from lamplighter.data.manifest import read_manifest
-from lamplighter.data.naming import TABLE_SUFFIXES, clean_name, group_finder, group_notes, shown
 from lamplighter.data.tables import labelled_by_tables
 from lamplighter.data.walking import walk
 from lamplighter.data.zipped_images import is_zip, left_in, unpack_images
 from lamplighter.errors import DatasetError
+from lamplighter.files.naming import TABLE_SUFFIXES, clean_name, group_finder, group_notes, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

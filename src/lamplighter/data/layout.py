@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lamplighter.data.naming import clean_name, shown
 from lamplighter.data.split_names import read_split_name, resolve_splits
-from lamplighter.data.wording import counted, listed
 from lamplighter.errors import DatasetError
+from lamplighter.files.naming import clean_name, shown
+from lamplighter.text import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

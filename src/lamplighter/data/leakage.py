@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lamplighter.data.findings import NO_SPLIT, Finding, split_columns
 from lamplighter.data.scenes import scene_advice
 from lamplighter.data.union_find import root
-from lamplighter.data.wording import counted
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,10 +11,10 @@ import numpy as np
 
 from lamplighter.data.images import image_size, reason_alone
 from lamplighter.data.memory import check_memory
-from lamplighter.data.naming import shown
 from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.data.splitting import UNLABELLED
 from lamplighter.errors import DatasetError, ImageError
+from lamplighter.files.naming import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

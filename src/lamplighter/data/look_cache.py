@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.data.content_cache import ContentCache
 from lamplighter.data.looks import COLOUR_SIDE, SIDE, Look
+from lamplighter.files.content_cache import ContentCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

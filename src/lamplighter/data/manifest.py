@@ -14,12 +14,12 @@ import numpy as np
 
 from lamplighter.data.columns import Columns, find_columns
 from lamplighter.data.files import ImageFiles, SetAside
-from lamplighter.data.naming import IMAGE_SUFFIXES, clean_name, group_finder, group_notes, shown
 from lamplighter.data.split_names import read_split_name, resolve_splits
 from lamplighter.data.walking import walk
-from lamplighter.data.wording import counted
 from lamplighter.errors import DatasetError
+from lamplighter.files.naming import IMAGE_SUFFIXES, clean_name, group_finder, group_notes, shown
 from lamplighter.names import no_such_path
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

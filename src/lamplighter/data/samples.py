@@ -7,8 +7,8 @@ from typing import Literal
 
 from lamplighter.data.embedded import embedded
 from lamplighter.data.emoji import emoji_files
-from lamplighter.data.new_folder import new_folder
 from lamplighter.errors import DatasetError
+from lamplighter.files.folders import new_folder
 from lamplighter.names import unknown_name
 
 # SHA-256 of each picture.

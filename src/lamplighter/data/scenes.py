@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamplighter.data.naming import group_finder
+from lamplighter.files.naming import group_finder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from lamplighter.data.naming import clean_name
+from lamplighter.files.naming import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

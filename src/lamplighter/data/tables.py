@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from lamplighter.data.layout import Layout
 from lamplighter.data.manifest import read_manifest
-from lamplighter.data.naming import TABLE_SUFFIXES, shown
-from lamplighter.data.wording import listed
 from lamplighter.errors import DatasetError
+from lamplighter.files.naming import TABLE_SUFFIXES, shown
+from lamplighter.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

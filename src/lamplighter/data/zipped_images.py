@@ -20,16 +20,16 @@ import platformdirs
 
 from lamplighter.data.files import SetAside
 from lamplighter.data.formats import NO_IMAGE_REASON, reason_by_name
-from lamplighter.data.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown
-from lamplighter.data.unpacking import ZipSource
-from lamplighter.data.wording import listed
 from lamplighter.errors import DatasetError, OutputError
+from lamplighter.files.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown
+from lamplighter.files.unzipping import ZipSource
 from lamplighter.names import no_such_path
+from lamplighter.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lamplighter.data.unpacking import Entries
+    from lamplighter.files.unzipping import Entries
 
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 _ABANDONED = 3600.0  # seconds without a new file, after which an unpacking counts as killed

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from lamplighter.evaluation.audit_sheet import thumbnail
-from lamplighter.evaluation.tables import align
+from lamplighter.text import align
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ import numpy as np
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.intervals import Estimate, wilson
 from lamplighter.evaluation.resampling import RESAMPLES, bootstrap, estimate_from
-from lamplighter.evaluation.tables import align, percent
+from lamplighter.text import align, percent
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.wording import listed
 from lamplighter.errors import ClassCountError
+from lamplighter.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.data.wording import counted, listed
 from lamplighter.errors import DatasetError, ShapeError
 from lamplighter.evaluation import metrics
 from lamplighter.evaluation.class_names import labels_by_name
 from lamplighter.evaluation.intervals import Estimate, bootstrap_macro_f1, wilson
-from lamplighter.evaluation.tables import align, percent
 from lamplighter.evaluation.unknown import Answered
 from lamplighter.inference import predictor
 from lamplighter.models.classifier import check_classifier
+from lamplighter.text import align, counted, listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

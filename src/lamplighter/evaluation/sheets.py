@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lamplighter.data.wording import counted
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.plots import FRAME, INK
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

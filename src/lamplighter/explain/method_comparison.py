@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lamplighter.data.wording import counted
 from lamplighter.errors import ModelError
-from lamplighter.evaluation.tables import align
 from lamplighter.explain.attribution import METHODS, as_method, attribute
 from lamplighter.explain.curves import Curve, deletion_curve, insertion_curve, mean_of
 from lamplighter.explain.sanity import SanityCheck, check_against
+from lamplighter.text import align, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from lamplighter.data.naming import clean_name, shown
+from lamplighter.files.naming import clean_name, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lamplighter.data.wording import counted
 from lamplighter.evaluation.plots import INK, finished
 from lamplighter.explain.attribution_plots import (
     over_picture,
@@ -24,6 +23,7 @@ from lamplighter.explain.style import (
     draw_image,
     write_title,
 )
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.content_cache import ContentCache
+from lamplighter.files.content_cache import ContentCache
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,9 +14,9 @@ import numpy as np
 
 from lamplighter.data.images import reason_alone
 from lamplighter.data.looks import content_hash, file_state
-from lamplighter.data.naming import shown
 from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.features.cache import FeatureCache
+from lamplighter.files.naming import shown
 from lamplighter.inference.runtime import runtime, usable_cores
 from lamplighter.models.classifier import check_classifier, weights_digest
 

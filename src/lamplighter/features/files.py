@@ -11,8 +11,8 @@ import numpy as np
 from lamplighter.data.files import ImageFiles
 from lamplighter.errors import DatasetError, OutputError
 from lamplighter.features.extraction import Features
+from lamplighter.files.writing import check_target, written_whole
 from lamplighter.names import no_such_path
-from lamplighter.saving.writing import check_target, written_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

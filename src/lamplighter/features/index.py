@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lamplighter.data.wording import counted
 from lamplighter.errors import OutputError, SimilarIndexError
 from lamplighter.features.index_hits import Hit, checked_condition, hits_of
 from lamplighter.features.index_scan import Scan, scan_of
@@ -28,7 +27,8 @@ from lamplighter.features.index_update import (
     write,
 )
 from lamplighter.features.near_duplicates import near_duplicates
-from lamplighter.saving.writing import check_target
+from lamplighter.files.writing import check_target
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -14,8 +14,8 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamplighter.data.sqlite_errors import LOCKED, kind_of
 from lamplighter.errors import OutputError, SimilarIndexError
+from lamplighter.files.content_cache import LOCKED, kind_of
 from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:

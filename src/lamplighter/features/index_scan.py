@@ -24,8 +24,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import OutputError
+from lamplighter.files.writing import written_whole
 from lamplighter.inference.runtime import usable_cores
-from lamplighter.saving.writing import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,7 @@ from lamplighter.features.index_file import (
     explained,
     lay_out,
 )
-from lamplighter.saving.writing import written_whole
+from lamplighter.files.writing import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,13 +14,13 @@ import platformdirs
 from PIL import Image
 
 from lamplighter.errors import BundleError, DataError, OutputError
+from lamplighter.files.writing import written_whole
 from lamplighter.inference.quantising import int8_graph
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier, check_classifier
 from lamplighter.names import wrong_choice
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages
-from lamplighter.saving.writing import written_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

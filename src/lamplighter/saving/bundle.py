@@ -19,6 +19,7 @@ from lamplighter.errors import (
     NetworkMissingError,
     ParityError,
 )
+from lamplighter.files.writing import check_bundle_target, is_other_model
 from lamplighter.models.classifier import (
     Architecture,
     Classifier,
@@ -38,7 +39,6 @@ from lamplighter.saving.archive import (
 from lamplighter.saving.description import describe_classifier, read_description, sha256
 from lamplighter.saving.parity import Parity, proven_graph
 from lamplighter.saving.tracing import needs_training_packages
-from lamplighter.saving.writing import check_bundle_target, is_other_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

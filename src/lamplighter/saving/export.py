@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lamplighter.errors import OutputError
+from lamplighter.files.writing import check_target, written_whole
 from lamplighter.models.classifier import check_classifier
 from lamplighter.names import wrong_choice
 from lamplighter.saving.bundle import save
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages, torch_program
-from lamplighter.saving.writing import check_target, written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

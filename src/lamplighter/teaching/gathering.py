@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LabError
+from lamplighter.files.writing import written_whole
 from lamplighter.names import no_such_path
-from lamplighter.saving.writing import written_whole
 from lamplighter.teaching.grading import grade
 from lamplighter.teaching.notebooks import source_hash
 from lamplighter.teaching.sandbox import MEMORY

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamplighter.errors import LabError, LamplighterError
-from lamplighter.saving.writing import written_whole
+from lamplighter.files.writing import written_whole
 from lamplighter.teaching.catalogue import read_catalogue
 from lamplighter.teaching.notebooks import as_text, execute, is_setup, make_notebook
 from lamplighter.teaching.page import course_page

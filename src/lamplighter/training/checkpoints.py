@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lamplighter.errors import OutputError, ResumeError
-from lamplighter.saving.writing import written_whole
+from lamplighter.files.writing import written_whole
 
 if TYPE_CHECKING:
     from lightning_fabric.utilities.types import _PATH

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.image_data import Split
-from lamplighter.data.wording import listed
 from lamplighter.errors import ClassCountError
+from lamplighter.text import listed
 from lamplighter.training.distributed import is_first
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.data.image_data import load_images
-from lamplighter.data.wording import counted, listed
 from lamplighter.errors import (
     DataError,
     DatasetError,
@@ -28,6 +27,7 @@ from lamplighter.inference.torch_runtime import first_line
 from lamplighter.models.classifier import check_classifier
 from lamplighter.names import unknown_name
 from lamplighter.saving.pretrained import pretrained
+from lamplighter.text import counted, listed
 from lamplighter.transfer.ground import Ground
 from lamplighter.transfer.ladder import Ladder
 from lamplighter.transfer.preparing import Quiet, Watch, name_set_aside, prepared

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import OutputError, ResumeError
 from lamplighter.features.heads import FittedHead, fit_head, with_head
-from lamplighter.saving.writing import written_whole
+from lamplighter.files.writing import written_whole
 from lamplighter.transfer.scoring import fingerprint_of, known_labels
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.evaluation.intervals import mcnemar
-from lamplighter.evaluation.tables import align
+from lamplighter.text import align
 
 if TYPE_CHECKING:
     from lamplighter.data.audit import Audit

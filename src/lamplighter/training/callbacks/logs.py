@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamplighter.arguments import checked
 from lamplighter.errors import MissingPackageError
-from lamplighter.saving.writing import written_whole
+from lamplighter.files.writing import written_whole
 from lamplighter.training.callbacks.base import Callback, make_folder
 
 if TYPE_CHECKING:

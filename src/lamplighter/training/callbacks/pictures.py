@@ -15,7 +15,7 @@ from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.metrics import confusion_matrix
 from lamplighter.evaluation.plots import draw_confusion
 from lamplighter.evaluation.sheets import contact_sheet
-from lamplighter.saving.writing import written_whole
+from lamplighter.files.writing import written_whole
 from lamplighter.training.callbacks.base import Callback, make_folder
 from lamplighter.training.criteria import is_of_ones_own
 from lamplighter.training.history import plot_history

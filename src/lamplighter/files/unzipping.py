@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lamplighter.data.naming import is_litter, shown
 from lamplighter.errors import DatasetError, OutputError
+from lamplighter.files.naming import is_litter, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

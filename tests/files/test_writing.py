@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lamplighter.errors import OutputError
-from lamplighter.saving.writing import check_target, written_whole
+from lamplighter.files.writing import check_target, written_whole
 
 
 @pytest.fixture

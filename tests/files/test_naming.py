@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamplighter.data.naming import clean_name, shown
+from lamplighter.files.naming import clean_name, shown
 
 
 @given(st.binary(max_size=30))

@@ -1,9 +1,4 @@
-"""What was once worked out for a file, kept by the content of that file.
-
-So a file may be renamed, moved or copied, and a folder that has grown costs only what is new. A
-cache that is damaged is made anew, one that cannot be written costs only time, and several
-processes may use it at once.
-"""
+"""A cache of what was computed from files, kept by their content."""
 
 from __future__ import annotations
 
@@ -16,10 +11,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import platformdirs
 
-from lamplighter.data.sqlite_errors import LOCKED, kind_of
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+# Another process has the file for itself.
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def kind_of(error: Exception) -> int:
+    """Return which of SQLite's primary result codes `error` has, or 0 where it has none."""
+    # The low byte is the kind of error, the rest which of that kind.
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
 
 _PATIENCE = 5.0  # seconds that another process may keep the file locked
 _AT_ONCE = 500  # variables in one question; old versions of SQLite allow 999

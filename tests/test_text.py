@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lamplighter.data.wording import counted
+from lamplighter.text import counted
 
 
 @pytest.mark.parametrize(

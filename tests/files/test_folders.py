@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lamplighter.data.new_folder import new_folder, own_folder
 from lamplighter.errors import OutputError
+from lamplighter.files.folders import new_folder, own_folder
 
 
 def names(folder: Path) -> set[str]:
@@ -51,7 +51,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 def test_a_kill_leaves_nothing_that_looks_whole_and_the_next_run_tidies_up(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
-        "from lamplighter.data.new_folder import new_folder\n"
+        "from lamplighter.files.folders import new_folder\n"
         "with new_folder(sys.argv[1]) as folder:\n"
         "    (folder / 'half.txt').write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamplighter.data.naming import shown
 from lamplighter.errors import OutputError
+from lamplighter.files.naming import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
