@@ -106,8 +106,8 @@ SHOWN: dict[str, Picture] = {
 
 def found(drawn: str, shown: str, images: np.ndarray) -> tuple[np.ndarray, int]:
     """Return what the finder makes of `images` (N, 28, 28) so shown, and how many it refuses."""
-    from lamplighter.data.digits import centre_digit
     from lamplighter.errors import ImageError
+    from lamplighter.images.digits.centering import centre_digit
 
     result, refused = np.zeros_like(images), 0
     for number, pixels in enumerate(images):
@@ -134,7 +134,7 @@ def paired(baseline: np.ndarray, finder: np.ndarray) -> tuple[float, float]:
 def speed() -> str:
     """Return how long finding takes, in words."""
     from lamplighter import ImageData
-    from lamplighter.data.digits import centre_digit
+    from lamplighter.images.digits.centering import centre_digit
 
     digits = [Image.fromarray(pixels) for pixels in ImageData.mnist()["test"].images[:200, 0]]
     small = median([timed(partial(centre_digit, digit))[0] for digit in digits])

@@ -17,12 +17,12 @@ from torch import nn
 
 import lamplighter
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.evaluation.data_map import DataMap
 from lamplighter.evaluation.report import Report
 from lamplighter.evaluation.trust import make_trust
 from lamplighter.explain.attribution import attribute
 from lamplighter.explain.curves import deletion_curve, insertion_curve
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import Predictions
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.learning_rate import LearningRates

@@ -41,10 +41,10 @@ def test_the_finder_loses_nothing_to_images_left_as_they_are(mnist):
     import numpy as np
     from PIL import Image, ImageFilter
 
-    from lamplighter.data.digits import centre_digit
     from lamplighter.errors import ImageError
+    from lamplighter.images.digits.centering import centre_digit
     from lamplighter.inference.predictor import predict_pixels
-    from tests.data.test_bilevel import SHOWN
+    from tests.images.digits.test_two_level import SHOWN
 
     classifier = train(mnist, recipe="quick", seed=11, verbose=0, test=False)
     images, labels = mnist["test"].images[:, 0], mnist["test"].labels

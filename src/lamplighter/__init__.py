@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from lamplighter.data.image_data import ImageData as ImageData
     from lamplighter.data.image_data import Split as Split
     from lamplighter.data.image_data import load_images as load_images
-    from lamplighter.data.images import open_image as open_image
-    from lamplighter.data.preprocessing import Preprocessing as Preprocessing
     from lamplighter.data.samples import write_sample as write_sample
     from lamplighter.data.splitting import assign_splits as assign_splits
     from lamplighter.evaluation.augmentation_sheet import augmentation_sheet as augmentation_sheet
@@ -86,6 +84,8 @@ if TYPE_CHECKING:
     from lamplighter.features.query import similar as similar
     from lamplighter.features.query import source_of as source_of
     from lamplighter.features.reduced import at_precision as at_precision
+    from lamplighter.images.decoding import open_image as open_image
+    from lamplighter.images.preprocessing import Preprocessing as Preprocessing
     from lamplighter.inference.predictor import Prediction as Prediction
     from lamplighter.inference.predictor import Predictions as Predictions
     from lamplighter.inference.predictor import predict as predict
@@ -141,7 +141,7 @@ _HOMES = {
     "McNemar": "lamplighter.evaluation.intervals",
     "Prediction": "lamplighter.inference.predictor",
     "Predictions": "lamplighter.inference.predictor",
-    "Preprocessing": "lamplighter.data.preprocessing",
+    "Preprocessing": "lamplighter.images.preprocessing",
     "RECIPES": "lamplighter.training.recipes",
     "RandomColour": "lamplighter.data.augmentation",
     "RandomFlip": "lamplighter.data.augmentation",
@@ -197,7 +197,7 @@ _HOMES = {
     "mcnemar": "lamplighter.evaluation.intervals",
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
-    "open_image": "lamplighter.data.images",
+    "open_image": "lamplighter.images.decoding",
     "photo_augmentation": "lamplighter.data.augmentation",
     "plot_attribution": "lamplighter.explain.attribution_plots",
     "plot_comparison": "lamplighter.explain.score_plots",

@@ -123,7 +123,7 @@ def backbone(tmp_path_factory) -> Path:
     """A bundle of timm's smallest test network, with random weights; do not change it."""
     import torch
 
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Architecture, Classifier, build_network
     from lamplighter.saving.bundle import save
 

@@ -127,7 +127,7 @@ def test_evaluate_on_other_classes_names_them(run, trained, photos, data):
 
 
 def test_evaluate_a_network_for_other_images_is_one_line(run, tmp_path):
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier
 
     wide = Preprocessing(height=16, width=20, channels=1, mean=(0.5,), std=(0.5,))

@@ -9,8 +9,8 @@ from PIL import Image
 
 from lamplighter.data import batches as module
 from lamplighter.data.batches import Batches
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError
+from lamplighter.images.preprocessing import Preprocessing
 
 RGB = Preprocessing(height=2, width=3, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))
 

@@ -14,8 +14,8 @@ from PIL import Image
 from lamplighter.data import embedded
 from lamplighter.data.emoji import emoji_files, list_emoji, load_emoji
 from lamplighter.data.image_data import ImageData
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, OutputError
+from lamplighter.images.preprocessing import Preprocessing
 
 EMBEDDED = Path(str(resources.files("lamplighter.data"))) / "emoji_files"
 CLASSES = (

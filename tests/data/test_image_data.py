@@ -7,8 +7,8 @@ import pytest
 
 from lamplighter.data.files import SetAside
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, UnknownSplitError
+from lamplighter.images.preprocessing import Preprocessing
 from tests.data.planted import put
 
 GREY = Preprocessing(height=4, width=4, channels=1, mean=(0.5,), std=(0.5,))

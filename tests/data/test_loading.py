@@ -13,9 +13,9 @@ from PIL import Image
 from lamplighter.data.folders import scan_folder
 from lamplighter.data.image_data import ImageData, load_images
 from lamplighter.data.loading import each_file, full_size, preprocessing_for
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.data.splitting import assign_splits
 from lamplighter.errors import DataError, DatasetError
+from lamplighter.images.preprocessing import Preprocessing
 from tests.data.planted import put
 
 SMALL = Preprocessing(height=4, width=6)

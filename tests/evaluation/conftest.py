@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 
 if TYPE_CHECKING:

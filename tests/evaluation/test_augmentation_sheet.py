@@ -6,9 +6,9 @@ import torch
 
 from lamplighter.data.augmentation import RandomFlip, photo_augmentation
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, UnknownSplitError
 from lamplighter.evaluation.augmentation_sheet import augmentation_sheet
+from lamplighter.images.preprocessing import Preprocessing
 
 SIDE = 112  # a size that the sheet shows as it is
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, ModelError, ShapeError, UnknownSplitError
 from lamplighter.evaluation.data_map import DataMap, logits_and_features, map_of, sample
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 
 PREPROCESSING = Preprocessing(height=4, width=4, channels=1, mean=(0.5,), std=(0.5,))

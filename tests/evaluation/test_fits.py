@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DataError
 from lamplighter.evaluation.fits import fits_sheet
+from lamplighter.images.preprocessing import Preprocessing
 
 
 def two_halves() -> Image.Image:

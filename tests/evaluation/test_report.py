@@ -5,7 +5,6 @@ import pytest
 import sklearn.metrics
 
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     ClassCountError,
     DatasetError,
@@ -15,6 +14,7 @@ from lamplighter.errors import (
 )
 from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.report import evaluate
+from lamplighter.images.preprocessing import Preprocessing
 
 BOATS = ("gondola", "topa", "vaporetto")
 

@@ -7,12 +7,12 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, DatasetError, ShapeError, UnknownSplitError
 from lamplighter.evaluation.calibration import calibration_error, fit_temperature, softmax
 from lamplighter.evaluation.report import evaluate
 from lamplighter.evaluation.trust import add_trust, make_trust
 from lamplighter.evaluation.unknown import choose_threshold, distances
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import predict_pixels
 from lamplighter.models.classifier import Classifier
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ModelError, UnknownClassError, UnknownLayerError
 from lamplighter.explain.activation_maximisation import PLAIN, maximise, plot_maximised
 from lamplighter.explain.objectives import channel, class_, layer, neuron
 from lamplighter.explain.transforms import Jitter
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead
 from tests.explain.conftest import kept_as_it_was

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ModelError, UnknownClassError, UnknownLayerError
 from lamplighter.explain.attribution import METHODS, as_method, attribute
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead
 from tests.explain.conftest import kept_as_it_was

@@ -5,7 +5,6 @@ import torch
 from torch import nn
 from torch.nn import functional as f
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import BundleError, ModelError, NetworkMissingError, UnknownLayerError
 from lamplighter.explain.hooks import (
     activations_of,
@@ -17,6 +16,7 @@ from lamplighter.explain.hooks import (
     untouched,
     voting_head,
 )
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Architecture, Classifier
 from lamplighter.models.heads import KNNHead, LinearHead
 from lamplighter.saving.bundle import load, save

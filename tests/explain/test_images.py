@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lamplighter.data.images import open_image
 from lamplighter.errors import DataError, ImageError, ShapeError
 from lamplighter.explain.images import pixels_of, prepare, shown, to_rgb, zero_image
+from lamplighter.images.decoding import open_image
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class Small(nn.Module):
 def data() -> ImageData:
     """Forty coloured images of noise in three classes."""
     from lamplighter.data.image_data import Split
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
 
     generator = np.random.default_rng(0)
 

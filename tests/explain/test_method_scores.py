@@ -11,7 +11,6 @@ from PIL import Image
 from scipy.stats import spearmanr
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DataError, ModelError, ShapeError, UnknownClassError
 from lamplighter.explain.attribution import attribute
 from lamplighter.explain.attribution_plots import plot_attribution, plot_curves
@@ -19,6 +18,7 @@ from lamplighter.explain.curves import deletion_curve, insertion_curve, mean_of
 from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.sanity import rank_correlation, sanity_check, structural_similarity
 from lamplighter.explain.score_plots import plot_comparison, plot_sanity
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import predict
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead

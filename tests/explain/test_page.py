@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ImageError, UnknownClassError
 from lamplighter.explain.attribution import METHODS, attribute
 from lamplighter.explain.explanation import explain, scored
 from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.page import CAUTIONS, Shown, page
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.trust import Trust
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from lamplighter.data.folders import scan_folder
-from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 
 SIZE = 8

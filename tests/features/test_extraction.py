@@ -19,10 +19,10 @@ from PIL import Image
 from torch import nn
 
 from lamplighter.data.folders import scan_folder
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, ModelError, UnknownSplitError
 from lamplighter.features import extraction
 from lamplighter.features.extraction import embed, fingerprint
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 
 from .conftest import make_classifier, mean_colour_graph

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import BundleError, DataError
 from lamplighter.features.reduced import at_precision, calibration_images
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     ClassCountError,
     MissingPackageError,
@@ -21,6 +20,7 @@ from lamplighter.errors import (
 )
 from lamplighter.features.heads import HEADS, fit_head, with_head
 from lamplighter.features.reduced import at_precision
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import OnnxRuntime, TorchRuntime, runtime
 from lamplighter.models.classifier import Classifier
 from lamplighter.saving.bundle import describe, load, save

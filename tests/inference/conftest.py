@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 
 SIZE = (1, 4, 6)  # channels, height, width

@@ -10,8 +10,8 @@ from torch import nn
 
 import lamplighter
 from lamplighter import Classifier, list_models
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ModelError, ShapeError, UnknownModelError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models import registry
 from lamplighter.models.classifier import check_classifier
 

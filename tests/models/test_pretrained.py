@@ -102,7 +102,7 @@ class TestLite0:
 
 class TestNetwork:
     def test_is_built_by_its_name_in_the_registry(self):
-        from lamplighter.data.preprocessing import Preprocessing
+        from lamplighter.images.preprocessing import Preprocessing
 
         preprocessing = Preprocessing(height=32, width=48)
         classifier = Classifier.new(

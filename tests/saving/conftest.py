@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier, Record
 from lamplighter.models.features import num_features
 from lamplighter.models.trust import Trust, unit_length

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ModelError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import OnnxRuntime, TorchRuntime
 from lamplighter.models.classifier import Architecture, Classifier
 from lamplighter.models.pretrained import PretrainedNetwork

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     BundleError,
     ClassCountError,
@@ -18,6 +17,7 @@ from lamplighter.errors import (
     ParityError,
     ShapeError,
 )
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import predict_pixels
 from lamplighter.inference.runtime import OnnxRuntime
 from lamplighter.models.classifier import Classifier

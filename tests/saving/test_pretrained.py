@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     DataError,
     MissingPackageError,
@@ -20,6 +19,7 @@ from lamplighter.errors import (
     ShapeError,
     UnknownModelError,
 )
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import predict
 from lamplighter.inference.runtime import TorchRuntime, runtime
 from lamplighter.models import pretrained as making

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ModelError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.saving.tracing import collection_paused, has_features, head_graph, onnx_graph
 
 PREPROCESSING = Preprocessing(height=8, width=8)

@@ -6,8 +6,8 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from lamplighter import Classifier, ImageData, Split, Trial, train
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import TrainingError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.training.balancing import class_weights
 from lamplighter.training.callbacks import on_batch_start, on_epoch_start
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from lamplighter import Classifier, Trial, train
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     ClassCountError,
     NonFiniteLossError,
     ShapeError,
     TrainingError,
 )
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.small import SimpleCNN
 from lamplighter.training.callbacks import Checkpoint, on_batch_start
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lamplighter import Classifier, ImageData, Split, Trial, evaluate
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.training.labels import by_name
 
 PREPROCESSING = Preprocessing(height=12, width=12)

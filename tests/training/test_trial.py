@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lamplighter import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, Classifier, Trial
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ResumeError, TrainingError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.training.callbacks import (
     Callback,
     Checkpoint,

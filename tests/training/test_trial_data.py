@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 from lamplighter import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, Classifier, Trial
 from lamplighter.data.augmentation import RandomShift
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ArgumentError, ClassCountError, ShapeError, TrainingError
+from lamplighter.images.preprocessing import Preprocessing
 
 from . import toys
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from lamplighter import Trial
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.training.callbacks import Callback
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Architecture, Classifier, build_network
 
 SIZE = 32

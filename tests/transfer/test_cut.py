@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from lamplighter import Classifier, ImageData, Split, Trial
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ModelError, OutputError, TrainingError, UnknownLayerError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.pretrained import PretrainedNetwork
 from lamplighter.training.callbacks import OneCycle
 from lamplighter.transfer.cut import CutNetwork, activations, cut_batches

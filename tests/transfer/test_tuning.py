@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lamplighter.data.image_data import ImageData, Split
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import OutputError, TrainingError, UnknownLayerError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks import on_batch_start, on_epoch_end
 from lamplighter.training.trial import Trial

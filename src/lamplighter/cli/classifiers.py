@@ -12,7 +12,7 @@ from lamplighter.names import either, near_paths
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamplighter.data.preprocessing import Fit
+    from lamplighter.images.preprocessing import Fit
     from lamplighter.models.classifier import Classifier
 
 

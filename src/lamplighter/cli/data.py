@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lamplighter.data.files import ImageFiles, SetAside
     from lamplighter.data.image_data import ImageData
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
 
 NAMED = ("mnist", "emoji")  # what comes with the package
 _MEGABYTE = 1_000_000
@@ -144,7 +144,7 @@ def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
         DatasetError: none can be used, or the memory does not suffice.
     """
     from lamplighter.data.image_data import load_images
-    from lamplighter.data.memory import check_memory
+    from lamplighter.images.memory import check_memory
 
     check_memory(len(files), preprocessing)
     with bar("reading") as progress:

@@ -18,9 +18,9 @@ from lamplighter.cli.text import printable
 from lamplighter.text import counted
 
 if TYPE_CHECKING:
-    from lamplighter.data.preprocessing import Fit
     from lamplighter.features.extraction import Features
     from lamplighter.features.index_update import Changes
+    from lamplighter.images.preprocessing import Fit
     from lamplighter.models.classifier import Classifier
 
 

@@ -142,7 +142,7 @@ def _draw(bundle: Path, reliability: Path | None, coverage: Path | None, *, forc
 
 
 def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
 
     architecture, record = description["architecture"], description["record"]
     yield "network", architecture["name"] or f"{architecture['class']} (a class of its own)"

@@ -39,7 +39,7 @@ class GivenImage:
 
     def explained(self, error: ImageError) -> ImageError:
         """Return `error` with the name of the image in place of that of its file."""
-        from lamplighter.data.images import reason_alone
+        from lamplighter.images.decoding import reason_alone
 
         if not isinstance(self.image, str) or self.image == self.name:
             return error
@@ -163,7 +163,7 @@ def _listed(
 
 def _photos(others: Iterable[SetAside]) -> list[SetAside]:
     """Return those that may be photos: all but what is no image by its name."""
-    from lamplighter.data.formats import NO_IMAGE_NAME
+    from lamplighter.images.formats import NO_IMAGE_NAME
 
     return [one for one in others if not one.reason.startswith(NO_IMAGE_NAME)]
 

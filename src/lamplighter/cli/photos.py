@@ -150,7 +150,7 @@ def _named(settings: Settings) -> ImageData:
                 raise typer.BadParameter(f"--{option} is for photos; mnist has its own.")
         images = named_data("mnist")
     else:
-        from lamplighter.data.preprocessing import Preprocessing
+        from lamplighter.images.preprocessing import Preprocessing
 
         if settings.fit == "full":
             raise typer.BadParameter("--fit full is for files; emoji have one size.")

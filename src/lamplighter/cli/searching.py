@@ -186,7 +186,7 @@ def printable_lines(text: str) -> str:
 
 def _small(file: Path) -> Image.Image | None:
     """Return the image in `file`, its longer side `_TILE` pixels at most, or None without it."""
-    from lamplighter.data.images import flatten_alpha, open_image
+    from lamplighter.images.decoding import flatten_alpha, open_image
 
     try:
         picture = flatten_alpha(open_image(file, at_least=(_TILE, _TILE))).convert("RGB")

@@ -13,7 +13,7 @@ from lamplighter.errors import OutputError, ResumeError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamplighter.data.preprocessing import Fit
+    from lamplighter.images.preprocessing import Fit
     from lamplighter.training.balancing import Balance
 
 _FILE = "settings.json"

@@ -19,7 +19,6 @@ from lamplighter.data.findings import (
     similar_names,
     split_columns,
 )
-from lamplighter.data.images import reason_alone
 from lamplighter.data.leakage import (
     copies,
     groups_across_splits,
@@ -30,6 +29,7 @@ from lamplighter.data.loading import each_file
 from lamplighter.data.look_cache import LookCache
 from lamplighter.data.looks import Look, content_hash, file_state, look_at, pixels_hash
 from lamplighter.errors import ImageError
+from lamplighter.images.decoding import reason_alone
 from lamplighter.text import counted
 
 if TYPE_CHECKING:

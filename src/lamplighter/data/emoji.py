@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
 
 Artist = Literal["noto", "twemoji"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lamplighter.data.formats import INSTALL_HEIF, NO_IMAGE_NAME
+from lamplighter.images.formats import INSTALL_HEIF, NO_IMAGE_NAME
 from lamplighter.text import counted
 
 if TYPE_CHECKING:

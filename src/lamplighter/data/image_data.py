@@ -12,8 +12,8 @@ import numpy as np
 from lamplighter.arguments import checked_arguments
 from lamplighter.data.batches import Batches
 from lamplighter.data.class_names import check_strings
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError, UnknownSplitError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.names import suggestion
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lamplighter.data.batches import Augmentation
     from lamplighter.data.files import ImageFiles, Progress, SetAside
-    from lamplighter.data.preprocessing import Fit
+    from lamplighter.images.preprocessing import Fit
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lamplighter.data.findings import NO_SPLIT, Finding, split_columns
 from lamplighter.data.scenes import scene_advice
-from lamplighter.data.union_find import root
+from lamplighter.images.digits.connected_components import root
 from lamplighter.text import counted
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lamplighter.data.images import image_size, reason_alone
-from lamplighter.data.memory import check_memory
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.data.splitting import UNLABELLED
 from lamplighter.errors import DatasetError, ImageError
 from lamplighter.files.naming import shown
+from lamplighter.images.decoding import image_size, reason_alone
+from lamplighter.images.memory import check_memory
+from lamplighter.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.data.files import ImageFiles, Progress, SetAside
-    from lamplighter.data.preprocessing import Fit
+    from lamplighter.images.preprocessing import Fit
 
 _CHUNK = 16  # files that a thread takes at once
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from lamplighter.data.images import flatten_alpha, open_image, within_memory
 from lamplighter.errors import ImageError
+from lamplighter.images.decoding import flatten_alpha, open_image, within_memory
 
 if TYPE_CHECKING:
     from pathlib import Path

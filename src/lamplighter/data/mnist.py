@@ -14,7 +14,7 @@ import platformdirs
 
 from lamplighter.data.embedded import checksum_of, embedded
 from lamplighter.data.idx import parse_idx
-from lamplighter.data.preprocessing import Preprocessing
+from lamplighter.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,9 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from lamplighter.data.files import SetAside
-from lamplighter.data.formats import NO_IMAGE_REASON, reason_by_name
 from lamplighter.errors import DatasetError
 from lamplighter.files.naming import IMAGE_SUFFIXES, is_litter, shown
+from lamplighter.images.formats import NO_IMAGE_REASON, reason_by_name
 from lamplighter.names import near_names, near_paths, no_such_path
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lamplighter.data.files import SetAside
-from lamplighter.data.formats import NO_IMAGE_REASON, reason_by_name
 from lamplighter.errors import DatasetError, OutputError
 from lamplighter.files.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown
 from lamplighter.files.unzipping import ZipSource
+from lamplighter.images.formats import NO_IMAGE_REASON, reason_by_name
 from lamplighter.names import no_such_path
 from lamplighter.text import listed
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from lamplighter.data.images import flatten_alpha, open_image, within_memory
 from lamplighter.errors import ImageError
 from lamplighter.evaluation.fits import fits_sheet
 from lamplighter.evaluation.sheets import contact_sheet
+from lamplighter.images.decoding import flatten_alpha, open_image, within_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from PIL import Image, ImageOps
 
-from lamplighter.data.images import as_8_bit, flatten_alpha
-from lamplighter.data.preprocessing import Fit, Preprocessing
 from lamplighter.evaluation.sheets import contact_sheet
+from lamplighter.images.decoding import as_8_bit, flatten_alpha
+from lamplighter.images.preprocessing import Fit, Preprocessing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier
 
 BASELINES = ("black", "mean", "blur")

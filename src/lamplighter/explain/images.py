@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier
 
 OneImage: TypeAlias = "str | Path | Image.Image | NDArray[np.uint8] | Tensor"

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.images import reason_alone
 from lamplighter.data.looks import content_hash, file_state
 from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.features.cache import FeatureCache
 from lamplighter.files.naming import shown
+from lamplighter.images.decoding import reason_alone
 from lamplighter.inference.runtime import runtime, usable_cores
 from lamplighter.models.classifier import check_classifier, weights_digest
 

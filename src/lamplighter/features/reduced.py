@@ -25,7 +25,7 @@ from lamplighter.saving.tracing import needs_training_packages
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
 
 Precision = Literal["fp32", "int8"]
 

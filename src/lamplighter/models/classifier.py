@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.data.class_names import check_strings
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import ClassCountError, ModelError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models import registry
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import MissingPackageError, ModelError, UnknownModelError
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.installation import install_command
 from lamplighter.models.classifier import Architecture, Classifier, Record
 from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lamplighter.data.preprocessing import Fit
+    from lamplighter.images.preprocessing import Fit
 
 # The others are called as in timm.
 _TIMM_NAMES = {BUNDLED: "tf_efficientnet_lite0"}

@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import (
     BundleError,
     DataError,
@@ -20,6 +19,7 @@ from lamplighter.errors import (
     ParityError,
 )
 from lamplighter.files.writing import check_bundle_target, is_other_model
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import (
     Architecture,
     Classifier,

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from lamplighter.data.preprocessing import Fit
 from lamplighter.errors import BundleError, DataError, OutputError, ShapeError, UnknownModelError
+from lamplighter.images.preprocessing import Fit
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.fetching import BUNDLED
 from lamplighter.names import wrong_choice

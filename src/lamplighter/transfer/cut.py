@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lamplighter.data.image_data import ImageData
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier
 
 _IN_MEMORY = 2 * 2**30  # bytes

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.ink import OR_TURN_OFF, WEAK, View, look
-from lamplighter.data.patches import (
+from lamplighter.errors import ImageError
+from lamplighter.images.digits.connected_components import (
     Blob,
     blobs,
     components,
@@ -20,7 +20,7 @@ from lamplighter.data.patches import (
     rectangularity,
     shrunk,
 )
-from lamplighter.errors import ImageError
+from lamplighter.images.digits.foreground import OR_TURN_OFF, WEAK, View, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

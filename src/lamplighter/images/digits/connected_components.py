@@ -1,4 +1,4 @@
-"""Connected patches of an image: their boxes, what they enclose, how they are shaped."""
+"""Sets of numbered members that are united step by step."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lamplighter.data.union_find import root
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
     Mask = NDArray[np.bool_]
+
+
+def root(parents: list[int], member: int) -> int:
+    """Return the member that stands for the set of `member`, and shorten the way to it.
+
+    Args:
+        parents: for each member another one of its set, or itself where it stands for the set.
+        member: number of the member.
+    """
+    while parents[member] != member:
+        parents[member] = parents[parents[member]]
+        member = parents[member]
+    return member
+
 
 _RECTANGULAR = 0.87  # of the rectangle about it a sheet covers more, an ellipse 0.79
 _CONVEX = 0.9  # of the convex hull

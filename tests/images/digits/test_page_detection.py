@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from lamplighter.data.digits import centre_digit
 from lamplighter.errors import ImageError
-from tests.data.test_digits import check_form, difference, moved, seven
+from lamplighter.images.digits.centering import centre_digit
+from tests.images.digits.test_centering import check_form, difference, moved, seven
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from lamplighter.data import memory
-from lamplighter.data.memory import check_memory, free_memory
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DatasetError
+from lamplighter.images import memory
+from lamplighter.images.memory import check_memory, free_memory
+from lamplighter.images.preprocessing import Preprocessing
 
 
 def test_half_of_the_free_memory_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from lamplighter.data.bilevel import find_levels
-from lamplighter.data.digits import centre_digit
-from tests.data.test_surroundings import on_a_desk
+from lamplighter.images.digits.centering import centre_digit
+from lamplighter.images.digits.two_level import find_levels
+from tests.images.digits.test_page_detection import on_a_desk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from lamplighter.data.digits import centre_digit
-from lamplighter.data.images import as_8_bit, flatten_alpha, open_image, within_memory
 from lamplighter.errors import DataError
+from lamplighter.images.decoding import as_8_bit, flatten_alpha, open_image, within_memory
+from lamplighter.images.digits.centering import centre_digit
 from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Preprocessing:
         crop_pct: of fit "crop", the share of the scaled image's shorter side that is kept, above
             0 and at most 1; below 1 exactly timm's, that is torchvision's Resize and CenterCrop.
         find_digit: look for one handwritten digit and bring it to the form of MNIST
-            (see `lamplighter.data.digits`) instead of resizing the whole image.
+            (see `lamplighter.images.digits.centering`) instead of resizing the whole image.
 
     Raises:
         DataError: a value is out of range.

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.data.images import image_size, open_image, reason_alone
 from lamplighter.errors import ImageError
+from lamplighter.images.decoding import image_size, open_image, reason_alone
 
 
 def saved(path: Path, image: Image.Image, **options: object) -> Path:

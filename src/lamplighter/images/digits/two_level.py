@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lamplighter.data.ink import View, view_of
-from lamplighter.data.patches import (
+from lamplighter.images.digits.connected_components import (
     Box,
     blobs,
     components,
@@ -21,7 +20,8 @@ from lamplighter.data.patches import (
     is_straight,
     widened,
 )
-from lamplighter.data.surroundings import holds_writing
+from lamplighter.images.digits.foreground import View, view_of
+from lamplighter.images.digits.page_detection import holds_writing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from PIL import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 from torchvision.transforms import InterpolationMode, v2
 
-from lamplighter.data.preprocessing import Preprocessing
 from lamplighter.errors import DataError, ImageError
+from lamplighter.images.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,7 +196,7 @@ def test_the_longest_images_are_cropped_nearly_as_others(monkeypatch: pytest.Mon
     image = Image.fromarray(coarse).resize((300, 40), Image.Resampling.BICUBIC)
     preprocessing = Preprocessing(height=64, width=64, fit="crop", crop_pct=0.875)
     exact = preprocessing.pixels(image).astype(int)
-    monkeypatch.setattr("lamplighter.data.preprocessing._LARGEST_SCALED", 1)
+    monkeypatch.setattr("lamplighter.images.preprocessing._LARGEST_SCALED", 1)
     assert np.abs(preprocessing.pixels(image) - exact).max() <= 2
 
 

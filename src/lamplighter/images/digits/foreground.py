@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lamplighter.data.patches import Blob, blobs, components, grown
 from lamplighter.errors import ImageError
+from lamplighter.images.digits.connected_components import Blob, blobs, components, grown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -4,10 +4,10 @@ MNIST's own recipe (LeCun et al., 1998, "Gradient-based learning applied to docu
 recognition"): white on black, the digit fitted into 20 x 20 pixels with its aspect ratio kept,
 then placed with its centre of mass in the middle of 28 x 28. Before that, the ink has to be
 found, first in the whole image, then more finely about the digit. A picture in two levels
-(`lamplighter.data.bilevel`), tight crops included, tells by its border which is the ink, and is
-left as it is where it has the form of MNIST already. In any other the ink is what departs from a
-smooth background (`lamplighter.data.ink`), and what surrounds it
-(`lamplighter.data.surroundings`) is left out.
+(`lamplighter.images.digits.two_level`), tight crops included, tells by its border which is the
+ink, and is left as it is where it has the form of MNIST already. In any other the ink is what
+departs from a smooth background (`lamplighter.images.digits.foreground`), and what surrounds it
+(`lamplighter.images.digits.page_detection`) is left out.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from lamplighter.data.bilevel import Levels, find_levels
-from lamplighter.data.images import as_8_bit, lay_on
-from lamplighter.data.ink import WEAK, find_ink, look
-from lamplighter.data.patches import Box, spread
-from lamplighter.data.surroundings import check_strokes, find_part
+from lamplighter.images.decoding import as_8_bit, lay_on
+from lamplighter.images.digits.connected_components import Box, spread
+from lamplighter.images.digits.foreground import WEAK, find_ink, look
+from lamplighter.images.digits.page_detection import check_strokes, find_part
+from lamplighter.images.digits.two_level import Levels, find_levels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw
 
-from lamplighter.data.patches import components, filled, holds_square, is_straight, shrunk
+from lamplighter.images.digits.connected_components import (
+    components,
+    filled,
+    holds_square,
+    is_straight,
+    shrunk,
+)
 
 
 def drawn(shape: str, *points: float, width: int = 0) -> np.ndarray:

@@ -12,11 +12,10 @@ from PIL import Image
 
 from lamplighter.data.audit import audit
 from lamplighter.data.folders import find_files
-from lamplighter.data.images import image_size, open_image
 from lamplighter.errors import ImageError
-
-from .test_image_scales import HEIF, photo, saved
-from .test_images import png_of_size
+from lamplighter.images.decoding import image_size, open_image
+from tests.images.test_decoding import png_of_size
+from tests.images.test_image_scales import HEIF, photo, saved
 
 
 def jpeg_claiming(path: Path, size: tuple[int, int], *, scan: int = 0, **options: object) -> Path:
@@ -74,7 +73,7 @@ def test_bombs_take_no_memory(tmp_path: Path) -> None:
     (tmp_path / "d.png").write_bytes(png_of_size(20_000, 20_000, 2))
     code = (
         "import resource, sys, time\n"
-        "from lamplighter.data.images import image_size, open_image\n"
+        "from lamplighter.images.decoding import image_size, open_image\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before, start = peak(), time.process_time()\n"
         "for path in sys.argv[1:]:\n"
@@ -100,7 +99,7 @@ def test_bombs_take_no_memory(tmp_path: Path) -> None:
 
 def test_little_free_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "a.tif", Image.new("L", (12_000, 12_000)), compression="tiff_lzw")
-    monkeypatch.setattr("lamplighter.data.images.free_memory", lambda: 300_000_000)
+    monkeypatch.setattr("lamplighter.images.decoding.free_memory", lambda: 300_000_000)
     with pytest.raises(ImageError, match=r"at most 0\.10 GB of memory, a third of what is free"):
         open_image(path)
 

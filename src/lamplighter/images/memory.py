@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
-    from lamplighter.data.preprocessing import Preprocessing
+    from lamplighter.images.preprocessing import Preprocessing
 
 _SHARE = 0.5  # of the free memory, since training takes some too
 

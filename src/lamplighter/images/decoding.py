@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from lamplighter.data.formats import INSTALL_HEIF, is_heif, is_raw_photo, unread_content
-from lamplighter.data.memory import free_memory
 from lamplighter.errors import ImageError
+from lamplighter.images.formats import INSTALL_HEIF, is_heif, is_raw_photo, unread_content
+from lamplighter.images.memory import free_memory
 from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:

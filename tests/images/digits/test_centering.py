@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageDraw, ImageFilter
 
-from lamplighter.data.digits import centre_digit
-from lamplighter.data.images import open_image
 from lamplighter.errors import ImageError
+from lamplighter.images.decoding import open_image
+from lamplighter.images.digits.centering import centre_digit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from lamplighter.data.image_data import ImageData
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "src/lamplighter/data/digit_files").iterdir())
+EXAMPLES = sorted((Path(__file__).parents[3] / "src/lamplighter/data/digit_files").iterdir())
 
 
 def seven(size: int = 200, pen: int = 14, ink: int = 0, paper: int = 255) -> Image.Image:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lamplighter.data.images import as_8_bit, flatten_alpha, open_image
 from lamplighter.errors import ImageError
+from lamplighter.images.decoding import as_8_bit, flatten_alpha, open_image
 
 
 def picture() -> Image.Image:
@@ -273,7 +273,7 @@ def test_memory_that_runs_out_is_an_image_error(
     def exhausted(image: Image.Image) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("lamplighter.data.images._decode", exhausted)
+    monkeypatch.setattr("lamplighter.images.decoding._decode", exhausted)
     with pytest.raises(ImageError, match="needs more memory than there is"):
         open_image(path)
 
@@ -291,7 +291,7 @@ def test_the_state_of_the_process_is_left_alone(tmp_path: Path) -> None:
 def test_reading_images_imports_no_torch(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", picture())
     code = (
-        "import sys; from lamplighter.data.images import open_image; open_image(sys.argv[1]);"
-        "import lamplighter.data.preprocessing; assert 'torch' not in sys.modules"
+        "import sys; from lamplighter.images.decoding import open_image; open_image(sys.argv[1]);"
+        "import lamplighter.images.preprocessing; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)

@@ -1,0 +1,1 @@
+"""One image: decoding, preprocessing, and finding a digit in it."""

@@ -1,0 +1,1 @@
+"""Finding a handwritten digit in a picture and bringing it to MNIST's form."""
