@@ -15,7 +15,7 @@ from lamplighter.version import __version__ as __version__
 if TYPE_CHECKING:
     from lamplighter import models as models
     from lamplighter import watching as watching
-    from lamplighter.data.audit import audit as audit
+    from lamplighter.audit.audit import audit as audit
     from lamplighter.data.augmentation import Compose as Compose
     from lamplighter.data.augmentation import RandomColour as RandomColour
     from lamplighter.data.augmentation import RandomFlip as RandomFlip
@@ -158,7 +158,7 @@ _HOMES = {
     "assign_splits": "lamplighter.data.splitting",
     "at_precision": "lamplighter.features.reduced",
     "attribute": "lamplighter.explain.attribution",
-    "audit": "lamplighter.data.audit",
+    "audit": "lamplighter.audit.audit",
     "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",
     "calibration_error": "lamplighter.evaluation.calibration",
     "class_weights": "lamplighter.training.balancing",

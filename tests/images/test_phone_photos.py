@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.data.audit import audit
+from lamplighter.audit.audit import audit
 from lamplighter.data.folders import find_files
 from lamplighter.errors import ImageError
 from lamplighter.images.decoding import image_size, open_image

@@ -17,7 +17,7 @@ from lamplighter.cli.text import printable, wrapped
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
-    from lamplighter.data.audit import Audit
+    from lamplighter.audit.audit import Audit
 
 _FINDINGS, _PAGE = "findings.json", "report.html"
 _INDENT = 6
@@ -58,7 +58,7 @@ def audit(
     """
     if report is not None:
         _prepare(report, folder, force=force)
-    from lamplighter.data.audit import audit as look
+    from lamplighter.audit.audit import audit as look
 
     files = found_files(folder, group=group)
     for note in files.notes:
@@ -74,7 +74,7 @@ def audit(
 
 
 def _text(found: Audit) -> str:
-    from lamplighter.evaluation.audit_report import audit_table
+    from lamplighter.audit.report import audit_table
 
     findings, blank, classes = audit_table(found).partition("\n\n")
     lines = [wrapped(printable(line), _INDENT) for line in findings.split("\n")]
@@ -107,8 +107,8 @@ def _prepare(report: Path, folder: Path, *, force: bool) -> None:
 
 def _write(found: Audit, report: Path, *, force: bool) -> None:
     """Write the report; pictures of an earlier one that it replaces go."""
-    from lamplighter.evaluation.audit_report import audit_page
-    from lamplighter.evaluation.audit_sheet import audit_sheets
+    from lamplighter.audit.report import audit_page
+    from lamplighter.audit.sheet import audit_sheets
     from lamplighter.files.writing import written_whole
 
     sheets = audit_sheets(found)

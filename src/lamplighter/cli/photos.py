@@ -164,7 +164,7 @@ def _named(settings: Settings) -> ImageData:
 
 def _looked_through(files: ImageFiles, settings: Settings) -> ImageFiles:
     """Return the usable files, with what is wrong said on stderr, and near-copies grouped."""
-    from lamplighter.data.audit import audit
+    from lamplighter.audit.audit import audit
     from lamplighter.data.splitting import all_shared_out
 
     with bar("looking") as progress:

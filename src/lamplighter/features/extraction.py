@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.looks import content_hash, file_state
+from lamplighter.audit.thumbnails import content_hash, file_state
 from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.features.cache import FeatureCache
 from lamplighter.files.naming import shown

@@ -9,7 +9,7 @@ from lamplighter.evaluation.intervals import mcnemar
 from lamplighter.text import align
 
 if TYPE_CHECKING:
-    from lamplighter.data.audit import Audit
+    from lamplighter.audit.audit import Audit
     from lamplighter.data.files import ImageFiles
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier

@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.data import audit as auditing
-from lamplighter.data import looks
-from lamplighter.data.audit import Audit, audit
+from lamplighter.audit import audit as auditing
+from lamplighter.audit import thumbnails
+from lamplighter.audit.audit import Audit, audit
 from lamplighter.data.files import SetAside
 from lamplighter.data.folders import find_files
-
-from .pictures import files_of, picture, saved
+from tests.data.pictures import files_of, picture, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamplighter.data.findings import Finding
+    from lamplighter.audit.findings import Finding
 
 
 def kinds(found: Audit) -> list[str]:
@@ -124,14 +123,14 @@ def test_an_image_too_large_for_the_memory_is_set_aside(
 ) -> None:
     filled(tmp_path, "a/0.png", "b/1.png")
     Image.new("RGB", (300, 200), "white").save(tmp_path / "a/2.png")
-    flatten = looks.flatten_alpha
+    flatten = thumbnails.flatten_alpha
 
     def exhausted(image: Image.Image) -> Image.Image:
         if image.getpixel((0, 0)) == (255, 255, 255):
             raise MemoryError
         return flatten(image)
 
-    monkeypatch.setattr(looks, "flatten_alpha", exhausted)
+    monkeypatch.setattr(thumbnails, "flatten_alpha", exhausted)
     finding = the(audit(files_of(tmp_path, ["a/0.png", "b/1.png", "a/2.png"])), "too-large")
     assert finding.files == ("a/2.png",)
     assert "needs more memory than there is" in finding.details["reasons"]["a/2.png"]

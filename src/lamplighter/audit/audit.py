@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.data.duplicates import near_duplicates
-from lamplighter.data.findings import (
+from lamplighter.audit.duplicates import near_duplicates
+from lamplighter.audit.findings import (
     NO_SPLIT,
     Finding,
     bad_files,
@@ -19,15 +19,16 @@ from lamplighter.data.findings import (
     similar_names,
     split_columns,
 )
-from lamplighter.data.leakage import (
-    copies,
-    groups_across_splits,
-    merged_groups,
-    scenes_in_names,
+from lamplighter.audit.leakage import copies, groups_across_splits, merged_groups, scenes_in_names
+from lamplighter.audit.thumbnails import (
+    Look,
+    LookCache,
+    content_hash,
+    file_state,
+    look_at,
+    pixels_hash,
 )
 from lamplighter.data.loading import each_file
-from lamplighter.data.look_cache import LookCache
-from lamplighter.data.looks import Look, content_hash, file_state, look_at, pixels_hash
 from lamplighter.errors import ImageError
 from lamplighter.images.decoding import reason_alone
 from lamplighter.text import counted

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lamplighter.audit.thumbnails import Look
     from lamplighter.data.files import ImageFiles
-    from lamplighter.data.looks import Look
 
 Severity = Literal["error", "warning", "note"]
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.data.audit import audit
+from lamplighter.audit.audit import audit
+from lamplighter.audit.report import audit_page, audit_table
+from lamplighter.audit.sheet import audit_sheets
 from lamplighter.data.files import ImageFiles
 from lamplighter.data.folders import find_files
-from lamplighter.evaluation.audit_report import audit_page, audit_table
-from lamplighter.evaluation.audit_sheet import audit_sheets
 from lamplighter.evaluation.fits import fits_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamplighter.data.audit import Audit
+    from lamplighter.audit.audit import Audit
 
 STEERING = '<script>alert("1")</script> & \x1b[31m船'
 

@@ -8,14 +8,14 @@ import io
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from lamplighter.evaluation.audit_sheet import thumbnail
+from lamplighter.audit.sheet import thumbnail
 from lamplighter.text import align
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.data.audit import Audit
-    from lamplighter.data.findings import Finding
+    from lamplighter.audit.audit import Audit
+    from lamplighter.audit.findings import Finding
 
 _THUMBNAIL = (180, 120)  # pixels at most, width and height
 _MOST_THUMBNAILS = 24  # for each finding

@@ -9,17 +9,16 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy.fft import dctn
 
-from lamplighter.data import duplicates
-from lamplighter.data.duplicates import close_pairs, near_duplicates, perceptual_hashes
-from lamplighter.data.looks import content_hash, look_at
-
-from .pictures import picture, saved
+from lamplighter.audit import duplicates
+from lamplighter.audit.duplicates import close_pairs, near_duplicates, perceptual_hashes
+from lamplighter.audit.thumbnails import content_hash, look_at
+from tests.data.pictures import picture, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lamplighter.data.looks import Look
+    from lamplighter.audit.thumbnails import Look
 
 RNG = np.random.default_rng(0)
 

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.data import looks
-from lamplighter.data.looks import content_hash, look_at, pixels_hash
+from lamplighter.audit import thumbnails
+from lamplighter.audit.thumbnails import content_hash, look_at, pixels_hash
 from lamplighter.errors import ImageError
 from lamplighter.images import decoding
-
-from .pictures import picture, saved
+from tests.data.pictures import picture, saved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +116,7 @@ def test_an_image_too_large_for_the_memory(tmp_path: Path, monkeypatch: pytest.M
     path = saved(tmp_path, "a.png", picture(0))
     for name in ("as_8_bit", "flatten_alpha"):
         with monkeypatch.context() as patch:
-            patch.setattr(decoding if name == "as_8_bit" else looks, name, exhausted)
+            patch.setattr(decoding if name == "as_8_bit" else thumbnails, name, exhausted)
             for look in (lambda: look_at(path, ""), lambda: pixels_hash(path)):
                 with pytest.raises(ImageError, match="needs more memory than there is") as error:
                     look()
