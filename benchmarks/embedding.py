@@ -34,7 +34,7 @@ MOSAICS, LARGE, NOISE = 16, (4000, 3000), 10
 def lamplighter(folder: Path, precision: str) -> tuple[Features, float]:
     """Return the features of all images, and the seconds that they took."""
     from lamplighter import pretrained
-    from lamplighter.data.folders import find_files
+    from lamplighter.datasets.folders import find_files
     from lamplighter.features.extraction import embed
     from lamplighter.features.reduced import at_precision
 
@@ -123,7 +123,7 @@ def mosaic(sources: list[Path], rng: np.random.Generator, noise: float) -> Image
 def scaled_decoding(photos: Path) -> np.ndarray:
     """Return the similarity of vectors with scaled and with whole decoding, on large photos."""
     from lamplighter import pretrained
-    from lamplighter.data.folders import scan_folder
+    from lamplighter.datasets.folders import scan_folder
     from lamplighter.features.extraction import embed
 
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ def peak_memory(folder: Path, count: int) -> float:
     script = (
         "import sys;"
         "from lamplighter import pretrained;"
-        "from lamplighter.data.folders import scan_folder;"
+        "from lamplighter.datasets.folders import scan_folder;"
         "from lamplighter.features.extraction import embed;"
         "embed(pretrained(fit='squash'), scan_folder(sys.argv[1]));"
         # Of this process alone; getrusage would tell of the one that started it as well.

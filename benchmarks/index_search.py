@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.data.files import ImageFiles
+from lamplighter.datasets.files import ImageFiles
 from lamplighter.features.extraction import Features
 from lamplighter.features.index import Index
 from measuring import median, record, table

@@ -135,9 +135,9 @@ def data_sets(
     from sklearn.model_selection import StratifiedKFold
 
     from lamplighter import embed, find_files, pretrained
-    from lamplighter.data.emoji import emoji_files
-    from lamplighter.data.mnist import load_mnist
-    from lamplighter.data.splitting import assign_splits
+    from lamplighter.datasets.emoji import emoji_files
+    from lamplighter.datasets.mnist import load_mnist
+    from lamplighter.datasets.splitting import assign_splits
 
     pixels, classes = load_mnist()["train"]
     for row in np.random.default_rng(0).permutation(len(pixels))[:DIGITS]:

@@ -161,7 +161,7 @@ def draw(digit: int, style: Style) -> Image.Image:
 
 
 def main() -> None:
-    folder = Path(__file__).parents[1] / "src/lamplighter/data/digit_files"
+    folder = Path(__file__).parents[1] / "src/lamplighter/datasets/digit_files"
     for digit, style in enumerate(STYLES):
         path = folder / style.name
         draw(digit, style).save(path, optimize=True, quality=80)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from lamplighter.cli.app import app
-from lamplighter.data.emoji import emoji_files
+from lamplighter.datasets.emoji import emoji_files
 from lamplighter.inference.predictor import predict_pixels
 from lamplighter.saving.bundle import load
 

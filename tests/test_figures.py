@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 import lamplighter
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.evaluation.data_map import DataMap
 from lamplighter.evaluation.report import Report
 from lamplighter.evaluation.trust import make_trust

@@ -14,7 +14,7 @@ def test_the_quick_recipe_reaches_its_score_and_reads_drawn_digits(mnist, tmp_pa
     assert evaluate(classifier, mnist).accuracy.value >= 0.991
     loaded = load(save(classifier, tmp_path / "digits.lamp"))
     assert evaluate(loaded, mnist).accuracy.value == evaluate(classifier, mnist).accuracy.value
-    drawn = sorted((Path(__file__).parent.parent / "src/lamplighter/data/digit_files").iterdir())
+    drawn = sorted((Path(__file__).parents[1] / "src/lamplighter/datasets/digit_files").iterdir())
     assert len(drawn) == 10
     assert predict(loaded, drawn).labels == [path.stem[-1] for path in drawn]
 

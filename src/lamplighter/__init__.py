@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from lamplighter import models as models
     from lamplighter import watching as watching
     from lamplighter.audit.audit import audit as audit
-    from lamplighter.data.augmentation import Compose as Compose
-    from lamplighter.data.augmentation import RandomColour as RandomColour
-    from lamplighter.data.augmentation import RandomFlip as RandomFlip
-    from lamplighter.data.augmentation import RandomShift as RandomShift
-    from lamplighter.data.augmentation import RandomWarp as RandomWarp
-    from lamplighter.data.augmentation import photo_augmentation as photo_augmentation
-    from lamplighter.data.files import ImageFiles as ImageFiles
-    from lamplighter.data.folders import find_files as find_files
-    from lamplighter.data.image_data import ImageData as ImageData
-    from lamplighter.data.image_data import Split as Split
-    from lamplighter.data.image_data import load_images as load_images
-    from lamplighter.data.samples import write_sample as write_sample
-    from lamplighter.data.splitting import assign_splits as assign_splits
+    from lamplighter.datasets.augmentation import Compose as Compose
+    from lamplighter.datasets.augmentation import RandomColour as RandomColour
+    from lamplighter.datasets.augmentation import RandomFlip as RandomFlip
+    from lamplighter.datasets.augmentation import RandomShift as RandomShift
+    from lamplighter.datasets.augmentation import RandomWarp as RandomWarp
+    from lamplighter.datasets.augmentation import photo_augmentation as photo_augmentation
+    from lamplighter.datasets.files import ImageFiles as ImageFiles
+    from lamplighter.datasets.folders import find_files as find_files
+    from lamplighter.datasets.image_data import ImageData as ImageData
+    from lamplighter.datasets.image_data import Split as Split
+    from lamplighter.datasets.image_data import load_images as load_images
+    from lamplighter.datasets.samples import write_sample as write_sample
+    from lamplighter.datasets.splitting import assign_splits as assign_splits
     from lamplighter.evaluation.augmentation_sheet import augmentation_sheet as augmentation_sheet
     from lamplighter.evaluation.calibration import calibration_error as calibration_error
     from lamplighter.evaluation.calibration import fit_temperature as fit_temperature
@@ -126,14 +126,14 @@ _HOMES = {
     "CHECKS": "lamplighter.training.lint",
     "Classifier": "lamplighter.models.classifier",
     "Comparison": "lamplighter.evaluation.comparison",
-    "Compose": "lamplighter.data.augmentation",
+    "Compose": "lamplighter.datasets.augmentation",
     "CutNetwork": "lamplighter.transfer.cut",
     "DataMap": "lamplighter.evaluation.data_map",
     "Estimate": "lamplighter.evaluation.intervals",
     "Features": "lamplighter.features.extraction",
     "FittedHead": "lamplighter.features.heads",
-    "ImageData": "lamplighter.data.image_data",
-    "ImageFiles": "lamplighter.data.files",
+    "ImageData": "lamplighter.datasets.image_data",
+    "ImageFiles": "lamplighter.datasets.files",
     "Index": "lamplighter.features.index",
     "Ladder": "lamplighter.transfer.ladder",
     "LearningRates": "lamplighter.training.learning_rate",
@@ -143,19 +143,19 @@ _HOMES = {
     "Predictions": "lamplighter.inference.predictor",
     "Preprocessing": "lamplighter.images.preprocessing",
     "RECIPES": "lamplighter.training.recipes",
-    "RandomColour": "lamplighter.data.augmentation",
-    "RandomFlip": "lamplighter.data.augmentation",
-    "RandomShift": "lamplighter.data.augmentation",
-    "RandomWarp": "lamplighter.data.augmentation",
+    "RandomColour": "lamplighter.datasets.augmentation",
+    "RandomFlip": "lamplighter.datasets.augmentation",
+    "RandomShift": "lamplighter.datasets.augmentation",
+    "RandomWarp": "lamplighter.datasets.augmentation",
     "Report": "lamplighter.evaluation.report",
-    "Split": "lamplighter.data.image_data",
+    "Split": "lamplighter.datasets.image_data",
     "TEST_DATA": "lamplighter.training.loaders",
     "TRAIN_DATA": "lamplighter.training.loaders",
     "Trial": "lamplighter.training.trial",
     "Trust": "lamplighter.models.trust",
     "VALIDATION_DATA": "lamplighter.training.loaders",
     "add_trust": "lamplighter.evaluation.trust",
-    "assign_splits": "lamplighter.data.splitting",
+    "assign_splits": "lamplighter.datasets.splitting",
     "at_precision": "lamplighter.features.reduced",
     "attribute": "lamplighter.explain.attribution",
     "audit": "lamplighter.audit.audit",
@@ -174,7 +174,7 @@ _HOMES = {
     "export": "lamplighter.saving.export",
     "feature_maps": "lamplighter.explain.feature_maps",
     "filters": "lamplighter.explain.filters",
-    "find_files": "lamplighter.data.folders",
+    "find_files": "lamplighter.datasets.folders",
     "find_learning_rate": "lamplighter.training.learning_rate",
     "fine_tune": "lamplighter.transfer.tuning",
     "fit_again": "lamplighter.features.heads",
@@ -190,7 +190,7 @@ _HOMES = {
     "list_models": "lamplighter.models.registry",
     "load": "lamplighter.saving.bundle",
     "load_features": "lamplighter.features.files",
-    "load_images": "lamplighter.data.image_data",
+    "load_images": "lamplighter.datasets.image_data",
     "make_trust": "lamplighter.evaluation.trust",
     "map_of": "lamplighter.evaluation.data_map",
     "maximise": "lamplighter.explain.activation_maximisation",
@@ -198,7 +198,7 @@ _HOMES = {
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
     "open_image": "lamplighter.images.decoding",
-    "photo_augmentation": "lamplighter.data.augmentation",
+    "photo_augmentation": "lamplighter.datasets.augmentation",
     "plot_attribution": "lamplighter.explain.attribution_plots",
     "plot_comparison": "lamplighter.explain.score_plots",
     "plot_confusion": "lamplighter.evaluation.plots",
@@ -225,7 +225,7 @@ _HOMES = {
     "unfreeze": "lamplighter.transfer.freezing",
     "wilson": "lamplighter.evaluation.intervals",
     "with_head": "lamplighter.features.heads",
-    "write_sample": "lamplighter.data.samples",
+    "write_sample": "lamplighter.datasets.samples",
 }
 _MODULES = {
     "callbacks": "lamplighter.training.callbacks",

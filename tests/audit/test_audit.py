@@ -13,9 +13,9 @@ from PIL import Image
 from lamplighter.audit import audit as auditing
 from lamplighter.audit import thumbnails
 from lamplighter.audit.audit import Audit, audit
-from lamplighter.data.files import SetAside
-from lamplighter.data.folders import find_files
-from tests.data.pictures import files_of, picture, saved
+from lamplighter.datasets.files import SetAside
+from lamplighter.datasets.folders import find_files
+from tests.datasets.pictures import files_of, picture, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from scipy.fft import dctn
 from lamplighter.audit import duplicates
 from lamplighter.audit.duplicates import close_pairs, near_duplicates, perceptual_hashes
 from lamplighter.audit.thumbnails import content_hash, look_at
-from tests.data.pictures import picture, saved
+from tests.datasets.pictures import picture, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from lamplighter.audit import thumbnails
 from lamplighter.audit.thumbnails import content_hash, look_at, pixels_hash
 from lamplighter.errors import ImageError
 from lamplighter.images import decoding
-from tests.data.pictures import picture, saved
+from tests.datasets.pictures import picture, saved
 
 if TYPE_CHECKING:
     from pathlib import Path

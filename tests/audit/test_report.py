@@ -13,8 +13,8 @@ from PIL import Image
 from lamplighter.audit.audit import audit
 from lamplighter.audit.report import audit_page, audit_table
 from lamplighter.audit.sheet import audit_sheets
-from lamplighter.data.files import ImageFiles
-from lamplighter.data.folders import find_files
+from lamplighter.datasets.files import ImageFiles
+from lamplighter.datasets.folders import find_files
 from lamplighter.evaluation.fits import fits_sheet
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from lamplighter.cli import main
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATCHED = Path(__file__).parent / "patched.py"
-DIGITS = sorted((Path(__file__).parents[2] / "src/lamplighter/data/digit_files").iterdir())
+DIGITS = sorted((Path(__file__).parents[2] / "src/lamplighter/datasets/digit_files").iterdir())
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lamplighter.cli import main
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 
 whole = ImageData.mnist
 

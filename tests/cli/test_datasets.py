@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lamplighter.data.folders import scan_folder
+from lamplighter.datasets.folders import scan_folder
 from tests.web_server import GOOD, Web, archive, serving
 
 

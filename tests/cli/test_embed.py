@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from lamplighter.data.folders import find_files
+from lamplighter.datasets.folders import find_files
 from lamplighter.features.extraction import embed
 from lamplighter.features.files import load_features
 from lamplighter.saving.bundle import load

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 

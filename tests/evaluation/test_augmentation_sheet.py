@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lamplighter.data.augmentation import RandomFlip, photo_augmentation
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.augmentation import RandomFlip, photo_augmentation
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import DatasetError, UnknownSplitError
 from lamplighter.evaluation.augmentation_sheet import augmentation_sheet
 from lamplighter.images.preprocessing import Preprocessing

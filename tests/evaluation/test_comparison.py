@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.comparison import compare
 from lamplighter.evaluation.intervals import mcnemar

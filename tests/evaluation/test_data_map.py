@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import DatasetError, ModelError, ShapeError, UnknownSplitError
 from lamplighter.evaluation.data_map import DataMap, logits_and_features, map_of, sample
 from lamplighter.images.preprocessing import Preprocessing

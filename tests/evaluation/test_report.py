@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import (
     ClassCountError,
     DatasetError,

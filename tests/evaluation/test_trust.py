@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import ClassCountError, DatasetError, ShapeError, UnknownSplitError
 from lamplighter.evaluation.calibration import calibration_error, fit_temperature, softmax
 from lamplighter.evaluation.report import evaluate

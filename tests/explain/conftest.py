@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import DataError, DatasetError, ShapeError, UnknownSplitError
 from lamplighter.evaluation.data_map import logits_and_features
 from lamplighter.evaluation.mistakes import mistakes

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.evaluation.report import evaluate
 from lamplighter.explain.activation_maximisation import maximise
 from lamplighter.explain.attribution import METHODS, attribute
@@ -26,7 +26,7 @@ from tests.explain.conftest import kept_as_it_was
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamplighter.data.image_data import Split
+    from lamplighter.datasets.image_data import Split
 
 SIDE = 96
 IMAGE = 3 * SIDE * SIDE * 4  # bytes of one as the network sees it
@@ -51,7 +51,7 @@ class Small(nn.Module):
 @pytest.fixture(scope="module")
 def data() -> ImageData:
     """Forty coloured images of noise in three classes."""
-    from lamplighter.data.image_data import Split
+    from lamplighter.datasets.image_data import Split
     from lamplighter.images.preprocessing import Preprocessing
 
     generator = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from lamplighter.data.folders import scan_folder
+from lamplighter.datasets.folders import scan_folder
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from lamplighter.data.folders import scan_folder
+from lamplighter.datasets.folders import scan_folder
 from lamplighter.errors import DatasetError, ModelError, UnknownSplitError
 from lamplighter.features import extraction
 from lamplighter.features.extraction import embed, fingerprint
@@ -206,7 +206,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(colours, tmp_path, own_cache
     script = """
         import os, sys, time
         from tests.features.conftest import make_classifier, mean_colour_graph
-        from lamplighter.data.folders import scan_folder
+        from lamplighter.datasets.folders import scan_folder
         from lamplighter.features.extraction import embed
 
         def watch(done, total):

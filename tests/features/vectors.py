@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.files import ImageFiles
+from lamplighter.datasets.files import ImageFiles
 from lamplighter.features.extraction import Features
 
 if TYPE_CHECKING:

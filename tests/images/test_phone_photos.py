@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lamplighter.audit.audit import audit
-from lamplighter.data.folders import find_files
+from lamplighter.datasets.folders import find_files
 from lamplighter.errors import ImageError
 from lamplighter.images.decoding import image_size, open_image
 from tests.images.test_decoding import png_of_size

@@ -16,7 +16,7 @@ from lamplighter.models import registry
 from lamplighter.models.classifier import check_classifier
 
 if TYPE_CHECKING:
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
 RGB = Preprocessing(height=40, width=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 

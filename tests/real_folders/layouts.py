@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from lamplighter.data.emoji import load_emoji
+from lamplighter.datasets.emoji import load_emoji
 
 if TYPE_CHECKING:
     from pathlib import Path

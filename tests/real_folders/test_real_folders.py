@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamplighter.data.folders import find_files
+from lamplighter.datasets.folders import find_files
 from lamplighter.errors import DatasetError
 from tests.real_folders.layouts import ALL, RealFolder, expanded
 

@@ -24,7 +24,7 @@ from lamplighter.training.callbacks import Checkpoint, on_batch_start
 from . import toys
 
 if TYPE_CHECKING:
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.training.view import TrialView
 
 GREY = Preprocessing(height=6, width=6, channels=1, mean=(0.5,), std=(0.5,))

@@ -16,7 +16,7 @@ from lamplighter.training.fingerprints import overlap, same_data
 from . import toys
 
 if TYPE_CHECKING:
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
 
 def test_no_image_of_mnist_is_in_training_and_test(mnist: ImageData) -> None:

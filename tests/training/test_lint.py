@@ -23,7 +23,7 @@ from torch.utils.data import (
 )
 
 from lamplighter import CHECKS, Classifier, Trial
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import TrainingError
 from lamplighter.training import lint
 from lamplighter.training.callbacks import LiveCurves, on_batch_end, on_epoch_start

@@ -18,7 +18,7 @@ from . import toys
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
 
 def plain_loop(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lamplighter import evaluate, train
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import (
     ClassCountError,
     LamplighterWarning,

@@ -20,7 +20,7 @@ from torch import nn
 from torch.optim.lr_scheduler import StepLR
 
 from lamplighter import Trial, train
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import OutputError, ResumeError
 from lamplighter.training.callbacks import (
     EMA,
@@ -142,7 +142,7 @@ KILLED = """
     import os, signal, sys
     import numpy as np
     from lamplighter import train
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.training.callbacks import on_batch_start
 
     mnist = ImageData.mnist()

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from lamplighter import Classifier, Trial
-from lamplighter.data.augmentation import RandomShift
+from lamplighter.datasets.augmentation import RandomShift
 from lamplighter.training.callbacks import Callback
 
 from . import toys
 
 if TYPE_CHECKING:
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.training.view import TrialView
 
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lamplighter import TEST_DATA, TRAIN_DATA, VALIDATION_DATA, Classifier, Trial
-from lamplighter.data.augmentation import RandomShift
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.augmentation import RandomShift
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import ArgumentError, ClassCountError, ShapeError, TrainingError
 from lamplighter.images.preprocessing import Preprocessing
 

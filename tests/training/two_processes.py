@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from lamplighter import Trial
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.training.callbacks import Callback
 

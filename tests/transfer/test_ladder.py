@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from lamplighter.data.folders import find_files
-from lamplighter.data.image_data import load_images
+from lamplighter.datasets.folders import find_files
+from lamplighter.datasets.image_data import load_images
 from lamplighter.errors import DatasetError, ModelError, ResumeError, TrainingError
 from lamplighter.evaluation.report import evaluate
 from lamplighter.evaluation.trust import add_trust

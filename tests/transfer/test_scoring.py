@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lamplighter.data.files import ImageFiles
+from lamplighter.datasets.files import ImageFiles
 from lamplighter.features.extraction import Features
 from lamplighter.models.trust import Trust
 from lamplighter.transfer.scoring import fingerprint_of, known_labels, report_on

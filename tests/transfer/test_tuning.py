@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamplighter.data.image_data import ImageData, Split
+from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import OutputError, TrainingError, UnknownLayerError
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier

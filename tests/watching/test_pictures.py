@@ -19,7 +19,7 @@ from lamplighter.watching import DrawClass, DrawFeatureMaps, DrawFilters
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
 
 @pytest.fixture

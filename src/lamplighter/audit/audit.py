@@ -28,7 +28,7 @@ from lamplighter.audit.thumbnails import (
     look_at,
     pixels_hash,
 )
-from lamplighter.data.loading import each_file
+from lamplighter.datasets.loading import each_file
 from lamplighter.errors import ImageError
 from lamplighter.images.decoding import reason_alone
 from lamplighter.text import counted
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.files import ImageFiles, Progress
+    from lamplighter.datasets.files import ImageFiles, Progress
 
 _BATCH = 512  # files between two visits to the cache: what a kill can cost
 _ORDER = {"error": 0, "warning": 1, "note": 2}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.audit.thumbnails import Look
-    from lamplighter.data.files import ImageFiles
+    from lamplighter.datasets.files import ImageFiles
 
 Severity = Literal["error", "warning", "note"]
 

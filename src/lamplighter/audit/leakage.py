@@ -6,14 +6,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from lamplighter.audit.findings import NO_SPLIT, Finding, split_columns
-from lamplighter.data.scenes import scene_advice
+from lamplighter.datasets.scenes import scene_advice
 from lamplighter.images.digits.connected_components import root
 from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lamplighter.data.files import ImageFiles
+    from lamplighter.datasets.files import ImageFiles
 
     Groups = Sequence[Sequence[int]]
 

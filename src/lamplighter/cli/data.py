@@ -15,8 +15,8 @@ from lamplighter.names import either, near_names, near_paths
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.data.files import ImageFiles, SetAside
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.files import ImageFiles, SetAside
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.images.preprocessing import Preprocessing
 
 NAMED = ("mnist", "emoji")  # what comes with the package
@@ -52,8 +52,8 @@ def found_files(data: str | Path, *, group: str | None = None) -> ImageFiles:
         DatasetError: the files cannot be used.
         OutputError: a zip file cannot be unpacked.
     """
-    from lamplighter.data.folders import find_files
-    from lamplighter.data.zipped_images import is_zip
+    from lamplighter.datasets.folders import find_files
+    from lamplighter.datasets.zipped_images import is_zip
 
     if not is_zip(data):
         return find_files(data, group=group)
@@ -73,7 +73,7 @@ def named_data(name: str, preprocessing: Preprocessing | None = None) -> ImageDa
         name: one of `NAMED`.
         preprocessing: how emoji become the network's input; MNIST has its own.
     """
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
     if name == "mnist":
         return ImageData.mnist()
@@ -90,10 +90,10 @@ def classes_of(data: str, files: ImageFiles | None) -> list[str]:
     if files is not None:
         return [files.class_names[index] for index in sorted(set(files.labels)) if index >= 0]
     if data == "mnist":
-        from lamplighter.data.mnist import MNIST_CLASSES
+        from lamplighter.datasets.mnist import MNIST_CLASSES
 
         return list(MNIST_CLASSES)
-    from lamplighter.data.emoji import emoji_classes
+    from lamplighter.datasets.emoji import emoji_classes
 
     return emoji_classes()
 
@@ -143,7 +143,7 @@ def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
     Raises:
         DatasetError: none can be used, or the memory does not suffice.
     """
-    from lamplighter.data.image_data import load_images
+    from lamplighter.datasets.image_data import load_images
     from lamplighter.images.memory import check_memory
 
     check_memory(len(files), preprocessing)
@@ -155,7 +155,7 @@ def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
 
 def say_set_aside(left_out: Sequence[SetAside]) -> None:
     """Name on stderr the files that are left out, the first ones where they are many."""
-    from lamplighter.data.files import named
+    from lamplighter.datasets.files import named
 
     for line in named(left_out, _SHOWN):
         say(line)

@@ -116,7 +116,7 @@ def _listed() -> str:
 
 
 def _write_digits(folder: Path, *, as_json: bool) -> None:
-    from lamplighter.data.samples import digit_files
+    from lamplighter.datasets.samples import digit_files
 
     names = digit_files(folder)
     if as_json:
@@ -129,13 +129,13 @@ def _write_digits(folder: Path, *, as_json: bool) -> None:
 
 
 def _write_emoji(folder: Path) -> dict[str, Any]:
-    from lamplighter.data.emoji import emoji_classes, emoji_files
+    from lamplighter.datasets.emoji import emoji_classes, emoji_files
 
     return {"images": emoji_files(folder), "classes": len(emoji_classes())}
 
 
 def _download_boats(folder: Path, url: str | None, sha256: str | None) -> dict[str, Any]:
-    from lamplighter.data.boats import BOATS_URL, fetch_boats
+    from lamplighter.datasets.boats import BOATS_URL, fetch_boats
 
     try:
         with _bars() as progress:

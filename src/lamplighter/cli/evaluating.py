@@ -21,8 +21,8 @@ from lamplighter.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lamplighter.data.files import ImageFiles
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.files import ImageFiles
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.comparison import Comparison
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier

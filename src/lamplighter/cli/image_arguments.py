@@ -17,7 +17,7 @@ from lamplighter.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lamplighter.data.files import SetAside
+    from lamplighter.datasets.files import SetAside
 
 STDIN = "-"
 _MOST_STDIN = 2**28  # bytes: more is neither a list of files nor a photo
@@ -110,7 +110,7 @@ def _matching(pattern: str, *, recursive: bool) -> Iterator[GivenImage]:
 
 
 def _in_folder(folder: str, *, recursive: bool) -> Iterator[GivenImage]:
-    from lamplighter.data.walking import walk
+    from lamplighter.datasets.walking import walk
 
     try:
         paths, others = walk(Path(folder), deepest=None if recursive else 0)
@@ -126,8 +126,8 @@ def _in_folder(folder: str, *, recursive: bool) -> Iterator[GivenImage]:
 
 def _in_zip(archive: str) -> Iterator[GivenImage]:
     from lamplighter.cli.progress import bar
-    from lamplighter.data.walking import walk
-    from lamplighter.data.zipped_images import left_in, unpack_images
+    from lamplighter.datasets.walking import walk
+    from lamplighter.datasets.zipped_images import left_in, unpack_images
 
     try:
         with bar("unpacking", "bytes") as progress:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lamplighter.cli.photos import Lesson
     from lamplighter.cli.settings import Settings
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lamplighter.cli.settings import Settings
-    from lamplighter.data.files import ImageFiles
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.files import ImageFiles
+    from lamplighter.datasets.image_data import ImageData
 
 SIZE = 64  # pixels, where no size is asked for
 VALIDATION = 0.15  # share of the photos, where no share is asked for
@@ -92,7 +92,7 @@ def learned_from(manifest: Path, splits: Sequence[str] = ("train",)) -> set[str]
 
     None where it cannot be read, since a warning alone hangs on it.
     """
-    from lamplighter.data.folders import find_files
+    from lamplighter.datasets.folders import find_files
     from lamplighter.errors import DataError
 
     try:
@@ -117,10 +117,10 @@ def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Less
     """
     if is_named(settings.data):
         return Lesson(_named(settings))
-    from lamplighter.data.folders import find_files
-    from lamplighter.data.loading import preprocessing_for
-    from lamplighter.data.scenes import scene_notes
-    from lamplighter.data.splitting import check_classes
+    from lamplighter.datasets.folders import find_files
+    from lamplighter.datasets.loading import preprocessing_for
+    from lamplighter.datasets.scenes import scene_notes
+    from lamplighter.datasets.splitting import check_classes
 
     made = False
     if resume and (folder / SPLITS).is_file():
@@ -165,7 +165,7 @@ def _named(settings: Settings) -> ImageData:
 def _looked_through(files: ImageFiles, settings: Settings) -> ImageFiles:
     """Return the usable files, with what is wrong said on stderr, and near-copies grouped."""
     from lamplighter.audit.audit import audit
-    from lamplighter.data.splitting import all_shared_out
+    from lamplighter.datasets.splitting import all_shared_out
 
     with bar("looking") as progress:
         found = audit(files, progress=progress)
@@ -178,7 +178,7 @@ def _looked_through(files: ImageFiles, settings: Settings) -> ImageFiles:
 
 def _in_splits(files: ImageFiles, settings: Settings, *, audited: bool) -> tuple[ImageFiles, bool]:
     """Return the files, each in a split, and whether test files were chosen here."""
-    from lamplighter.data.splitting import assign_splits
+    from lamplighter.datasets.splitting import assign_splits
 
     divided = assign_splits(files, val=settings.validation, test=_TEST, seed=settings.seed)
     # An audit has said of splits that were there what they lack.

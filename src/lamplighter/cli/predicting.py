@@ -21,7 +21,7 @@ from lamplighter.errors import ImageError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lamplighter.data.files import Progress
+    from lamplighter.datasets.files import Progress
     from lamplighter.inference.predictor import Prediction
     from lamplighter.models.classifier import Classifier
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamplighter.data.files import Progress
+    from lamplighter.datasets.files import Progress
 
 
 _EVERY = 5.0  # seconds between two lines

@@ -25,7 +25,7 @@ from lamplighter.cli.text import wrapped
 from lamplighter.errors import OutputError, TrainingError
 
 if TYPE_CHECKING:
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
 _SEED = 7
 

@@ -23,7 +23,7 @@ from lamplighter.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lamplighter.data.files import Progress
+    from lamplighter.datasets.files import Progress
     from lamplighter.transfer.ladder import Ladder
 
 _RUNGS = ("knn", "svm", "linear", "head", "blocks", "full")

@@ -12,8 +12,8 @@ from lamplighter.evaluation.sheets import contact_sheet
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lamplighter.data.batches import Augmentation
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.batches import Augmentation
+    from lamplighter.datasets.image_data import ImageData
 
 
 def augmentation_sheet(

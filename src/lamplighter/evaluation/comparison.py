@@ -13,7 +13,7 @@ from lamplighter.models.classifier import check_classifier
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.models.classifier import Classifier
 
 

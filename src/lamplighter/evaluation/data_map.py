@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.models.classifier import Classifier
 
 Method = Literal["pca", "tsne"]

@@ -12,7 +12,7 @@ from lamplighter.errors import DatasetError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
 
 

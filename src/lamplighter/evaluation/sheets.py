@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
 
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont

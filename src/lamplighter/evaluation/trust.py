@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.image_data import ImageData, Split
+    from lamplighter.datasets.image_data import ImageData, Split
     from lamplighter.models.classifier import Classifier
 
 _FOLDS = 5

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from lamplighter.data.image_data import ImageData, Split
+    from lamplighter.datasets.image_data import ImageData, Split
     from lamplighter.evaluation.mistakes import Mistake
     from lamplighter.evaluation.report import Report
     from lamplighter.explain.attribution import Method

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.files import ImageFiles, Progress
+    from lamplighter.datasets.files import ImageFiles, Progress
     from lamplighter.models.classifier import Classifier
 
 # Images that one thread takes through the network at once: more leave the caches of the processor.

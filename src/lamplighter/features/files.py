@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.data.files import ImageFiles
+from lamplighter.datasets.files import ImageFiles
 from lamplighter.errors import DatasetError, OutputError
 from lamplighter.features.extraction import Features
 from lamplighter.files.writing import check_target, written_whole

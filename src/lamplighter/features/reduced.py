@@ -71,7 +71,7 @@ def calibration_images(preprocessing: Preprocessing) -> NDArray[np.uint8]:
     Returns:
         Pixels, uint8, shape (64, C, H, W).
     """
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
     images = ImageData.emoji()["train"].images  # (N, 3, 64, 64)
     rng = np.random.default_rng(0)

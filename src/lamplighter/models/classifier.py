@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.data.class_names import check_strings
+from lamplighter.datasets.image_data import check_strings
 from lamplighter.errors import ClassCountError, ModelError
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models import registry
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.models.trust import Trust
 
 # How many images of the data a classifier keeps to prove its exports on.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 
-from lamplighter.data.batches import rank_and_world_size
+from lamplighter.datasets.batches import rank_and_world_size
 from lamplighter.training.ignored import counted, unified
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import Logger
 
-from lamplighter.data.batches import Batches
+from lamplighter.datasets.batches import Batches
 from lamplighter.errors import ResumeError, TrainingError
 from lamplighter.names import meant
 from lamplighter.training.checkpoints import WholeCheckpoints

@@ -24,7 +24,7 @@ from lamplighter.training.loaders import same_random_numbers
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lamplighter.data.batches import Batches
+    from lamplighter.datasets.batches import Batches
 
 # Items may be costly to make: 16 of them tell one data set from another.
 _ITEMS = 16

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.image_data import Split
+from lamplighter.datasets.image_data import Split
 from lamplighter.errors import ClassCountError
 from lamplighter.text import listed
 from lamplighter.training.distributed import is_first
 
 if TYPE_CHECKING:
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.models.classifier import Classifier
 
 _LOGGER = logging.getLogger("lamplighter.data")

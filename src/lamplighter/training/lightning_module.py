@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 
-from lamplighter.data.batches import epoch_seed
+from lamplighter.datasets.batches import epoch_seed
 from lamplighter.training.callbacks.base import (
     HOOKS,
     BatchTransform,

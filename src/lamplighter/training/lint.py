@@ -18,7 +18,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from lamplighter.data.batches import Batches
+from lamplighter.datasets.batches import Batches
 from lamplighter.errors import TrainingError
 from lamplighter.inference.runtime import evaluating
 from lamplighter.names import unknown_name

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.data.batches import epoch_seed
+from lamplighter.datasets.batches import epoch_seed
 from lamplighter.errors import TrainingError
 from lamplighter.names import meant
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from lamplighter.arguments import checked
-from lamplighter.data.augmentation import (
+from lamplighter.datasets.augmentation import (
     Compose,
     RandomShift,
     RandomThickness,
@@ -38,8 +38,8 @@ from lamplighter.training.trial_data import check_images
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.data.batches import Augmentation
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.batches import Augmentation
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.training.balancing import Balance
 
 

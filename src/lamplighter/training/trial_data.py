@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import torch
 
 from lamplighter.arguments import checked_arguments
-from lamplighter.data.batches import Batches
-from lamplighter.data.image_data import ImageData
+from lamplighter.datasets.batches import Batches
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import ShapeError, TrainingError
 from lamplighter.models.classifier import SAMPLES
 from lamplighter.training.labels import by_name
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lamplighter.data.batches import Augmentation
+    from lamplighter.datasets.batches import Augmentation
     from lamplighter.models.classifier import Classifier
 
 

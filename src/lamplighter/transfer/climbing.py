@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.data.image_data import load_images
+from lamplighter.datasets.image_data import load_images
 from lamplighter.errors import (
     DataError,
     DatasetError,
@@ -46,8 +46,8 @@ from lamplighter.transfer.scoring import fingerprint_of, known_labels, report_on
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.data.files import ImageFiles
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.files import ImageFiles
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
     from lamplighter.features.extraction import Features
     from lamplighter.features.heads import FittedHead

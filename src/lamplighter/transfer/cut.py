@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from lamplighter.data.batches import Batches
+from lamplighter.datasets.batches import Batches
 from lamplighter.errors import ModelError, OutputError, TrainingError
 from lamplighter.inference.runtime import device_of, evaluating
 from lamplighter.inference.torch_runtime import images_at_once
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier
 

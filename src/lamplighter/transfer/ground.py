@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.features.extraction import Features
     from lamplighter.models.classifier import Classifier
 

@@ -10,7 +10,7 @@ from lamplighter.text import align
 
 if TYPE_CHECKING:
     from lamplighter.audit.audit import Audit
-    from lamplighter.data.files import ImageFiles
+    from lamplighter.datasets.files import ImageFiles
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
     from lamplighter.transfer.rungs import Rung

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lamplighter.audit.audit import audit as look_through
-from lamplighter.data.files import ImageFiles, named
-from lamplighter.data.folders import find_files
-from lamplighter.data.scenes import scene_notes
-from lamplighter.data.splitting import assign_splits, check_classes
+from lamplighter.datasets.files import ImageFiles, named
+from lamplighter.datasets.folders import find_files
+from lamplighter.datasets.scenes import scene_notes
+from lamplighter.datasets.splitting import assign_splits, check_classes
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lamplighter.audit.audit import Audit
-    from lamplighter.data.files import Progress
+    from lamplighter.datasets.files import Progress
 
 _NAMED = 10  # files set aside that are named one by one
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
     from lamplighter.training.view import TrialView
@@ -208,7 +208,7 @@ def fine_tuned(name: str, ground: Ground, *, folder: str, epochs: int | None = N
         folder: where within the ground's its checkpoint is kept.
         epochs: of how many it is; by default as many as are of use and fit into the budget.
     """
-    from lamplighter.data.augmentation import photo_augmentation
+    from lamplighter.datasets.augmentation import photo_augmentation
     from lamplighter.training.callbacks import on_epoch_end
     from lamplighter.training.trial import load_engine
     from lamplighter.transfer.tuning import fine_tune
@@ -280,7 +280,7 @@ def _affordable(
     name: str, ground: Ground, classifier: Classifier, data: ImageData, since: str | None
 ) -> int:
     """Return how many epochs fit into the budget, at most as many as are of use."""
-    from lamplighter.data.augmentation import photo_augmentation
+    from lamplighter.datasets.augmentation import photo_augmentation
     from lamplighter.transfer.tuning import seconds_per_step
 
     steps = -(-len(data["train"]) // _BATCH)

@@ -23,8 +23,8 @@ from lamplighter.transfer.stages import members_of, places_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.data.batches import Augmentation
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.batches import Augmentation
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.models.classifier import Classifier
 
 _WEIGHT_DECAY = 0.02

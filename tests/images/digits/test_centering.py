@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "src/lamplighter/data/digit_files").iterdir())
+EXAMPLES = sorted((Path(__file__).parents[3] / "src/lamplighter/datasets/digit_files").iterdir())
 
 
 def seven(size: int = 200, pen: int = 14, ink: int = 0, paper: int = 255) -> Image.Image:

@@ -15,7 +15,7 @@ from tests.images.digits.test_page_detection import on_a_desk
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamplighter.data.image_data import ImageData
+    from lamplighter.datasets.image_data import ImageData
 
     Picture = Callable[[Image.Image], Image.Image]
 
