@@ -160,7 +160,7 @@ def test_networks_and_their_blocks_are_in_models() -> None:
     ("package", "name", "home"),
     [
         (lamplighter.callbacks, "EMA", "lamplighter.training.callbacks.engine"),
-        (lamplighter.models, "SimpleCNN", "lamplighter.models.small"),
+        (lamplighter.models, "SimpleCNN", "lamplighter.models.cnn"),
     ],
 )
 def test_what_is_not_installed_is_named(

@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from lamplighter.inference.predictor import predict as predict
     from lamplighter.models.classifier import Classifier as Classifier
     from lamplighter.models.registry import list_models as list_models
-    from lamplighter.models.trust import Trust as Trust
+    from lamplighter.models.reliability import Trust as Trust
     from lamplighter.saving.bundle import describe as describe
     from lamplighter.saving.bundle import load as load
     from lamplighter.saving.bundle import save as save
@@ -152,7 +152,7 @@ _HOMES = {
     "TEST_DATA": "lamplighter.training.loaders",
     "TRAIN_DATA": "lamplighter.training.loaders",
     "Trial": "lamplighter.training.trial",
-    "Trust": "lamplighter.models.trust",
+    "Trust": "lamplighter.models.reliability",
     "VALIDATION_DATA": "lamplighter.training.loaders",
     "add_trust": "lamplighter.evaluation.trust",
     "assign_splits": "lamplighter.datasets.splitting",

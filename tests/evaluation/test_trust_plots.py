@@ -11,7 +11,7 @@ from lamplighter.evaluation.trust_plots import (
     plot_reliability,
     reliabilities,
 )
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 
 
 @pytest.fixture

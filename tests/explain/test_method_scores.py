@@ -22,7 +22,7 @@ from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import predict
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 from tests.explain.conftest import kept_as_it_was
 
 

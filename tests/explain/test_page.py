@@ -19,7 +19,7 @@ from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.page import CAUTIONS, Shown, page
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 
 if TYPE_CHECKING:
     from pathlib import Path

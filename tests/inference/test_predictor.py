@@ -8,7 +8,7 @@ from PIL import Image
 from lamplighter.errors import DataError, ImageError, ModelError, ShapeError
 from lamplighter.inference.predictor import Predictions, predict, predict_pixels
 from lamplighter.models.classifier import Classifier
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 
 from .conftest import linear_graph
 

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from lamplighter.models.branching import ResidualCNN
+from lamplighter.models.cnn import BetterCNN
 from lamplighter.models.features import forward_with_features, head_of, inputs_of, num_features
 from lamplighter.models.pretrained import PretrainedNetwork
-from lamplighter.models.small import BetterCNN
 
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
 

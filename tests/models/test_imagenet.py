@@ -1,4 +1,4 @@
-from lamplighter.models.imagenet import distinct_names
+from lamplighter.models.pretrained import distinct_names
 
 
 def test_a_class_is_called_by_its_first_synonym():

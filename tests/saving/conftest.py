@@ -9,7 +9,7 @@ import torch
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier, Record
 from lamplighter.models.features import num_features
-from lamplighter.models.trust import Trust, unit_length
+from lamplighter.models.reliability import Trust, unit_length
 from lamplighter.saving.bundle import save
 
 NAMES = ("cat", "dög", "eel")

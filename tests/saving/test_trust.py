@@ -10,7 +10,7 @@ import pytest
 
 from lamplighter.errors import BundleError
 from lamplighter.inference.predictor import predict_pixels
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 from lamplighter.saving import trust as saved_trust
 from lamplighter.saving.bundle import describe, load, save
 from lamplighter.saving.description import _canonical, describe_classifier, sha256

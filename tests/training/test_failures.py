@@ -18,7 +18,7 @@ from lamplighter.errors import (
     TrainingError,
 )
 from lamplighter.images.preprocessing import Preprocessing
-from lamplighter.models.small import SimpleCNN
+from lamplighter.models.cnn import SimpleCNN
 from lamplighter.training.callbacks import Checkpoint, on_batch_start
 
 from . import toys

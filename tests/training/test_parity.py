@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from lamplighter import Trial
-from lamplighter.models.small import SimpleCNN
+from lamplighter.models.cnn import SimpleCNN
 
 from . import toys
 

@@ -10,7 +10,7 @@ import pytest
 
 from lamplighter.datasets.files import ImageFiles
 from lamplighter.features.extraction import Features
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 from lamplighter.transfer.scoring import fingerprint_of, known_labels, report_on
 
 NAMES = ("ant", "bee", "cat")

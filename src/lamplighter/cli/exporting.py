@@ -18,7 +18,7 @@ from lamplighter.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lamplighter.models.trust import Trust
+    from lamplighter.models.reliability import Trust
 
 _SUFFIXES = {
     "onnx": ".onnx",
@@ -126,7 +126,7 @@ def _draw(bundle: Path, reliability: Path | None, coverage: Path | None, *, forc
         return
     from lamplighter.evaluation.trust_plots import plot_coverage, plot_reliability
     from lamplighter.files.writing import written_whole
-    from lamplighter.models.trust import Trust
+    from lamplighter.models.reliability import Trust
 
     if reliability and coverage and reliability.resolve() == coverage.resolve():
         raise OutputError("--reliability and --coverage must be two files; choose another.")

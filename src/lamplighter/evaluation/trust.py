@@ -14,7 +14,7 @@ from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.report import check_size
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable

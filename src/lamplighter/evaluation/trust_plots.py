@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lamplighter.evaluation.report import Report
-    from lamplighter.models.trust import Trust
+    from lamplighter.models.reliability import Trust
 
 _BLUE, _ORANGE, _GREY = "#2b6cb0", "#c05621", "#8a8a8a"
 

@@ -12,7 +12,7 @@ import numpy as np
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.intervals import Estimate, wilson
 from lamplighter.evaluation.resampling import RESAMPLES, bootstrap, estimate_from
-from lamplighter.models.trust import distances_to_directions, unit_length
+from lamplighter.models.reliability import distances_to_directions, unit_length
 from lamplighter.text import align, percent
 
 if TYPE_CHECKING:

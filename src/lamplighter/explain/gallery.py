@@ -24,7 +24,7 @@ from lamplighter.explain.style import (
     write_title,
 )
 from lamplighter.models.classifier import check_classifier
-from lamplighter.models.trust import unit_length
+from lamplighter.models.reliability import unit_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,7 +18,7 @@ from lamplighter.features.search import (
     on_every_core,
     sharpness,
 )
-from lamplighter.models.svm_head import SVMHead
+from lamplighter.models.heads import SVMHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from PIL import Image
 from lamplighter.errors import DataError, ImageError, ShapeError
 from lamplighter.inference.runtime import runtime, usable_cores
 from lamplighter.models.classifier import check_classifier
-from lamplighter.models.trust import unknown_label
+from lamplighter.models.reliability import unknown_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lamplighter.inference.runtime import Runtime
     from lamplighter.models.classifier import Classifier
-    from lamplighter.models.trust import Trust
+    from lamplighter.models.reliability import Trust
 
     AnyImage = str | Path | bytes | Image.Image
 

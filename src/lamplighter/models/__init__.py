@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from lamplighter.models.branching import InceptionCNN as InceptionCNN
     from lamplighter.models.branching import ResidualBlock as ResidualBlock
     from lamplighter.models.branching import ResidualCNN as ResidualCNN
-    from lamplighter.models.champion import ChampionCNN as ChampionCNN
-    from lamplighter.models.champion import QuickCNN as QuickCNN
-    from lamplighter.models.small import BetterCNN as BetterCNN
-    from lamplighter.models.small import BranchCNN as BranchCNN
-    from lamplighter.models.small import SimpleCNN as SimpleCNN
+    from lamplighter.models.cnn import BetterCNN as BetterCNN
+    from lamplighter.models.cnn import BranchCNN as BranchCNN
+    from lamplighter.models.cnn import ChampionCNN as ChampionCNN
+    from lamplighter.models.cnn import QuickCNN as QuickCNN
+    from lamplighter.models.cnn import SimpleCNN as SimpleCNN
 
 _MEMBERS = {
     "branching": ("Branches", "InceptionBlock", "InceptionCNN", "ResidualBlock", "ResidualCNN"),

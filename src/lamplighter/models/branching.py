@@ -1,4 +1,4 @@
-"""Blocks that branch and merge, and two networks built from them."""
+"""Networks whose blocks branch: Inception and ResNet for small images."""
 
 from __future__ import annotations
 
@@ -9,10 +9,32 @@ import torch
 from torch import nn
 
 from lamplighter.errors import ShapeError
-from lamplighter.models.sizes import shrink
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def shrink(img_size: tuple[int, int], *stages: tuple[int, int]) -> tuple[int, int]:
+    """Return the height and width left by stages of an unpadded convolution and a pooling.
+
+    Args:
+        img_size: height and width before the first stage.
+        stages: (kernel size, pool size) of each stage.
+
+    Raises:
+        ShapeError: nothing is left.
+    """
+    height, width = img_size
+    for kernel, pool in stages:
+        height, width = (height - kernel + 1) // pool, (width - kernel + 1) // pool
+        if height < 1 or width < 1:
+            raise ShapeError(
+                f"images of {img_size[0]} x {img_size[1]} are too small for this network: nothing "
+                f"is left after a {kernel}x{kernel} convolution and {pool}x{pool} pooling; "
+                "use larger images."
+            )
+    return height, width
+
 
 Merge = Literal["sum", "concatenate"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lamplighter.datasets.image_data import ImageData
-    from lamplighter.models.trust import Trust
+    from lamplighter.models.reliability import Trust
 
 # How many images of the data a classifier keeps to prove its exports on.
 SAMPLES = 32

@@ -1,25 +1,107 @@
-"""Heads: what turns the features of a network into scores for classes.
-
-Each is a torch module, so that a backbone and its head are one network and one ONNX graph. All
-that a head has learned is in tensors whose shapes follow from what its class was given.
-"""
+"""Heads: what turns a feature vector into scores of classes."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as f
 
 from lamplighter.errors import ModelError
-from lamplighter.models.head_checks import check_choice, check_counts, check_positive
-from lamplighter.models.svm_head import SVMHead as SVMHead
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor
+
+def check_counts(**counts: object) -> None:
+    """Refuse what is not a whole number of at least 1.
+
+    Raises:
+        ModelError: the message names the argument.
+    """
+    for name, count in counts.items():
+        if type(count) is not int or count < 1:
+            raise ModelError(f"{name} must be a whole number of at least 1, received {count!r}.")
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse what is none of `choices`.
+
+    Raises:
+        ModelError: the message names the argument.
+    """
+    if value not in choices:
+        raise ModelError(wrong_choice(name, value, choices))
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse what is not a finite number above 0.
+
+    Raises:
+        ModelError: the message names the argument.
+    """
+    if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]
+        raise ModelError(f"{name} must be a finite number above 0, received {value!r}.")
+
+
+class SVMHead(nn.Module):
+    """Support vector machines, each class against all others.
+
+    A class's logit is the signed distance that its machine decides by, times one number that all
+    classes share: sum over v of coefficient_v kernel(x, v) + intercept. One against the rest
+    (Rifkin and Klautau, 2004, J. Mach. Learn. Res. 5:101-141) gives smooth scores; the votes of
+    each pair of classes were less accurate and said little of how sure an answer is.
+
+    Args:
+        num_features: D, the length of a feature vector.
+        num_classes: K, the number of classes.
+        num_vectors: V, how many support vectors there are, of all machines together.
+
+    Attributes:
+        centre: taken from the features after their length is made 1, shape (D,).
+        stretch: the features are then multiplied by it, one number.
+        vectors: the support vectors, prepared in the same way, shape (V, D).
+        coefficients: of each vector in each class's machine, shape (K, V).
+        intercepts: of each class's machine, shape (K,).
+        gamma: of the kernel.
+
+    Raises:
+        ModelError: an argument is none of these.
+    """
+
+    centre: Tensor
+    stretch: Tensor
+    vectors: Tensor
+    coefficients: Tensor
+    intercepts: Tensor
+    gamma: Tensor
+
+    def __init__(self, num_features: int, num_classes: int, *, num_vectors: int) -> None:
+        super().__init__()
+        check_counts(num_features=num_features, num_classes=num_classes, num_vectors=num_vectors)
+        self.num_features = num_features
+        self.num_classes = num_classes
+        self.register_buffer("centre", torch.zeros(num_features))
+        self.register_buffer("stretch", torch.ones(()))
+        self.register_buffer("vectors", torch.zeros(num_vectors, num_features))
+        self.register_buffer("coefficients", torch.zeros(num_classes, num_vectors))
+        self.register_buffer("intercepts", torch.zeros(num_classes))
+        self.register_buffer("gamma", torch.ones(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits (N, K) of `features` (N, D)."""
+        prepared = (f.normalize(features) - self.centre) * self.stretch
+        squares = (
+            prepared.square().sum(1, keepdim=True)
+            + self.vectors.square().sum(1)
+            - 2 * prepared @ self.vectors.T
+        )  # (N, V)
+        kernel = torch.exp(-self.gamma * squares.clamp(min=0))
+        return kernel @ self.coefficients.T + self.intercepts
+
 
 WEIGHTS = ("uniform", "distance")
 NEAR = 0.07  # how fast a neighbour's vote fades with its cosine distance

@@ -1,8 +1,9 @@
-"""Networks that have learnt from many photos already; the only module that knows timm."""
+"""Pretrained networks: timm's names, and the one that is bundled."""
 
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,15 +15,38 @@ from lamplighter.installation import install_command
 from lamplighter.models.classifier import Architecture, Classifier, Record
 from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
 from lamplighter.models.heads import build_head
-from lamplighter.models.imagenet import distinct_names
 from lamplighter.names import either, near_names, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from lamplighter.images.preprocessing import Fit
+
+
+def distinct_names(synonyms: Sequence[str], definitions: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each class: its first synonym, or more where another has the same.
+
+    >>> distinct_names(["crane", "crane", "tench, Tinca tinca"], ["a bird", "a machine", "a fish"])
+    ('crane: a bird', 'crane: a machine', 'tench')
+
+    Args:
+        synonyms: for each class what it may be called, with commas between, K texts.
+        definitions: what it is, K texts; not all of name and definition are alike.
+    """
+    short = [text.split(",")[0].strip() for text in synonyms]
+    often, alike = Counter(short), Counter(synonyms)
+    names = []
+    for name, text, definition in zip(short, synonyms, definitions, strict=True):
+        if often[name] == 1:
+            names.append(name)
+        elif text != name and alike[text] == 1:
+            names.append(text)
+        else:
+            names.append(f"{text}: {definition}")
+    return tuple(names)
+
 
 # The others are called as in timm.
 _TIMM_NAMES = {BUNDLED: "tf_efficientnet_lite0"}

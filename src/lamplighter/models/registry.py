@@ -33,17 +33,17 @@ class ModelEntry:
 
 _MODELS = {
     "simple-cnn": ModelEntry(
-        "lamplighter.models.small",
+        "lamplighter.models.cnn",
         "SimpleCNN",
         "conv 5x5x32, pool, dropout 0.2, dense 128, out",
     ),
     "better-cnn": ModelEntry(
-        "lamplighter.models.small",
+        "lamplighter.models.cnn",
         "BetterCNN",
         "conv 5x5x30, pool, conv 3x3x15, pool, dropout 0.2, dense 128, dense 50, out",
     ),
     "branch-cnn": ModelEntry(
-        "lamplighter.models.small",
+        "lamplighter.models.cnn",
         "BranchCNN",
         "1x1 and 5x5 branches of 16 maps, added; pool, dropout 0.2, dense 128, out",
     ),
@@ -58,12 +58,12 @@ _MODELS = {
         "two inception blocks of 32 and 64 maps, average, out",
     ),
     "quick-cnn": ModelEntry(
-        "lamplighter.models.champion",
+        "lamplighter.models.cnn",
         "QuickCNN",
         "three convolutions with batch normalisation, out; for a good score in seconds",
     ),
     "champion": ModelEntry(
-        "lamplighter.models.champion",
+        "lamplighter.models.cnn",
         "ChampionCNN",
         "five convolutions with batch normalisation, dropout 0.3, out; for the best score",
     ),

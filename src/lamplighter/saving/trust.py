@@ -10,7 +10,7 @@ import numpy as np
 
 from lamplighter.errors import BundleError, ModelError
 from lamplighter.inference.runtime import runtime
-from lamplighter.models.trust import Trust
+from lamplighter.models.reliability import Trust
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

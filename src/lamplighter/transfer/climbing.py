@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from lamplighter.features.extraction import Features
     from lamplighter.features.heads import FittedHead
     from lamplighter.models.classifier import Classifier
-    from lamplighter.models.trust import Trust
+    from lamplighter.models.reliability import Trust
 
 _SAMPLES = 32
 _TIMED = 8  # images that the network is timed on

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.features.extraction import Features
-    from lamplighter.models.trust import Trust
+    from lamplighter.models.reliability import Trust
 
 
 def known_labels(features: Features, class_names: Sequence[str]) -> NDArray[np.int64]:

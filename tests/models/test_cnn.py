@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 from lamplighter.errors import ShapeError
-from lamplighter.models.champion import ChampionCNN, QuickCNN
-from lamplighter.models.small import BetterCNN, BranchCNN, SimpleCNN
+from lamplighter.models.cnn import BetterCNN, BranchCNN, ChampionCNN, QuickCNN, SimpleCNN
 
 
 def count(network: nn.Module) -> int:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lamplighter.errors import ModelError, ShapeError
-from lamplighter.models.trust import UNKNOWN, Trust, unit_length, unknown_label
+from lamplighter.models.reliability import UNKNOWN, Trust, unit_length, unknown_label
 
 AXES = np.eye(3, dtype=np.float32)
 
