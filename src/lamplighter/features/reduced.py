@@ -15,7 +15,7 @@ from PIL import Image
 
 from lamplighter.errors import BundleError, DataError, OutputError
 from lamplighter.files.writing import written_whole
-from lamplighter.inference.quantising import int8_graph
+from lamplighter.inference.quantization import int8_graph
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier, check_classifier
 from lamplighter.names import wrong_choice
