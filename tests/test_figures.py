@@ -18,8 +18,8 @@ from torch import nn
 import lamplighter
 from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.evaluation.data_map import DataMap
+from lamplighter.evaluation.reliability import make_trust
 from lamplighter.evaluation.report import Report
-from lamplighter.evaluation.trust import make_trust
 from lamplighter.explain.attribution import attribute
 from lamplighter.explain.curves import deletion_curve, insertion_curve
 from lamplighter.images.preprocessing import Preprocessing

@@ -37,21 +37,21 @@ if TYPE_CHECKING:
     from lamplighter.evaluation.data_map import DataMap as DataMap
     from lamplighter.evaluation.data_map import map_of as map_of
     from lamplighter.evaluation.data_map_plot import plot_data_map as plot_data_map
-    from lamplighter.evaluation.fits import fits_sheet as fits_sheet
     from lamplighter.evaluation.intervals import Estimate as Estimate
     from lamplighter.evaluation.intervals import McNemar as McNemar
     from lamplighter.evaluation.intervals import mcnemar as mcnemar
     from lamplighter.evaluation.intervals import wilson as wilson
     from lamplighter.evaluation.mistakes import mistakes as mistakes
     from lamplighter.evaluation.plots import plot_confusion as plot_confusion
+    from lamplighter.evaluation.preprocessing_preview import fits_sheet as fits_sheet
+    from lamplighter.evaluation.reliability import add_trust as add_trust
+    from lamplighter.evaluation.reliability import make_trust as make_trust
+    from lamplighter.evaluation.reliability_plots import plot_coverage as plot_coverage
+    from lamplighter.evaluation.reliability_plots import plot_reliability as plot_reliability
     from lamplighter.evaluation.report import Report as Report
     from lamplighter.evaluation.report import evaluate as evaluate
     from lamplighter.evaluation.sheets import contact_sheet as contact_sheet
     from lamplighter.evaluation.sheets import mistakes_sheet as mistakes_sheet
-    from lamplighter.evaluation.trust import add_trust as add_trust
-    from lamplighter.evaluation.trust import make_trust as make_trust
-    from lamplighter.evaluation.trust_plots import plot_coverage as plot_coverage
-    from lamplighter.evaluation.trust_plots import plot_reliability as plot_reliability
     from lamplighter.explain import objectives as objectives
     from lamplighter.explain.activation_maximisation import Maximised as Maximised
     from lamplighter.explain.activation_maximisation import maximise as maximise
@@ -154,7 +154,7 @@ _HOMES = {
     "Trial": "lamplighter.training.trial",
     "Trust": "lamplighter.models.reliability",
     "VALIDATION_DATA": "lamplighter.training.loaders",
-    "add_trust": "lamplighter.evaluation.trust",
+    "add_trust": "lamplighter.evaluation.reliability",
     "assign_splits": "lamplighter.datasets.splitting",
     "at_precision": "lamplighter.features.reduced",
     "attribute": "lamplighter.explain.attribution",
@@ -180,7 +180,7 @@ _HOMES = {
     "fit_again": "lamplighter.features.heads",
     "fit_head": "lamplighter.features.heads",
     "fit_temperature": "lamplighter.evaluation.calibration",
-    "fits_sheet": "lamplighter.evaluation.fits",
+    "fits_sheet": "lamplighter.evaluation.preprocessing_preview",
     "freeze": "lamplighter.transfer.freezing",
     "frozen": "lamplighter.transfer.freezing",
     "gallery": "lamplighter.explain.gallery",
@@ -191,7 +191,7 @@ _HOMES = {
     "load": "lamplighter.saving.bundle",
     "load_features": "lamplighter.features.files",
     "load_images": "lamplighter.datasets.image_data",
-    "make_trust": "lamplighter.evaluation.trust",
+    "make_trust": "lamplighter.evaluation.reliability",
     "map_of": "lamplighter.evaluation.data_map",
     "maximise": "lamplighter.explain.activation_maximisation",
     "mcnemar": "lamplighter.evaluation.intervals",
@@ -202,7 +202,7 @@ _HOMES = {
     "plot_attribution": "lamplighter.explain.attribution_plots",
     "plot_comparison": "lamplighter.explain.score_plots",
     "plot_confusion": "lamplighter.evaluation.plots",
-    "plot_coverage": "lamplighter.evaluation.trust_plots",
+    "plot_coverage": "lamplighter.evaluation.reliability_plots",
     "plot_curves": "lamplighter.explain.attribution_plots",
     "plot_data_map": "lamplighter.evaluation.data_map_plot",
     "plot_feature_maps": "lamplighter.explain.feature_maps",
@@ -211,7 +211,7 @@ _HOMES = {
     "plot_history": "lamplighter.training.history",
     "plot_learning_rates": "lamplighter.training.learning_rate",
     "plot_maximised": "lamplighter.explain.activation_maximisation",
-    "plot_reliability": "lamplighter.evaluation.trust_plots",
+    "plot_reliability": "lamplighter.evaluation.reliability_plots",
     "plot_sanity": "lamplighter.explain.score_plots",
     "predict": "lamplighter.inference.predictor",
     "pretrained": "lamplighter.saving.pretrained",

@@ -15,7 +15,7 @@ from lamplighter.audit.report import audit_page, audit_table
 from lamplighter.audit.sheet import audit_sheets
 from lamplighter.datasets.files import ImageFiles
 from lamplighter.datasets.folders import find_files
-from lamplighter.evaluation.fits import fits_sheet
+from lamplighter.evaluation.preprocessing_preview import fits_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -104,7 +104,7 @@ def trained(tiny_digits, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def trusted(trained, tiny_digits, tmp_path_factory) -> Path:
     """The same bundle, calibrated on the test images, and able to say "unknown"."""
-    from lamplighter.evaluation.trust import add_trust
+    from lamplighter.evaluation.reliability import add_trust
     from lamplighter.saving.bundle import load, save
 
     classifier = load(trained)

@@ -163,7 +163,7 @@ def test_what_cannot_be_measured_does_not_cost_the_bundle(run, folder, tmp_path,
         raise ModelError("the network answers NaN.")
 
     monkeypatch.setattr("lamplighter.evaluation.report.evaluate", failing)
-    monkeypatch.setattr("lamplighter.evaluation.trust.add_trust", failing)
+    monkeypatch.setattr("lamplighter.evaluation.reliability.add_trust", failing)
     out = tmp_path / "a.lamp"
     outcome = run("train", folder, *QUICK, "--out", out)
     assert outcome.code == 0, outcome.err

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lamplighter.evaluation.intervals import Estimate
-from lamplighter.evaluation.resampling import bootstrap, estimate_from
+from lamplighter.evaluation.intervals import Estimate, bootstrap, estimate_from
 
 
 def test_the_interval_is_scipys_basic_one():

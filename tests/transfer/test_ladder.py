@@ -15,8 +15,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from lamplighter.datasets.folders import find_files
 from lamplighter.datasets.image_data import load_images
 from lamplighter.errors import DatasetError, ModelError, ResumeError, TrainingError
+from lamplighter.evaluation.reliability import add_trust
 from lamplighter.evaluation.report import evaluate
-from lamplighter.evaluation.trust import add_trust
 from lamplighter.features.extraction import embed
 from lamplighter.inference.predictor import predict
 from lamplighter.saving.bundle import load, save

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lamplighter.errors import ImageError
-from lamplighter.evaluation.fits import fits_sheet
+from lamplighter.evaluation.preprocessing_preview import fits_sheet
 from lamplighter.evaluation.sheets import contact_sheet
 from lamplighter.images.decoding import flatten_alpha, open_image, within_memory
 

@@ -79,8 +79,8 @@ def evaluate(
     """Measure a classifier, each score with its 95 % interval."""
     _check_pictures(confusion, mistakes, reliability, force=force)
     named = is_named(data)
-    from lamplighter.evaluation.class_names import check_in_common
     from lamplighter.evaluation.comparison import compare
+    from lamplighter.evaluation.report import check_in_common
     from lamplighter.evaluation.report import evaluate as measure
     from lamplighter.saving.bundle import load
 
@@ -226,6 +226,6 @@ def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Pat
 
 
 def _draw_reliability(report: Report, file: Path) -> None:
-    from lamplighter.evaluation.trust_plots import plot_report_reliability
+    from lamplighter.evaluation.reliability_plots import plot_report_reliability
 
     save_figure(plot_report_reliability(report), file)

@@ -124,7 +124,7 @@ def _draw(bundle: Path, reliability: Path | None, coverage: Path | None, *, forc
     """Write the plots that are asked for, all of them or none."""
     if reliability is None and coverage is None:
         return
-    from lamplighter.evaluation.trust_plots import plot_coverage, plot_reliability
+    from lamplighter.evaluation.reliability_plots import plot_coverage, plot_reliability
     from lamplighter.files.writing import written_whole
     from lamplighter.models.reliability import Trust
 
@@ -185,7 +185,7 @@ def trust_text(trust: Trust) -> str:
 
 def trust_lines(trust: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what is said of the trust, without measurements that are the owner's own."""
-    from lamplighter.evaluation.resampling import estimate_from
+    from lamplighter.evaluation.intervals import estimate_from
 
     measured, temperature = trust["measured"], f"temperature {trust['temperature']:.3g}"
     try:

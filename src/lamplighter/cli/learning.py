@@ -77,8 +77,8 @@ def learn_and_save(
 
 def _measured(classifier: Classifier, images: ImageData, settings: Settings) -> Report | None:
     """Calibrate a classifier that was just trained, and return its test, as far as both can be."""
+    from lamplighter.evaluation.reliability import add_trust
     from lamplighter.evaluation.report import evaluate
-    from lamplighter.evaluation.trust import add_trust
 
     if settings.data != "mnist" and "val" in images:
         try:

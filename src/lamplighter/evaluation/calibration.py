@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DatasetError
-from lamplighter.evaluation.intervals import Estimate, wilson
-from lamplighter.evaluation.resampling import RESAMPLES, bootstrap, estimate_from
+from lamplighter.evaluation.intervals import RESAMPLES, Estimate, bootstrap, estimate_from, wilson
 from lamplighter.text import align, percent
 
 if TYPE_CHECKING:

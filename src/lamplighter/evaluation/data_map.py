@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from lamplighter.errors import DatasetError, MissingPackageError, ModelError, ShapeError
-from lamplighter.evaluation.class_names import labels_by_name
-from lamplighter.evaluation.report import check_size
+from lamplighter.evaluation.report import check_size, labels_by_name
 from lamplighter.inference.runtime import runtime
 from lamplighter.installation import install_command
 from lamplighter.models.classifier import check_classifier

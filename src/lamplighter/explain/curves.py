@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.evaluation.intervals import Estimate
-from lamplighter.evaluation.resampling import bootstrap
+from lamplighter.evaluation.intervals import Estimate, bootstrap
 from lamplighter.explain.asked import Asked, baseline_name, baseline_of, batches, shares_of
 from lamplighter.explain.hooks import network_of, untouched
 from lamplighter.models.classifier import check_classifier

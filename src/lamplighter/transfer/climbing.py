@@ -19,7 +19,7 @@ from lamplighter.errors import (
     ResumeError,
     TrainingError,
 )
-from lamplighter.evaluation.trust import make_trust
+from lamplighter.evaluation.reliability import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads import load_libraries
 from lamplighter.inference.runtime import runtime

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.datasets.image_data import ImageData, Split
-from lamplighter.evaluation.unknown import distances, make_reference
+from lamplighter.evaluation.open_set import distances, make_reference
 from lamplighter.features.heads import HEADS, FittedHead, fit_again
 from lamplighter.features.search import Samples, folds_of, numbered_groups
 from lamplighter.transfer.rungs import (

@@ -9,9 +9,9 @@ from torch import nn
 from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.errors import ClassCountError, DatasetError, ShapeError, UnknownSplitError
 from lamplighter.evaluation.calibration import calibration_error, fit_temperature, softmax
+from lamplighter.evaluation.open_set import choose_threshold, distances
+from lamplighter.evaluation.reliability import add_trust, make_trust
 from lamplighter.evaluation.report import evaluate
-from lamplighter.evaluation.trust import add_trust, make_trust
-from lamplighter.evaluation.unknown import choose_threshold, distances
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import predict_pixels
 from lamplighter.models.classifier import Classifier

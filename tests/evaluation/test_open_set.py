@@ -6,7 +6,7 @@ from sklearn.metrics import pairwise_distances, roc_auc_score
 
 from lamplighter.errors import DatasetError, ModelError, ShapeError
 from lamplighter.evaluation.intervals import wilson
-from lamplighter.evaluation.unknown import (
+from lamplighter.evaluation.open_set import (
     Answered,
     Coverage,
     choose_reference,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DatasetError
-from lamplighter.evaluation.intervals import Estimate, wilson
-from lamplighter.evaluation.resampling import RESAMPLES, bootstrap, estimate_from
+from lamplighter.evaluation.intervals import RESAMPLES, Estimate, bootstrap, estimate_from, wilson
 from lamplighter.models.reliability import distances_to_directions, unit_length
 from lamplighter.text import align, percent
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import DatasetError, ModelError
-from lamplighter.evaluation import calibration, unknown
-from lamplighter.evaluation.class_names import labels_by_name
+from lamplighter.evaluation import calibration, open_set
 from lamplighter.evaluation.intervals import wilson
-from lamplighter.evaluation.report import check_size
+from lamplighter.evaluation.report import check_size, labels_by_name
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier
 from lamplighter.models.reliability import Trust
@@ -93,20 +92,20 @@ def make_trust(
         return Trust(temperature, measured=measured)
     if not known.any():
         return Trust(temperature, measured=measured)
-    reference = unknown.make_reference(
+    reference = open_set.make_reference(
         train_features, train_labels, classifier.num_classes, neighbours, seed=seed
     )
     neighbours = min(neighbours, len(reference))
     distances = val_distances
     if distances is None:
         assert val_features is not None
-        distances = unknown.distances(val_features, reference, neighbours)
+        distances = open_set.distances(val_features, reference, neighbours)
     if distances.shape != val_labels.shape:
         raise DatasetError(
             f"each validation image needs one label, received features of {len(distances)} "
             f"and {len(val_labels)} labels."
         )
-    threshold = unknown.choose_threshold(distances[known], coverage)
+    threshold = open_set.choose_threshold(distances[known], coverage)
     right = np.asarray(val_logits).argmax(axis=1) == val_labels
     measured["unknown"] = {
         "chosen_coverage": coverage,
@@ -178,7 +177,9 @@ def add_trust(
         train = data["train"]
         check_size(classifier, train, data.name)
         train_labels = labels_by_name(classifier, data, train)[1]
-        kept = unknown.choose_reference(train_labels, classifier.num_classes, neighbours, seed=seed)
+        kept = open_set.choose_reference(
+            train_labels, classifier.num_classes, neighbours, seed=seed
+        )
         train_labels = train_labels[kept]
         follow = None if progress is None else lambda done: progress(len(chosen) + done)
         train_features = _answers(classifier, train.take(kept), True, follow)[1]
@@ -254,7 +255,7 @@ def _measure_unknown(
     unseen = None
     if not known.all():
         enough = int((~known).sum()) >= _FEW
-        apart = unknown.separation(distances[known], distances[~known]) if enough else None
+        apart = open_set.separation(distances[known], distances[~known]) if enough else None
         unseen = {
             "count": int((~known).sum()),
             "called_unknown": wilson(int((~within & ~known).sum()), int((~known).sum())).to_dict(),
@@ -264,7 +265,7 @@ def _measure_unknown(
         "coverage": wilson(int((within & known).sum()), int(known.sum())).to_dict(),
         "accuracy": wilson(int(right.sum()), len(right)).to_dict(),
         "accuracy_on_known": wilson(int(right[within].sum()), int(within.sum())).to_dict(),
-        "curve": unknown.coverage_curve(distances, right, seed=seed).to_dict(),
+        "curve": open_set.coverage_curve(distances, right, seed=seed).to_dict(),
         "unseen_classes": unseen,
     }
 

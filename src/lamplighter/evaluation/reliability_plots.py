@@ -9,8 +9,8 @@ import numpy as np
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.calibration import Reliability
 from lamplighter.evaluation.calibration import reliability as measure
+from lamplighter.evaluation.open_set import Coverage
 from lamplighter.evaluation.plots import GRID, INK, finished, new_figure
-from lamplighter.evaluation.unknown import Coverage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lamplighter.errors import DatasetError
-from lamplighter.evaluation.trust import make_trust
-from lamplighter.evaluation.trust_plots import (
+from lamplighter.evaluation.reliability import make_trust
+from lamplighter.evaluation.reliability_plots import (
     coverage_of,
     plot_coverage,
     plot_reliability,

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lamplighter.errors import DataError
-from lamplighter.evaluation.fits import fits_sheet
+from lamplighter.evaluation.preprocessing_preview import fits_sheet
 from lamplighter.images.preprocessing import Preprocessing
 
 
