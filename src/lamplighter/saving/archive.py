@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from lamplighter.errors import BundleError
 from lamplighter.files.writing import written_whole
 from lamplighter.names import either, near_paths
-from lamplighter.saving.trust import MAX_REFERENCE
+from lamplighter.saving.reliability_entry import MAX_REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -27,7 +27,7 @@ from lamplighter.models.classifier import (
     build_network,
     check_classifier,
 )
-from lamplighter.saving import trust as trusting
+from lamplighter.saving import reliability_entry as trusting
 from lamplighter.saving.archive import (
     DESCRIPTION,
     GRAPH,

@@ -11,13 +11,12 @@ import pytest
 from lamplighter.errors import BundleError
 from lamplighter.inference.predictor import predict_pixels
 from lamplighter.models.reliability import Trust
-from lamplighter.saving import trust as saved_trust
+from lamplighter.saving import reliability_entry as saved_trust
 from lamplighter.saving.bundle import describe, load, save
 from lamplighter.saving.description import _canonical, describe_classifier, sha256
 from lamplighter.saving.parity import Parity
-
-from .conftest import make_classifier, pixels
-from .test_damage import Bomb, parts_of, refused, zipped
+from tests.saving.conftest import make_classifier, pixels
+from tests.saving.test_damage import Bomb, parts_of, refused, zipped
 
 ENTRY = "reference.npy"
 
