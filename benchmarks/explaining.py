@@ -24,7 +24,7 @@ def photo() -> Path:
 
 
 def main() -> None:
-    from lamplighter.explain.attribution import METHODS, attribute
+    from lamplighter.explain.attribution.attribution import METHODS, attribute
     from lamplighter.models.pretrained import pretrained_classifier
 
     first, _ = timed(lambda: __import__("captum.attr"))

@@ -56,7 +56,7 @@ def shown(judges, recipe: str, source: str, settings: dict) -> tuple:
 
 def main() -> None:
     from lamplighter import ImageData, plot_maximised, train
-    from lamplighter.explain.activation_maximisation import PLAIN
+    from lamplighter.explain.maximization.maximization import PLAIN
 
     data = ImageData.mnist()
     real = data["test"]

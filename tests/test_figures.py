@@ -20,8 +20,8 @@ from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.evaluation.data_map import DataMap
 from lamplighter.evaluation.reliability import make_trust
 from lamplighter.evaluation.report import Report
-from lamplighter.explain.attribution import attribute
-from lamplighter.explain.curves import deletion_curve, insertion_curve
+from lamplighter.explain.attribution.attribution import attribute
+from lamplighter.explain.attribution.curves import deletion_curve, insertion_curve
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import Predictions
 from lamplighter.models.classifier import Classifier

@@ -52,15 +52,15 @@ if TYPE_CHECKING:
     from lamplighter.evaluation.report import evaluate as evaluate
     from lamplighter.evaluation.sheets import contact_sheet as contact_sheet
     from lamplighter.evaluation.sheets import mistakes_sheet as mistakes_sheet
-    from lamplighter.explain import objectives as objectives
-    from lamplighter.explain.activation_maximisation import Maximised as Maximised
-    from lamplighter.explain.activation_maximisation import maximise as maximise
-    from lamplighter.explain.activation_maximisation import plot_maximised as plot_maximised
-    from lamplighter.explain.attribution import attribute as attribute
-    from lamplighter.explain.attribution_plots import plot_attribution as plot_attribution
-    from lamplighter.explain.attribution_plots import plot_curves as plot_curves
-    from lamplighter.explain.curves import deletion_curve as deletion_curve
-    from lamplighter.explain.curves import insertion_curve as insertion_curve
+    from lamplighter.explain.attribution.attribution import attribute as attribute
+    from lamplighter.explain.attribution.curves import deletion_curve as deletion_curve
+    from lamplighter.explain.attribution.curves import insertion_curve as insertion_curve
+    from lamplighter.explain.attribution.method_comparison import compare_methods as compare_methods
+    from lamplighter.explain.attribution.plots import plot_attribution as plot_attribution
+    from lamplighter.explain.attribution.plots import plot_curves as plot_curves
+    from lamplighter.explain.attribution.sanity import sanity_check as sanity_check
+    from lamplighter.explain.attribution.score_plots import plot_comparison as plot_comparison
+    from lamplighter.explain.attribution.score_plots import plot_sanity as plot_sanity
     from lamplighter.explain.feature_maps import feature_maps as feature_maps
     from lamplighter.explain.feature_maps import plot_feature_maps as plot_feature_maps
     from lamplighter.explain.filters import filters as filters
@@ -68,10 +68,10 @@ if TYPE_CHECKING:
     from lamplighter.explain.gallery import gallery as gallery
     from lamplighter.explain.gallery import plot_gallery as plot_gallery
     from lamplighter.explain.layers import layers as layers
-    from lamplighter.explain.method_comparison import compare_methods as compare_methods
-    from lamplighter.explain.sanity import sanity_check as sanity_check
-    from lamplighter.explain.score_plots import plot_comparison as plot_comparison
-    from lamplighter.explain.score_plots import plot_sanity as plot_sanity
+    from lamplighter.explain.maximization import objectives as objectives
+    from lamplighter.explain.maximization.maximization import Maximised as Maximised
+    from lamplighter.explain.maximization.maximization import maximise as maximise
+    from lamplighter.explain.maximization.maximization import plot_maximised as plot_maximised
     from lamplighter.features.extraction import Features as Features
     from lamplighter.features.extraction import embed as embed
     from lamplighter.features.files import load_features as load_features
@@ -137,7 +137,7 @@ _HOMES = {
     "Index": "lamplighter.features.index",
     "Ladder": "lamplighter.transfer.ladder",
     "LearningRates": "lamplighter.training.learning_rate",
-    "Maximised": "lamplighter.explain.activation_maximisation",
+    "Maximised": "lamplighter.explain.maximization.maximization",
     "McNemar": "lamplighter.evaluation.intervals",
     "Prediction": "lamplighter.inference.predictor",
     "Predictions": "lamplighter.inference.predictor",
@@ -157,17 +157,17 @@ _HOMES = {
     "add_trust": "lamplighter.evaluation.reliability",
     "assign_splits": "lamplighter.datasets.splitting",
     "at_precision": "lamplighter.features.reduced",
-    "attribute": "lamplighter.explain.attribution",
+    "attribute": "lamplighter.explain.attribution.attribution",
     "audit": "lamplighter.audit.audit",
     "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",
     "calibration_error": "lamplighter.evaluation.calibration",
     "class_weights": "lamplighter.training.balancing",
     "climb_ladder": "lamplighter.transfer.climbing",
     "compare": "lamplighter.evaluation.comparison",
-    "compare_methods": "lamplighter.explain.method_comparison",
+    "compare_methods": "lamplighter.explain.attribution.method_comparison",
     "contact_sheet": "lamplighter.evaluation.sheets",
     "cut_batches": "lamplighter.transfer.cut",
-    "deletion_curve": "lamplighter.explain.curves",
+    "deletion_curve": "lamplighter.explain.attribution.curves",
     "describe": "lamplighter.saving.bundle",
     "embed": "lamplighter.features.extraction",
     "evaluate": "lamplighter.evaluation.report",
@@ -184,7 +184,7 @@ _HOMES = {
     "freeze": "lamplighter.transfer.freezing",
     "frozen": "lamplighter.transfer.freezing",
     "gallery": "lamplighter.explain.gallery",
-    "insertion_curve": "lamplighter.explain.curves",
+    "insertion_curve": "lamplighter.explain.attribution.curves",
     "layered_parameters": "lamplighter.transfer.freezing",
     "layers": "lamplighter.explain.layers",
     "list_models": "lamplighter.models.registry",
@@ -193,29 +193,29 @@ _HOMES = {
     "load_images": "lamplighter.datasets.image_data",
     "make_trust": "lamplighter.evaluation.reliability",
     "map_of": "lamplighter.evaluation.data_map",
-    "maximise": "lamplighter.explain.activation_maximisation",
+    "maximise": "lamplighter.explain.maximization.maximization",
     "mcnemar": "lamplighter.evaluation.intervals",
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
     "open_image": "lamplighter.images.decoding",
     "photo_augmentation": "lamplighter.datasets.augmentation",
-    "plot_attribution": "lamplighter.explain.attribution_plots",
-    "plot_comparison": "lamplighter.explain.score_plots",
+    "plot_attribution": "lamplighter.explain.attribution.plots",
+    "plot_comparison": "lamplighter.explain.attribution.score_plots",
     "plot_confusion": "lamplighter.evaluation.plots",
     "plot_coverage": "lamplighter.evaluation.reliability_plots",
-    "plot_curves": "lamplighter.explain.attribution_plots",
+    "plot_curves": "lamplighter.explain.attribution.plots",
     "plot_data_map": "lamplighter.evaluation.data_map_plot",
     "plot_feature_maps": "lamplighter.explain.feature_maps",
     "plot_filters": "lamplighter.explain.filters",
     "plot_gallery": "lamplighter.explain.gallery",
     "plot_history": "lamplighter.training.history",
     "plot_learning_rates": "lamplighter.training.learning_rate",
-    "plot_maximised": "lamplighter.explain.activation_maximisation",
+    "plot_maximised": "lamplighter.explain.maximization.maximization",
     "plot_reliability": "lamplighter.evaluation.reliability_plots",
-    "plot_sanity": "lamplighter.explain.score_plots",
+    "plot_sanity": "lamplighter.explain.attribution.score_plots",
     "predict": "lamplighter.inference.predictor",
     "pretrained": "lamplighter.saving.pretrained",
-    "sanity_check": "lamplighter.explain.sanity",
+    "sanity_check": "lamplighter.explain.attribution.sanity",
     "save": "lamplighter.saving.bundle",
     "save_features": "lamplighter.features.files",
     "similar": "lamplighter.features.query",
@@ -230,7 +230,7 @@ _HOMES = {
 _MODULES = {
     "callbacks": "lamplighter.training.callbacks",
     "models": "lamplighter.models",
-    "objectives": "lamplighter.explain.objectives",
+    "objectives": "lamplighter.explain.maximization.objectives",
     "watching": "lamplighter.watching",
 }
 

@@ -16,7 +16,7 @@ from .conftest import DIGITS, environment
 
 
 def test_methods_are_those_there_are():
-    from lamplighter.explain.attribution import METHODS as there
+    from lamplighter.explain.attribution.attribution import METHODS as there
 
     assert tuple(there) == METHODS
 

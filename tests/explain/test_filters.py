@@ -6,7 +6,7 @@ from torch.nn import functional as f
 from torch.nn.utils.parametrizations import weight_norm
 
 from lamplighter import Classifier, Preprocessing, errors, filters, models, plot_filters
-from lamplighter.explain.channels import chosen_channels, selection_text
+from lamplighter.explain.feature_maps import chosen_channels, selection_text
 from lamplighter.explain.filters import mosaic
 from tests.explain.conftest import kept_as_it_was
 

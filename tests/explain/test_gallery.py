@@ -12,7 +12,7 @@ from lamplighter.errors import DataError, DatasetError, ShapeError, UnknownSplit
 from lamplighter.evaluation.data_map import logits_and_features
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.report import evaluate
-from lamplighter.explain.attribution import attribute
+from lamplighter.explain.attribution.attribution import attribute
 from lamplighter.explain.gallery import Entry, gallery, nearest, plot_gallery
 from lamplighter.models.classifier import Classifier
 

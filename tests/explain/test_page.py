@@ -13,9 +13,9 @@ from PIL import Image
 from torch import nn
 
 from lamplighter.errors import ImageError, UnknownClassError
-from lamplighter.explain.attribution import METHODS, attribute
+from lamplighter.explain.attribution.attribution import METHODS, attribute
+from lamplighter.explain.attribution.method_comparison import compare_methods
 from lamplighter.explain.explanation import explain, scored
-from lamplighter.explain.method_comparison import compare_methods
 from lamplighter.explain.page import CAUTIONS, Shown, page
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier

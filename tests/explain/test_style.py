@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from lamplighter.errors import MissingPackageError
-from lamplighter.explain.scales import scale_of
 from lamplighter.explain.style import (
     DIVERGING,
     SEQUENTIAL,
     axes_grid,
     image_grid,
     new_page,
+    scale_of,
 )
 
 

@@ -98,7 +98,7 @@ def explain(
 
     with needs_training_packages("explaining"):
         from lamplighter.explain.hooks import network_of
-        from lamplighter.explain.objectives import class_index
+        from lamplighter.explain.maximization.objectives import class_index
         from lamplighter.explain.page import page
 
     network_of(classifier)  # which may be missing, or take a second
@@ -161,7 +161,7 @@ def _explained(
 
 
 def _drawn(explanation: Explanation) -> Shown:
-    from lamplighter.explain.attribution_plots import plot_attribution
+    from lamplighter.explain.attribution.plots import plot_attribution
     from lamplighter.explain.page import Shown
 
     pictures = {}
@@ -177,8 +177,8 @@ def _compared(
     classifier: Classifier, explained: list[Shown], methods: list[str]
 ) -> tuple[list[Shown], dict[str, Any] | None, str]:
     """Return the same with scores, and which method to believe, as plain JSON types and text."""
+    from lamplighter.explain.attribution.method_comparison import compare_methods
     from lamplighter.explain.explanation import scored
-    from lamplighter.explain.method_comparison import compare_methods
 
     working = [name for name in methods if all(name in one.pictures for one in explained)]
     if not working:

@@ -15,8 +15,8 @@ from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable
 
 if TYPE_CHECKING:
-    from lamplighter.explain.activation_maximisation import Maximised
-    from lamplighter.explain.objectives import Objective
+    from lamplighter.explain.maximization.maximization import Maximised
+    from lamplighter.explain.maximization.objectives import Objective
     from lamplighter.models.classifier import Classifier
 
 _MOST_CLASSES = 100  # that --all-classes draws: each takes seconds, and a page has an end
@@ -101,8 +101,8 @@ def maximise(
     target = beside(bundle, ending) if out is None else out
     check_figure(target, "--out", force=force)
     classifier = named_classifier(bundle)
-    from lamplighter.explain.activation_maximisation import PLAIN, plot_maximised
-    from lamplighter.explain.activation_maximisation import maximise as ascend
+    from lamplighter.explain.maximization.maximization import PLAIN, plot_maximised
+    from lamplighter.explain.maximization.maximization import maximise as ascend
 
     settings: dict[str, Any] = PLAIN if plain else {}
     objectives = _objectives(classifier, classes, layer, channel, neuron)
@@ -137,7 +137,7 @@ def _objectives(
     channel: int | None,
     neuron: str | None,
 ) -> list[Objective]:
-    from lamplighter.explain import objectives
+    from lamplighter.explain.maximization import objectives
 
     if layer is None:
         names = classes or classifier.class_names

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LamplighterError
-from lamplighter.explain.attribution import as_method, attribute
-from lamplighter.explain.objectives import class_index
+from lamplighter.explain.attribution.attribution import as_method, attribute
+from lamplighter.explain.maximization.objectives import class_index
 from lamplighter.inference.predictor import predict
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lamplighter.explain.attribution import Attribution, Method
-    from lamplighter.explain.method_comparison import MethodComparison
+    from lamplighter.explain.attribution.attribution import Attribution, Method
+    from lamplighter.explain.attribution.method_comparison import MethodComparison
     from lamplighter.models.classifier import Classifier
 
 _GUESSES = 3

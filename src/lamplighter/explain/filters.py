@@ -10,9 +10,8 @@ from torch import nn
 
 from lamplighter.errors import UnknownLayerError
 from lamplighter.evaluation.plots import finished
-from lamplighter.explain.channels import chosen_channels, selection_text
+from lamplighter.explain.feature_maps import chosen_channels, selection_text
 from lamplighter.explain.hooks import check_finite, find_layer, network_of
-from lamplighter.explain.scales import scale_of
 from lamplighter.explain.style import (
     DIVERGING,
     GREY,
@@ -20,6 +19,7 @@ from lamplighter.explain.style import (
     TITLE,
     image_grid,
     new_page,
+    scale_of,
 )
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from lamplighter.evaluation.data_map import logits_and_features
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.plots import finished
 from lamplighter.evaluation.report import check_size
-from lamplighter.explain.attribution import as_method, attribute
-from lamplighter.explain.attribution_plots import over_picture, say_if_empty, strength_of
+from lamplighter.explain.attribution.attribution import as_method, attribute
+from lamplighter.explain.attribution.plots import over_picture, say_if_empty, strength_of
 from lamplighter.explain.images import to_rgb
 from lamplighter.explain.style import (
     DIVERGING,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lamplighter.datasets.image_data import ImageData, Split
     from lamplighter.evaluation.mistakes import Mistake
     from lamplighter.evaluation.report import Report
-    from lamplighter.explain.attribution import Method
+    from lamplighter.explain.attribution.attribution import Method
     from lamplighter.models.classifier import Classifier
 
 _TRAIN = "train"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lamplighter.explain.attribution import Method
+    from lamplighter.explain.attribution.attribution import Method
     from lamplighter.explain.explanation import Explanation, Reason
 
 # What a map must not be read as, a sentence for each method.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lamplighter.errors import ClassCountError, ModelError, UnknownClassError, UnknownLayerError
-from lamplighter.explain.attribution import METHODS, as_method, attribute
+from lamplighter.explain.attribution.attribution import METHODS, as_method, attribute
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead

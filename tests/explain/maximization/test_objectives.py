@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from lamplighter.errors import ModelError, UnknownClassError, UnknownLayerError
-from lamplighter.explain.objectives import (
+from lamplighter.explain.maximization.objectives import (
     Objective,
+    Values,
     channel,
     checked,
     class_,
@@ -17,7 +18,6 @@ from lamplighter.explain.objectives import (
     layer,
     neuron,
 )
-from lamplighter.explain.terms import Values
 
 NAMES = ("cat", "dog", "golden retriever")
 

@@ -11,17 +11,17 @@ import numpy as np
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.attribution import METHODS, as_method, attribute
-from lamplighter.explain.curves import Curve, deletion_curve, insertion_curve, mean_of
-from lamplighter.explain.sanity import SanityCheck, check_against
+from lamplighter.explain.attribution.attribution import METHODS, as_method, attribute
+from lamplighter.explain.attribution.curves import Curve, deletion_curve, insertion_curve, mean_of
+from lamplighter.explain.attribution.sanity import SanityCheck, check_against
 from lamplighter.text import align, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lamplighter.evaluation.intervals import Estimate
-    from lamplighter.explain.attribution import Attribution
-    from lamplighter.explain.attribution_table import Method, OwnMethod
+    from lamplighter.explain.attribution.attribution import Attribution
+    from lamplighter.explain.attribution.registry import Method, OwnMethod
     from lamplighter.explain.images import Images
     from lamplighter.models.classifier import Classifier
 

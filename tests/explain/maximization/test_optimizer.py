@@ -7,7 +7,12 @@ import pytest
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.ascent import Settings, prior_gradient, total_variation, unit
+from lamplighter.explain.maximization.optimizer import (
+    Settings,
+    prior_gradient,
+    total_variation,
+    unit,
+)
 
 GOOD = {
     "steps": 4,

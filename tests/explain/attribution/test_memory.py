@@ -14,12 +14,12 @@ from torch import nn
 
 from lamplighter.datasets.image_data import ImageData
 from lamplighter.evaluation.report import evaluate
-from lamplighter.explain.activation_maximisation import maximise
-from lamplighter.explain.attribution import METHODS, attribute
-from lamplighter.explain.curves import deletion_curve, insertion_curve
+from lamplighter.explain.attribution.attribution import METHODS, attribute
+from lamplighter.explain.attribution.curves import deletion_curve, insertion_curve
+from lamplighter.explain.attribution.method_comparison import compare_methods
+from lamplighter.explain.attribution.sanity import sanity_check
 from lamplighter.explain.gallery import gallery
-from lamplighter.explain.method_comparison import compare_methods
-from lamplighter.explain.sanity import sanity_check
+from lamplighter.explain.maximization.maximization import maximise
 from lamplighter.models.classifier import Classifier
 from tests.explain.conftest import kept_as_it_was
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.asked import Answer, Asked
-from lamplighter.explain.attribution_integrated import integrated_gradients
-from lamplighter.explain.attribution_methods import (
+from lamplighter.explain.attribution.integrated_gradients import integrated_gradients
+from lamplighter.explain.attribution.methods import (
     grad_cam,
     guided_backprop,
     occlusion,
     saliency,
     smoothgrad,
 )
+from lamplighter.explain.attribution.requests import Answer, Asked
 from lamplighter.names import same_name, unknown_name
 
 if TYPE_CHECKING:

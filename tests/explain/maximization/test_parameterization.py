@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.parameterisation import Parameterisation, colour_axes, frequency_scale
+from lamplighter.explain.maximization.parameterization import (
+    Parameterisation,
+    colour_axes,
+    frequency_scale,
+)
 
 
 def spectrum_of(free: Parameterisation) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lamplighter.explain.hooks import untouched
-from lamplighter.explain.rectifiers import redirected
+from lamplighter.explain.maximization.optimizer import redirected
 from tests.explain.conftest import hooks_on
 
 

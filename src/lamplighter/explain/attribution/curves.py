@@ -10,7 +10,13 @@ import torch
 
 from lamplighter.errors import ModelError
 from lamplighter.evaluation.intervals import Estimate, bootstrap
-from lamplighter.explain.asked import Asked, baseline_name, baseline_of, batches, shares_of
+from lamplighter.explain.attribution.requests import (
+    Asked,
+    baseline_name,
+    baseline_of,
+    batches,
+    shares_of,
+)
 from lamplighter.explain.hooks import network_of, untouched
 from lamplighter.models.classifier import check_classifier
 
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from lamplighter.explain.attribution import Attribution
+    from lamplighter.explain.attribution.attribution import Attribution
     from lamplighter.models.classifier import Classifier
 
 

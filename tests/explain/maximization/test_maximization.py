@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 from lamplighter.errors import ModelError, UnknownClassError, UnknownLayerError
-from lamplighter.explain.activation_maximisation import PLAIN, maximise, plot_maximised
-from lamplighter.explain.objectives import channel, class_, layer, neuron
-from lamplighter.explain.transforms import Jitter
+from lamplighter.explain.maximization.maximization import PLAIN, maximise, plot_maximised
+from lamplighter.explain.maximization.objectives import channel, class_, layer, neuron
+from lamplighter.explain.maximization.transforms import Jitter
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.heads import KNNHead, SVMHead

@@ -1,32 +1,130 @@
-"""Methods of attribution: what each finds in the image, and where it comes from.
-
-Each takes what is asked and gives maps (N, H, W). The score of a class is its logit, before the
-softmax. Captum computes the gradients, the noise and the occlusions.
-"""
+"""Attribution methods on captum: gradients, Grad-CAM, occlusion, and others."""
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lamplighter.errors import ModelError, UnknownLayerError
-from lamplighter.explain.asked import (
+from lamplighter.explain.attribution.requests import (
     Answer,
     baseline_name,
     baseline_of,
     gradients_explained,
     no_gradient,
 )
-from lamplighter.explain.guided import GuidedRectifiers
 from lamplighter.explain.hooks import activations_of, check_finite, spatial_maps
-from lamplighter.explain.spatial import last_spatial_layer
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from lamplighter.explain.attribution.requests import Asked
 
-    from lamplighter.explain.asked import Asked
+
+def last_spatial_layer(network: nn.Module, inputs: Tensor) -> str:
+    """Return the name of the layer that is the last to give maps of more than one pixel.
+
+    It is the one that ends last in a forward pass, so that what is added up in a block counts as
+    the block's. Of several that give the very same maps, it is the outermost.
+
+    Args:
+        network: in evaluation mode.
+        inputs: prepared images, shape (N, C, H, W).
+
+    Raises:
+        ModelError: there is none, or what follows it are sequences, as in a transformer.
+    """
+    size = (int(inputs.shape[2]), int(inputs.shape[3]))
+    last, after = "", False
+
+    def watch(name: str) -> Any:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            nonlocal last, after
+            if not isinstance(output, torch.Tensor):
+                return
+            if spatial_maps(output, size) is not None:
+                last, after = name, False
+            elif output.ndim == 3 and output.shape[1] > 1:
+                after = True
+
+        return hook
+
+    with contextlib.ExitStack() as hung, torch.no_grad():
+        for name, module in network.named_modules():
+            if name:
+                hung.callback(module.register_forward_hook(watch(name)).remove)
+        network(inputs)
+    if not last or after:
+        cause = "its maps become sequences" if last else "no layer gives maps"
+        raise ModelError(
+            "Grad-CAM needs a layer that gives maps of more than one pixel near the network's end, "
+            f"but {cause} in this one; name a layer= or use another method."
+        )
+    return last
+
+
+# What torch's functions are called, in-place or not.
+_RECTIFIERS = ("relu", "relu6")
+_SMOOTH = {
+    "celu": "CELU",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "hardswish": "Hardswish",
+    "leaky_relu": "LeakyReLU",
+    "mish": "Mish",
+    "prelu": "PReLU",
+    "selu": "SELU",
+    "silu": "SiLU",
+    "softplus": "Softplus",
+}
+
+
+class GuidedRectifiers(TorchFunctionMode):
+    """While this lasts, ReLUs let only positive gradients back (see `guided_backprop`).
+
+    It watches torch's own functions, so that it sees ReLU and ReLU6 as modules and as functions,
+    in-place or not, and each use of a module that is used several times; it hangs nothing onto
+    the network. What torch does not run by these functions, such as compiled code, it cannot see.
+
+    Attributes:
+        treated: how many rectifiers were.
+        others: the names of other activation functions, which were not.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.treated = 0
+        self.others: set[str] = set()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call a function of torch, and mind the gradient of what a rectifier gives."""
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        name = getattr(func, "__name__", "").rstrip("_")
+        if name in _SMOOTH:
+            self.others.add(_SMOOTH[name])
+        if _rectifies(name, args, kwargs) and isinstance(output, Tensor) and output.requires_grad:
+            self.treated += 1
+            # The rectifier itself then passes what is left where its input is above 0.
+            hang: Any = output.register_hook  # it has no types
+            hang(lambda gradient: gradient.clamp(min=0))
+        return output
+
+
+def _rectifies(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Return whether a function of torch is a ReLU or, as a Hardtanh from 0, a ReLU6."""
+    if name in _RECTIFIERS:
+        return True
+    if name != "hardtanh":
+        return False
+    low = args[1] if len(args) > 1 else kwargs.get("min_val", -1.0)
+    return bool(low == 0)
+
 
 _POSITIONS = 100  # of the window that occludes, about
 

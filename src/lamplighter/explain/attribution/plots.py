@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from lamplighter.explain.attribution import Attribution
-    from lamplighter.explain.curves import Curve
+    from lamplighter.explain.attribution.attribution import Attribution
+    from lamplighter.explain.attribution.curves import Curve
 
 _EMPTY = "nothing speaks for it"
 _PERCENTILE = 99  # of absolute values that has the strongest colour

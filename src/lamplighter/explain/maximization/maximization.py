@@ -15,7 +15,11 @@ import numpy as np
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.ascent import (
+from lamplighter.explain.attribution.requests import shares_of
+from lamplighter.explain.hooks import network_of, voting_head
+from lamplighter.explain.images import to_rgb
+from lamplighter.explain.maximization.objectives import Objective, checked, class_index
+from lamplighter.explain.maximization.optimizer import (
     Look,
     Optimiser,
     Settings,
@@ -24,13 +28,9 @@ from lamplighter.explain.ascent import (
     check_number,
     looking,
 )
-from lamplighter.explain.asked import shares_of
-from lamplighter.explain.hooks import network_of, voting_head
-from lamplighter.explain.images import to_rgb
-from lamplighter.explain.objectives import Objective, checked, class_index
-from lamplighter.explain.parameterisation import Bounds, Kind, Parameterisation
+from lamplighter.explain.maximization.parameterization import Bounds, Kind, Parameterisation
+from lamplighter.explain.maximization.transforms import Transform, default_transforms
 from lamplighter.explain.style import image_grid
-from lamplighter.explain.transforms import Transform, default_transforms
 from lamplighter.inference.torch_runtime import device_of
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from lamplighter.errors import ClassCountError, ModelError
-from lamplighter.explain.asked import Asked, shares_of
-from lamplighter.explain.attribution_table import METHODS, Method, as_method
+from lamplighter.explain.attribution.registry import METHODS, Method, as_method
+from lamplighter.explain.attribution.requests import Asked, shares_of
 from lamplighter.explain.hooks import (
     check_finite,
     forward_pass,
@@ -20,7 +20,7 @@ from lamplighter.explain.hooks import (
     untouched,
 )
 from lamplighter.explain.images import prepare, shown
-from lamplighter.explain.objectives import class_index
+from lamplighter.explain.maximization.objectives import class_index
 from lamplighter.models.fetching import ignore_missing_widgets
 from lamplighter.names import suggestion
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from lamplighter.explain.attribution_table import OwnMethod
+    from lamplighter.explain.attribution.registry import OwnMethod
     from lamplighter.explain.images import Images
     from lamplighter.models.classifier import Classifier
 

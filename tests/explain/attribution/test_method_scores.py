@@ -12,12 +12,16 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from lamplighter.errors import DataError, ModelError, ShapeError, UnknownClassError
-from lamplighter.explain.attribution import attribute
-from lamplighter.explain.attribution_plots import plot_attribution, plot_curves
-from lamplighter.explain.curves import deletion_curve, insertion_curve, mean_of
-from lamplighter.explain.method_comparison import compare_methods
-from lamplighter.explain.sanity import rank_correlation, sanity_check, structural_similarity
-from lamplighter.explain.score_plots import plot_comparison, plot_sanity
+from lamplighter.explain.attribution.attribution import attribute
+from lamplighter.explain.attribution.curves import deletion_curve, insertion_curve, mean_of
+from lamplighter.explain.attribution.method_comparison import compare_methods
+from lamplighter.explain.attribution.plots import plot_attribution, plot_curves
+from lamplighter.explain.attribution.sanity import (
+    rank_correlation,
+    sanity_check,
+    structural_similarity,
+)
+from lamplighter.explain.attribution.score_plots import plot_comparison, plot_sanity
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import predict
 from lamplighter.models.classifier import Classifier
@@ -448,7 +452,7 @@ def test_the_verdict_counts_the_images_and_weighs_the_gain(count, gain, verdict)
     from types import SimpleNamespace
 
     from lamplighter.evaluation.intervals import Estimate
-    from lamplighter.explain.method_comparison import MethodScore
+    from lamplighter.explain.attribution.method_comparison import MethodScore
 
     curve = SimpleNamespace(areas=np.zeros(count))
     sanity = SimpleNamespace(decided=True, passed=True)

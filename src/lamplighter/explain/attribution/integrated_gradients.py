@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.asked import (
+from lamplighter.explain.attribution.requests import (
     Answer,
     baseline_name,
     baseline_of,
@@ -21,7 +21,7 @@ from lamplighter.explain.hooks import voting_head
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from lamplighter.explain.asked import Asked
+    from lamplighter.explain.attribution.requests import Asked
 
 GAP = 0.05  # of the whole, up to which parts add up
 MOST_STEPS = 256  # some 11 s on two cores for a photo of 224 x 224

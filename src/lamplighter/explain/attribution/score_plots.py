@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lamplighter.evaluation.plots import INK, finished
-from lamplighter.explain.attribution_plots import (
+from lamplighter.explain.attribution.method_comparison import CHANCE
+from lamplighter.explain.attribution.plots import (
     over_picture,
     plot_curves,
     say_if_empty,
     strength_of,
 )
-from lamplighter.explain.method_comparison import CHANCE
 from lamplighter.explain.style import (
     DIVERGING,
     SEQUENTIAL,
@@ -28,9 +28,9 @@ from lamplighter.text import counted
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lamplighter.explain.curves import Curve
-    from lamplighter.explain.method_comparison import MethodComparison, MethodScore
-    from lamplighter.explain.sanity import SanityCheck
+    from lamplighter.explain.attribution.curves import Curve
+    from lamplighter.explain.attribution.method_comparison import MethodComparison, MethodScore
+    from lamplighter.explain.attribution.sanity import SanityCheck
 
 
 def plot_sanity(check: SanityCheck) -> Figure:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lamplighter.errors import ModelError
-from lamplighter.explain.transforms import (
+from lamplighter.explain.maximization.transforms import (
     Crop,
     Jitter,
     Rotate,

@@ -1,0 +1,1 @@
+"""Images that a unit, channel or class answers to most."""
