@@ -14,7 +14,6 @@ from lamplighter.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from lamplighter import models as models
-    from lamplighter import watching as watching
     from lamplighter.audit.audit import audit as audit
     from lamplighter.datasets.augmentation import Compose as Compose
     from lamplighter.datasets.augmentation import RandomColour as RandomColour
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from lamplighter.evaluation.report import evaluate as evaluate
     from lamplighter.evaluation.sheets import contact_sheet as contact_sheet
     from lamplighter.evaluation.sheets import mistakes_sheet as mistakes_sheet
+    from lamplighter.explain import watching as watching
     from lamplighter.explain.attribution.attribution import attribute as attribute
     from lamplighter.explain.attribution.curves import deletion_curve as deletion_curve
     from lamplighter.explain.attribution.curves import insertion_curve as insertion_curve
@@ -231,7 +231,7 @@ _MODULES = {
     "callbacks": "lamplighter.training.callbacks",
     "models": "lamplighter.models",
     "objectives": "lamplighter.explain.maximization.objectives",
-    "watching": "lamplighter.watching",
+    "watching": "lamplighter.explain.watching",
 }
 
 __all__ = ["__version__", *sorted([*_HOMES, *_MODULES, "errors"])]

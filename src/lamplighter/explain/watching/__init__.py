@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamplighter.watching.pictures import DrawClass as DrawClass
-    from lamplighter.watching.pictures import DrawFeatureMaps as DrawFeatureMaps
-    from lamplighter.watching.pictures import DrawFilters as DrawFilters
+    from lamplighter.explain.watching.pictures import DrawClass as DrawClass
+    from lamplighter.explain.watching.pictures import DrawFeatureMaps as DrawFeatureMaps
+    from lamplighter.explain.watching.pictures import DrawFilters as DrawFilters
 
-_HOME = "lamplighter.watching.pictures"
+_HOME = "lamplighter.explain.watching.pictures"
 
 __all__ = ["DrawClass", "DrawFeatureMaps", "DrawFilters"]
 

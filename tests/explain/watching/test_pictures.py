@@ -11,10 +11,10 @@ from torch import nn
 
 import lamplighter
 from lamplighter.errors import ImageError, TrainingError, UnknownClassError, UnknownLayerError
+from lamplighter.explain.watching import DrawClass, DrawFeatureMaps, DrawFilters
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks import Callback
 from lamplighter.training.trial import Trial
-from lamplighter.watching import DrawClass, DrawFeatureMaps, DrawFilters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,7 +174,7 @@ def test_every_must_be_positive() -> None:
 
 
 def test_they_are_public() -> None:
-    assert dir(lamplighter.watching) == ["DrawClass", "DrawFeatureMaps", "DrawFilters"]
-    assert lamplighter.watching.DrawClass is DrawClass
+    assert dir(lamplighter.explain.watching) == ["DrawClass", "DrawFeatureMaps", "DrawFilters"]
+    assert lamplighter.explain.watching.DrawClass is DrawClass
     with pytest.raises(AttributeError, match="has no attribute 'DrawCats'"):
-        getattr(lamplighter.watching, "DrawCats")  # noqa: B009
+        getattr(lamplighter.explain.watching, "DrawCats")  # noqa: B009
