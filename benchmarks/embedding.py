@@ -36,7 +36,7 @@ def lamplighter(folder: Path, precision: str) -> tuple[Features, float]:
     from lamplighter import pretrained
     from lamplighter.datasets.folders import find_files
     from lamplighter.features.extraction import embed
-    from lamplighter.features.reduced import at_precision
+    from lamplighter.features.quantized import at_precision
 
     files = find_files(folder)
     classifier = at_precision(pretrained(fit="squash"), precision)
@@ -49,7 +49,7 @@ def right(features: Features) -> np.ndarray:
     """Return which images beyond "train" a linear head on the features of "train" knows."""
     import torch
 
-    from lamplighter.features.heads import fit_head
+    from lamplighter.features.heads.fitting import fit_head
 
     names = sorted(set(features.files.labels))
     labels = np.array([names.index(label) for label in features.files.labels])

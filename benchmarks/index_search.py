@@ -14,7 +14,7 @@ import numpy as np
 
 from lamplighter.datasets.files import ImageFiles
 from lamplighter.features.extraction import Features
-from lamplighter.features.index import Index
+from lamplighter.features.index.index import Index
 from measuring import median, record, table
 
 if TYPE_CHECKING:

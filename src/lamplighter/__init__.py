@@ -76,14 +76,14 @@ if TYPE_CHECKING:
     from lamplighter.features.extraction import embed as embed
     from lamplighter.features.files import load_features as load_features
     from lamplighter.features.files import save_features as save_features
-    from lamplighter.features.heads import FittedHead as FittedHead
-    from lamplighter.features.heads import fit_again as fit_again
-    from lamplighter.features.heads import fit_head as fit_head
-    from lamplighter.features.heads import with_head as with_head
-    from lamplighter.features.index import Index as Index
-    from lamplighter.features.query import similar as similar
-    from lamplighter.features.query import source_of as source_of
-    from lamplighter.features.reduced import at_precision as at_precision
+    from lamplighter.features.heads.fitting import FittedHead as FittedHead
+    from lamplighter.features.heads.fitting import fit_again as fit_again
+    from lamplighter.features.heads.fitting import fit_head as fit_head
+    from lamplighter.features.heads.fitting import with_head as with_head
+    from lamplighter.features.index.index import Index as Index
+    from lamplighter.features.quantized import at_precision as at_precision
+    from lamplighter.features.similar import similar as similar
+    from lamplighter.features.similar import source_of as source_of
     from lamplighter.images.decoding import open_image as open_image
     from lamplighter.images.preprocessing import Preprocessing as Preprocessing
     from lamplighter.inference.predictor import Prediction as Prediction
@@ -131,10 +131,10 @@ _HOMES = {
     "DataMap": "lamplighter.evaluation.data_map",
     "Estimate": "lamplighter.evaluation.intervals",
     "Features": "lamplighter.features.extraction",
-    "FittedHead": "lamplighter.features.heads",
+    "FittedHead": "lamplighter.features.heads.fitting",
     "ImageData": "lamplighter.datasets.image_data",
     "ImageFiles": "lamplighter.datasets.files",
-    "Index": "lamplighter.features.index",
+    "Index": "lamplighter.features.index.index",
     "Ladder": "lamplighter.transfer.ladder",
     "LearningRates": "lamplighter.training.learning_rate",
     "Maximised": "lamplighter.explain.maximization.maximization",
@@ -156,7 +156,7 @@ _HOMES = {
     "VALIDATION_DATA": "lamplighter.training.loaders",
     "add_trust": "lamplighter.evaluation.reliability",
     "assign_splits": "lamplighter.datasets.splitting",
-    "at_precision": "lamplighter.features.reduced",
+    "at_precision": "lamplighter.features.quantized",
     "attribute": "lamplighter.explain.attribution.attribution",
     "audit": "lamplighter.audit.audit",
     "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",
@@ -177,8 +177,8 @@ _HOMES = {
     "find_files": "lamplighter.datasets.folders",
     "find_learning_rate": "lamplighter.training.learning_rate",
     "fine_tune": "lamplighter.transfer.tuning",
-    "fit_again": "lamplighter.features.heads",
-    "fit_head": "lamplighter.features.heads",
+    "fit_again": "lamplighter.features.heads.fitting",
+    "fit_head": "lamplighter.features.heads.fitting",
     "fit_temperature": "lamplighter.evaluation.calibration",
     "fits_sheet": "lamplighter.evaluation.preprocessing_preview",
     "freeze": "lamplighter.transfer.freezing",
@@ -218,13 +218,13 @@ _HOMES = {
     "sanity_check": "lamplighter.explain.attribution.sanity",
     "save": "lamplighter.saving.bundle",
     "save_features": "lamplighter.features.files",
-    "similar": "lamplighter.features.query",
-    "source_of": "lamplighter.features.query",
+    "similar": "lamplighter.features.similar",
+    "source_of": "lamplighter.features.similar",
     "stages": "lamplighter.transfer.freezing",
     "train": "lamplighter.training.recipes",
     "unfreeze": "lamplighter.transfer.freezing",
     "wilson": "lamplighter.evaluation.intervals",
-    "with_head": "lamplighter.features.heads",
+    "with_head": "lamplighter.features.heads.fitting",
     "write_sample": "lamplighter.datasets.samples",
 }
 _MODULES = {

@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-from lamplighter.features.cache import FeatureCache
+from lamplighter.features.extraction import FeatureCache
 
 NETWORK = "a" * 64
 
@@ -113,7 +113,7 @@ def test_a_kill_loses_nothing_that_was_put(tmp_path):
         import os, signal
         from pathlib import Path
         import numpy as np
-        from lamplighter.features.cache import FeatureCache
+        from lamplighter.features.extraction import FeatureCache
         cache = FeatureCache({NETWORK!r}, folder=Path({str(tmp_path)!r}))
         cache.put([({key("x")!r}, np.ones(3, dtype=np.float32))])
         os.kill(os.getpid(), signal.SIGKILL)

@@ -21,7 +21,7 @@ from lamplighter.errors import (
     OutputError,
 )
 from lamplighter.explain.layers import layers
-from lamplighter.features.heads import fit_head, with_head
+from lamplighter.features.heads.fitting import fit_head, with_head
 from lamplighter.inference.predictor import predict_pixels
 from lamplighter.inference.runtime import runtime
 from lamplighter.installation import install_command

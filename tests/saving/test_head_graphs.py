@@ -8,7 +8,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from lamplighter.features.heads import fit_head
+from lamplighter.features.heads.fitting import fit_head
 from lamplighter.saving import tracing
 from lamplighter.saving.head_graphs import written_graph
 

@@ -19,7 +19,7 @@ from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from lamplighter.features.extraction import Features
-    from lamplighter.features.index_update import Changes
+    from lamplighter.features.index.update import Changes
     from lamplighter.images.preprocessing import Fit
     from lamplighter.models.classifier import Classifier
 
@@ -91,7 +91,7 @@ def embed(
         check_new(out, "--out", force=force)
     from lamplighter.features.extraction import embed as extract
     from lamplighter.features.extraction import fingerprint
-    from lamplighter.features.reduced import at_precision
+    from lamplighter.features.quantized import at_precision
 
     files = found_files(folder)
     for note in files.notes:
@@ -167,7 +167,7 @@ def _check_network(path: Path, network: str) -> None:
         SimilarIndexError: it is one.
     """
     from lamplighter.errors import SimilarIndexError
-    from lamplighter.features.index import Index
+    from lamplighter.features.index.index import Index
 
     with Index.open(path) as index:
         if index.network != network:
@@ -181,8 +181,8 @@ def _index(
     features: Features, path: Path, backbone: str, classifier: Classifier, precision: str
 ) -> Changes | None:
     """Make an index of similar images, or bring it up to date and return what changed."""
-    from lamplighter.features.index import Index
-    from lamplighter.features.query import source_of
+    from lamplighter.features.index.index import Index
+    from lamplighter.features.similar import source_of
 
     if path.exists():
         with Index.open(path) as index:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from lamplighter.features.index import Index
-    from lamplighter.features.index_hits import Hit
+    from lamplighter.features.index.index import Hit, Index
 
 _TILE = 224  # pixels; the longer side of an image on the sheet
 _MISSING = "#d8d8d8"
@@ -82,7 +81,7 @@ def similar(
             raise typer.BadParameter("--sheet needs an IMAGE.")
         check_new(sheet, "--sheet", force=force)
     chosen = _conditions(where or [])
-    from lamplighter.features.index import Index
+    from lamplighter.features.index.index import Index
 
     with Index.open(index) as opened:
         if image is None:
@@ -90,7 +89,7 @@ def similar(
                 raise typer.BadParameter("--where needs an IMAGE.")
             _list_duplicates(opened, threshold, as_json=as_json)
             return
-        from lamplighter.features.query import similar as find
+        from lamplighter.features.similar import similar as find
 
         (hits,) = find(opened, [image], k, where=chosen)
     if as_json:

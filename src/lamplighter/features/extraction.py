@@ -1,4 +1,4 @@
-"""From images to feature vectors: what a network makes of an image before its last layer."""
+"""Feature vectors of image files, computed once and kept by content."""
 
 from __future__ import annotations
 
@@ -14,19 +14,47 @@ import numpy as np
 
 from lamplighter.audit.thumbnails import content_hash, file_state
 from lamplighter.errors import DatasetError, ImageError, ModelError
-from lamplighter.features.cache import FeatureCache
+from lamplighter.files.content_cache import ContentCache
 from lamplighter.files.naming import shown
 from lamplighter.images.decoding import reason_alone
 from lamplighter.inference.runtime import runtime, usable_cores
 from lamplighter.models.classifier import check_classifier, weights_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from lamplighter.datasets.files import ImageFiles, Progress
     from lamplighter.models.classifier import Classifier
+
+
+class FeatureCache(ContentCache):
+    """Vectors by the SHA-256 of an image file's content, in one SQLite file for each network.
+
+    Args:
+        network: the fingerprint of what computes the vectors; None keeps nothing.
+        folder: where the cache is; by default in the user's cache folder.
+    """
+
+    def __init__(self, network: str | None, *, folder: Path | None = None) -> None:
+        path = (folder or Path("features")) / f"{network[:32]}.sqlite" if network else None
+        super().__init__(path, {"vector": "BLOB"})
+
+    def get(self, contents: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors that are known, each (D,), by the SHA-256 of the file."""
+        known: dict[str, NDArray[np.float32]] = {}
+        for content, (stored,) in self.rows(contents).items():
+            if isinstance(stored, bytes) and len(stored) % 4 == 0:
+                vector = np.frombuffer(stored, dtype="<f4")
+                if np.isfinite(vector).all():
+                    known[content] = vector
+        return known
+
+    def put(self, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
+        """Keep vectors (D,) by SHA-256; they are safe from a kill once this returns."""
+        self.keep((content, (vector.astype("<f4").tobytes(),)) for content, vector in vectors)
+
 
 # Images that one thread takes through the network at once: more leave the caches of the processor.
 _AT_ONCE = 4

@@ -21,7 +21,7 @@ from lamplighter.errors import (
 )
 from lamplighter.evaluation.reliability import make_trust
 from lamplighter.features.extraction import embed
-from lamplighter.features.heads import load_libraries
+from lamplighter.features.heads.fitting import load_libraries
 from lamplighter.inference.runtime import runtime
 from lamplighter.inference.torch_runtime import first_line
 from lamplighter.models.classifier import check_classifier
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
     from lamplighter.features.extraction import Features
-    from lamplighter.features.heads import FittedHead
+    from lamplighter.features.heads.fitting import FittedHead
     from lamplighter.models.classifier import Classifier
     from lamplighter.models.reliability import Trust
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import OutputError, ResumeError
-from lamplighter.features.heads import FittedHead, fit_head, with_head
+from lamplighter.features.heads.fitting import FittedHead, fit_head, with_head
 from lamplighter.files.writing import written_whole
 from lamplighter.transfer.scoring import fingerprint_of, known_labels
 

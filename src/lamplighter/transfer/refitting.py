@@ -17,8 +17,8 @@ import numpy as np
 
 from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.evaluation.open_set import distances, make_reference
-from lamplighter.features.heads import HEADS, FittedHead, fit_again
-from lamplighter.features.search import Samples, folds_of, numbered_groups
+from lamplighter.features.heads.fitting import HEADS, FittedHead, fit_again
+from lamplighter.features.heads.model_selection import Samples, folds_of, numbered_groups
 from lamplighter.transfer.rungs import (
     BudgetSpentError,
     Rung,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import LamplighterError
-from lamplighter.features.heads import HEADS, FittedHead
+from lamplighter.features.heads.fitting import HEADS, FittedHead
 from lamplighter.inference.runtime import runtime
 from lamplighter.transfer.ground import Ground, Plan, begin, note_seconds, planned
 from lamplighter.transfer.scoring import known_labels, report_on

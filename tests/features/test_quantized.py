@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lamplighter.errors import BundleError, DataError
-from lamplighter.features.reduced import at_precision, calibration_images
+from lamplighter.features.quantized import at_precision, calibration_images
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier

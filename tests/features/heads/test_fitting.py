@@ -16,8 +16,8 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from lamplighter.errors import DatasetError, ModelError, ParityError
-from lamplighter.features import linear, search, svm
-from lamplighter.features.heads import HEADS, FittedHead, fit_again, fit_head
+from lamplighter.features.heads import linear, model_selection, svm
+from lamplighter.features.heads.fitting import HEADS, FittedHead, fit_again, fit_head
 from lamplighter.models.heads import build_head
 
 
@@ -227,8 +227,8 @@ def test_groups_stay_together() -> None:
         # A class that is one group is missing from the training of one fold.
         by_class = fit_head(kind, copies, labels, 4, groups=[f"g{label}" for label in labels])
         assert by_class.chosen["macro_f1"] == 0
-    samples = search.Samples(copies, labels, 4, np.arange(120) % 40)
-    folds = search.Search(samples, seed=0).folds
+    samples = model_selection.Samples(copies, labels, 4, np.arange(120) % 40)
+    folds = model_selection.Search(samples, seed=0).folds
     for fold in folds:
         assert not set(fold.train % 40) & set(fold.test % 40)
     assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(120))
@@ -236,7 +236,7 @@ def test_groups_stay_together() -> None:
 
 @pytest.mark.parametrize("kind", HEADS)
 def test_of_many_vectors_some_are_searched_with(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "MOST", 60)
+    monkeypatch.setattr(model_selection, "MOST", 60)
     vectors, labels = clouds(4, 30)
     fitted = fit_head(kind, vectors, labels, 4)
     assert fitted.chosen["vectors"] == 60
@@ -288,7 +288,7 @@ def test_the_scale_of_support_vectors_makes_sensible_probabilities() -> None:
 
 def test_the_path_of_penalties_is_near_the_end_of_the_iteration() -> None:
     vectors, labels = clouds(4, 30)
-    samples = search.Samples(vectors, labels, 4)
+    samples = model_selection.Samples(vectors, labels, 4)
     settings = {"method": "logistic", "C": 10.0, "balanced": True, "scale": 1.0}
     head, _ = linear.learn(samples, settings)
     model = LogisticRegression(C=10.0, class_weight="balanced", tol=1e-8, max_iter=9999).fit(

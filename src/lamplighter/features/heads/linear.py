@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from lamplighter.features.search import (
+from lamplighter.features.heads.model_selection import (
     PROVEN_ON,
     Search,
     check_head,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.features.search import Fold, Samples
+    from lamplighter.features.heads.model_selection import Fold, Samples
 
     _Layer = tuple[NDArray[np.float64], NDArray[np.float64]]  # weights (K, R) and bias (K,)
 

@@ -8,10 +8,9 @@ from PIL import Image
 
 from lamplighter.errors import ImageError, SimilarIndexError
 from lamplighter.features.extraction import embed
-from lamplighter.features.index import Index
-from lamplighter.features.query import classifier_of, similar, source_name, source_of
-
-from .conftest import SIZE, make_classifier, mean_colour_graph
+from lamplighter.features.index.index import Index
+from lamplighter.features.similar import classifier_of, similar, source_name, source_of
+from tests.features.conftest import SIZE, make_classifier, mean_colour_graph
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_what_cannot_be_asked(index, colours, pictures, tmp_path):
 
 
 def test_a_pretrained_network_is_made_as_it_was(index, pictures, own_cache, monkeypatch):
-    from lamplighter.features import query
+    from lamplighter.features import similar as similar_module
 
     made = []
 
@@ -88,7 +87,7 @@ def test_a_pretrained_network_is_made_as_it_was(index, pictures, own_cache, monk
         height, width = size or (4, 4)
         return make_classifier(mean_colour_graph(), height=height, width=width, fit=fit)
 
-    monkeypatch.setattr(query, "pretrained", fake)
+    monkeypatch.setattr(similar_module, "pretrained", fake)
     classifier = fake("some-network", size=(SIZE, SIZE), fit="letterbox")
     path = index.path.with_name("other.index")
     source = source_of("some-network", classifier, path)

@@ -1,22 +1,19 @@
-"""The index of similar images: which images of a folder are most like this one?
-
-A file PHOTOS.index holds the truth, in SQLite: the vectors, paths and labels of the images. Beside
-it lies PHOTOS.index.faiss, a cache for fast search that is made anew whenever it does not fit.
-"""
+"""An index of feature vectors: nearest neighbours and near-duplicates."""
 
 from __future__ import annotations
 
 import operator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from lamplighter.errors import OutputError, SimilarIndexError
-from lamplighter.features.index_hits import Hit, checked_condition, hits_of
-from lamplighter.features.index_scan import Scan, scan_of
-from lamplighter.features.index_store import Store
-from lamplighter.features.index_update import (
+from lamplighter.features.index.near_duplicates import near_duplicates
+from lamplighter.features.index.scan import Scan, scan_of
+from lamplighter.features.index.store import COLUMNS, Store
+from lamplighter.features.index.update import (
     Changes,
     checked,
     directions,
@@ -26,8 +23,8 @@ from lamplighter.features.index_update import (
     place_of,
     write,
 )
-from lamplighter.features.near_duplicates import near_duplicates
 from lamplighter.files.writing import check_target
+from lamplighter.names import suggestion
 from lamplighter.text import counted
 
 if TYPE_CHECKING:
@@ -36,6 +33,56 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.features.extraction import Features
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An image that an index found.
+
+    Attributes:
+        path: its file, relative to the root of the index.
+        label: its class; "" without one.
+        similarity: cosine of the angle between its vector and that asked for, -1..1.
+        id: its number in the index.
+        split: its split; "" without one.
+        file: where the file should be; it may have vanished since.
+    """
+
+    path: str
+    label: str
+    similarity: float
+    id: int
+    split: str
+    file: Path
+
+
+def hits_of(store: Store, root: Path, found: Iterable[tuple[int, float]]) -> list[Hit]:
+    """Return the hits of these ids and similarities, their files below `root`."""
+    hits = []
+    for number, similarity in found:
+        item = store.item(number)
+        similarity = min(1.0, max(-1.0, similarity))  # rounding goes beyond
+        hits.append(Hit(item.path, item.label, similarity, number, item.split, root / item.path))
+    return hits
+
+
+def checked_condition(store: Store, where: Mapping[str, str]) -> dict[str, str]:
+    """Return the condition `where` if the items of `store` can be chosen by it.
+
+    Raises:
+        SimilarIndexError: it names something else, or what no item has.
+    """
+    for column, value in where.items():
+        if column not in COLUMNS:
+            raise SimilarIndexError(
+                f"images can be chosen by {' or '.join(COLUMNS)}, received {column!r}."
+            )
+        known = store.values(column)
+        if value not in known:
+            told = suggestion(value, [name or "images without" for name in known], opening="it has")
+            raise SimilarIndexError(f"{store.path} has no image of {column} {value!r}; {told}")
+    return dict(where)
+
 
 _BLOCK = 4096  # vectors held in memory at a time
 _MOST = 8192  # candidates that are enough in any case

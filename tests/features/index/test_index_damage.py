@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from lamplighter.errors import OutputError, SimilarIndexError
-from lamplighter.features import index_file, index_scan
-from lamplighter.features.index import Index
-
-from .vectors import make_features, normal
+from lamplighter.features.index import scan, store
+from lamplighter.features.index.index import Index
+from tests.features.index.vectors import make_features, normal
 
 VECTORS = normal(400, 64)
 
@@ -182,7 +181,7 @@ def test_a_valid_cache_spares_reading_the_vectors(path, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("all vectors are read")
 
-    monkeypatch.setattr(index_scan, "_write", fail)
+    monkeypatch.setattr(scan, "_write", fail)
     check(path)
 
 
@@ -192,7 +191,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(path, monkeypatch):
     def refuse(cache):
         raise OutputError(f"{cache} cannot be written")
 
-    monkeypatch.setattr(index_scan, "written_whole", refuse)
+    monkeypatch.setattr(scan, "written_whole", refuse)
     check(path)
     assert not cache_of(path).exists()
 
@@ -206,7 +205,7 @@ def test_an_index_that_may_not_be_written_is_searched(path, tmp_path):
         from pathlib import Path
         import faiss, subprocess, tempfile  # before the rights to read them are given up
         from lamplighter.errors import OutputError
-        from lamplighter.features.index import Index
+        from lamplighter.features.index.index import Index
         if os.getuid() == 0:
             os.setuid(65534)
         with Index.open({str(path)!r}) as index:
@@ -242,9 +241,9 @@ KILLED = """
     import sys, time
     import numpy as np
     from pathlib import Path
-    from lamplighter.features.index import Index
-    from lamplighter.features.index_store import Store
-    from tests.features.vectors import make_features, normal
+    from lamplighter.features.index.index import Index
+    from lamplighter.features.index.store import Store
+    from tests.features.index.vectors import make_features, normal
 
     put, done = Store.put, 0
 
@@ -268,7 +267,7 @@ def test_an_update_that_is_killed_leaves_the_old_state(tmp_path):
     Index.create(path, make_features(vectors)).close()
     running = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(KILLED), str(path)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -308,7 +307,7 @@ def test_creating_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_two_writers_at_once(path, monkeypatch):
-    monkeypatch.setattr(index_file, "_PATIENCE", 0.1)
+    monkeypatch.setattr(store, "_PATIENCE", 0.1)
     with Index.open(path) as index:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -321,7 +320,7 @@ def test_two_writers_at_once(path, monkeypatch):
 
 
 def test_a_failure_in_an_update_leaves_the_old_state(path, monkeypatch):
-    from lamplighter.features.index_store import Store
+    from lamplighter.features.index.store import Store
 
     put, done = Store.put, []
 

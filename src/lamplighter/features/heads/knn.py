@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch.nn import functional as f
 
-from lamplighter.features.search import Search
+from lamplighter.features.heads.model_selection import Search
 from lamplighter.models.heads import TIED, WEIGHTS, KNNHead
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lamplighter.features.search import Fold, Samples
+    from lamplighter.features.heads.model_selection import Fold, Samples
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 40)
 _BALANCING = (0.5, 1.0)  # powers of the inverse class frequency

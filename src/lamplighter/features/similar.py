@@ -9,9 +9,9 @@ import numpy as np
 
 from lamplighter.errors import BundleError, ModelError, SimilarIndexError
 from lamplighter.features.extraction import fingerprint
-from lamplighter.features.index import Index
-from lamplighter.features.index_update import found_at, place_of
-from lamplighter.features.reduced import at_precision
+from lamplighter.features.index.index import Index
+from lamplighter.features.index.update import found_at, place_of
+from lamplighter.features.quantized import at_precision
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier
 from lamplighter.saving.bundle import load
@@ -20,7 +20,7 @@ from lamplighter.saving.pretrained import is_pretrained, pretrained
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lamplighter.features.index_hits import Hit
+    from lamplighter.features.index.index import Hit
     from lamplighter.models.classifier import Classifier
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.features.index_store import Store
+    from lamplighter.features.index.store import Store
 
 _LAYOUT = 1
 _HEADER = (

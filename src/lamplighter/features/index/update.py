@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.errors import SimilarIndexError
-from lamplighter.features.index_store import Item
+from lamplighter.features.index.store import Item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.features.extraction import Features
-    from lamplighter.features.index_store import Store
+    from lamplighter.features.index.store import Store
 
 _BLOCK = 4096  # vectors held in memory at a time
 

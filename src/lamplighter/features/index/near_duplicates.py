@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.features.index_store import Store
+    from lamplighter.features.index.store import Store
 
 _BLOCK = 2048  # images that are compared with as many others at a time
 

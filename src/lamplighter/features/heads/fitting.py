@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from lamplighter.errors import ClassCountError, DatasetError, ModelError, ShapeError
-from lamplighter.features.search import Samples, numbered_groups
+from lamplighter.features.heads.model_selection import Samples, numbered_groups
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Architecture, Classifier, check_classifier
 from lamplighter.names import unknown_name
@@ -141,7 +141,7 @@ def _alone() -> Iterator[Callable[[str], Any]]:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        yield lambda kind: importlib.import_module(f"lamplighter.features.{kind}")
+        yield lambda kind: importlib.import_module(f"lamplighter.features.heads.{kind}")
 
 
 def load_libraries() -> None:

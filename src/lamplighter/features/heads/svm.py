@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from lamplighter.features.search import (
+from lamplighter.features.heads.model_selection import (
     PROVEN_ON,
     Samples,
     Search,
@@ -23,7 +23,7 @@ from lamplighter.models.heads import SVMHead
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lamplighter.features.search import Fold
+    from lamplighter.features.heads.model_selection import Fold
 
 COSTS = (10.0, 1.0)  # the usual one first
 # Parts of 1 / (D x the mean variance of a feature), which scikit-learn calls "scale".

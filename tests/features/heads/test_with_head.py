@@ -18,16 +18,15 @@ from lamplighter.errors import (
     NetworkMissingError,
     ShapeError,
 )
-from lamplighter.features.heads import HEADS, fit_head, with_head
-from lamplighter.features.reduced import at_precision
+from lamplighter.features.heads.fitting import HEADS, fit_head, with_head
+from lamplighter.features.quantized import at_precision
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import OnnxRuntime, TorchRuntime, runtime
 from lamplighter.models.classifier import Classifier
 from lamplighter.saving.bundle import describe, load, save
 from lamplighter.saving.export import export
 from lamplighter.transfer.freezing import freeze
-
-from .test_heads import oracle
+from tests.features.heads.test_fitting import oracle
 
 PREPROCESSING = Preprocessing(height=32, width=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 NAMES = ("boat", "ferry", "gondola")

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from lamplighter.errors import OutputError, SimilarIndexError
-from lamplighter.features import index_scan
-from lamplighter.features.index import Changes, Index
-
-from .vectors import NAMES, make_features, nearest, normal
+from lamplighter.features.index import scan
+from lamplighter.features.index.index import Changes, Index
+from tests.features.index.vectors import NAMES, make_features, nearest, normal
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def test_the_nearest_are_those_found_one_by_one(path):
 @pytest.mark.parametrize("kind", ["heavy", "alike"])
 def test_recall_on_features_that_are_hard_to_round(path, kind, monkeypatch):
     """Some numbers a thousand times the others; and hundreds of images that are nearly one."""
-    monkeypatch.setattr(index_scan, "_ENOUGH", 1000)  # so that there are several shards
+    monkeypatch.setattr(scan, "_ENOUGH", 1000)  # so that there are several shards
     rng = np.random.default_rng(2)
     vectors = normal(3000, 64)
     if kind == "heavy":
@@ -75,7 +74,7 @@ def test_no_more_vectors_are_read_than_could_be_hits(path, monkeypatch):
 
 
 def test_a_rare_label_still_gives_as_many_as_asked_for(path, monkeypatch):
-    monkeypatch.setattr(index_scan, "_ENOUGH", 500)
+    monkeypatch.setattr(scan, "_ENOUGH", 500)
     vectors = normal(2000)
     labels = np.zeros(2000, dtype=int)
     rare = np.arange(0, 2000, 97)
@@ -171,7 +170,7 @@ def test_another_folder_does_not_empty_the_index(path, tmp_path):
 
 
 def test_groups_of_near_duplicates_are_the_linked_pairs(path, monkeypatch):
-    from lamplighter.features import near_duplicates
+    from lamplighter.features.index import near_duplicates
 
     monkeypatch.setattr(near_duplicates, "_BLOCK", 7)  # so that pairs lie across blocks
     vectors = normal(40, 8)
@@ -200,7 +199,7 @@ def test_groups_of_near_duplicates_are_the_linked_pairs(path, monkeypatch):
 
 
 def test_threads_may_share_an_index(path, monkeypatch):
-    monkeypatch.setattr(index_scan, "_ENOUGH", 300)
+    monkeypatch.setattr(scan, "_ENOUGH", 300)
     vectors = normal(1000)
     index = Index.create(path, make_features(vectors))
     wrong = []

@@ -1,0 +1,1 @@
+"""Heads fitted on feature vectors with scikit-learn."""
