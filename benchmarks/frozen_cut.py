@@ -21,8 +21,8 @@ from torch import nn
 from lamplighter import Classifier, ImageData, Preprocessing, Split, Trial
 from lamplighter.models.pretrained import pretrained_classifier
 from lamplighter.training.callbacks import on_epoch_end, on_epoch_start
-from lamplighter.transfer.cut import CutNetwork, cut_batches
 from lamplighter.transfer.freezing import freeze, layered_parameters
+from lamplighter.transfer.split_network import CutNetwork, cut_batches
 from measuring import median, record, table, timed
 
 CUTS = ("backbone", "backbone.blocks.5")

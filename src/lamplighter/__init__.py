@@ -110,16 +110,16 @@ if TYPE_CHECKING:
     from lamplighter.training.recipes import RECIPES as RECIPES
     from lamplighter.training.recipes import train as train
     from lamplighter.training.trial import Trial as Trial
-    from lamplighter.transfer.climbing import climb_ladder as climb_ladder
-    from lamplighter.transfer.cut import CutNetwork as CutNetwork
-    from lamplighter.transfer.cut import cut_batches as cut_batches
+    from lamplighter.transfer.fine_tuning import fine_tune as fine_tune
     from lamplighter.transfer.freezing import freeze as freeze
     from lamplighter.transfer.freezing import frozen as frozen
     from lamplighter.transfer.freezing import layered_parameters as layered_parameters
     from lamplighter.transfer.freezing import stages as stages
     from lamplighter.transfer.freezing import unfreeze as unfreeze
     from lamplighter.transfer.ladder import Ladder as Ladder
-    from lamplighter.transfer.tuning import fine_tune as fine_tune
+    from lamplighter.transfer.ladder import climb_ladder as climb_ladder
+    from lamplighter.transfer.split_network import CutNetwork as CutNetwork
+    from lamplighter.transfer.split_network import cut_batches as cut_batches
 
 # Each public name and the module that it is fetched from.
 _HOMES = {
@@ -127,7 +127,7 @@ _HOMES = {
     "Classifier": "lamplighter.models.classifier",
     "Comparison": "lamplighter.evaluation.comparison",
     "Compose": "lamplighter.datasets.augmentation",
-    "CutNetwork": "lamplighter.transfer.cut",
+    "CutNetwork": "lamplighter.transfer.split_network",
     "DataMap": "lamplighter.evaluation.data_map",
     "Estimate": "lamplighter.evaluation.intervals",
     "Features": "lamplighter.features.extraction",
@@ -162,11 +162,11 @@ _HOMES = {
     "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",
     "calibration_error": "lamplighter.evaluation.calibration",
     "class_weights": "lamplighter.training.balancing",
-    "climb_ladder": "lamplighter.transfer.climbing",
+    "climb_ladder": "lamplighter.transfer.ladder",
     "compare": "lamplighter.evaluation.comparison",
     "compare_methods": "lamplighter.explain.attribution.method_comparison",
     "contact_sheet": "lamplighter.evaluation.sheets",
-    "cut_batches": "lamplighter.transfer.cut",
+    "cut_batches": "lamplighter.transfer.split_network",
     "deletion_curve": "lamplighter.explain.attribution.curves",
     "describe": "lamplighter.saving.bundle",
     "embed": "lamplighter.features.extraction",
@@ -176,7 +176,7 @@ _HOMES = {
     "filters": "lamplighter.explain.filters",
     "find_files": "lamplighter.datasets.folders",
     "find_learning_rate": "lamplighter.training.learning_rate",
-    "fine_tune": "lamplighter.transfer.tuning",
+    "fine_tune": "lamplighter.transfer.fine_tuning",
     "fit_again": "lamplighter.features.heads.fitting",
     "fit_head": "lamplighter.features.heads.fitting",
     "fit_temperature": "lamplighter.evaluation.calibration",

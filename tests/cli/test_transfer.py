@@ -177,12 +177,12 @@ def test_what_was_stopped_is_not_begun_anew_unasked(climb, tmp_path, stopped):
 
 def test_a_rung_that_fails_loses_no_other(climb, tmp_path, monkeypatch):
     from lamplighter.errors import OutputError
-    from lamplighter.transfer import rungs
+    from lamplighter.transfer import strategies
 
     def full(*_):
         raise OutputError("the disk is full; make room.")
 
-    monkeypatch.setattr(rungs, "begin", full)
+    monkeypatch.setattr(strategies, "begin", full)
     outcome = climb(rungs="linear,blocks")
     assert outcome.code == 0
     assert "blocks was left out: the disk is full; make room." in " ".join(outcome.out.split())
@@ -209,16 +209,16 @@ def test_what_is_kept_where_the_bundle_cannot_be_written(climb, monkeypatch):
 
 
 def test_an_image_that_vanishes_under_way_is_named(climb, photos, monkeypatch):
-    from lamplighter.transfer import climbing
+    from lamplighter.transfer import ladder
 
-    original, victim = climbing.embed, photos / "val" / "red" / "0.png"
+    original, victim = ladder.embed, photos / "val" / "red" / "0.png"
 
     def embedded(*arguments, **options):
         features = original(*arguments, **options)
         victim.unlink()
         return features
 
-    monkeypatch.setattr(climbing, "embed", embedded)
+    monkeypatch.setattr(ladder, "embed", embedded)
     outcome = climb(rungs="linear,blocks")
     assert outcome.code == 0
     assert "blocks: left out, val/red/0.png could be read when it was embedded" in outcome.err

@@ -21,10 +21,11 @@ from lamplighter.features.extraction import embed
 from lamplighter.inference.predictor import predict
 from lamplighter.saving.bundle import load, save
 from lamplighter.training.trial import Trial
-from lamplighter.transfer import climbing, rungs, tuning
-from lamplighter.transfer.climbing import climb_ladder
-from lamplighter.transfer.preparing import prepared
+from lamplighter.transfer import fine_tuning, strategies
+from lamplighter.transfer import ladder as ladder_module
+from lamplighter.transfer.ladder import climb_ladder
 from lamplighter.transfer.refitting import _others
+from lamplighter.transfer.splits import prepared
 
 from .stopping import stopped_in_refit
 
@@ -50,15 +51,15 @@ def unit(vectors):
 
 def test_every_rung_is_measured_and_the_best_is_chosen(shapes, tiny, tmp_path):
     ladder = climb_ladder(shapes, backbone=tiny, seed=1)
-    assert [rung.name for rung in ladder.rungs] == list(rungs.RUNGS)
+    assert [rung.name for rung in ladder.rungs] == list(strategies.RUNGS)
     accuracies = [rung.report.accuracy.value for rung in ladder.rungs]
     assert ladder.chosen.report.accuracy.value == max(accuracies)
     assert all(rung.report.count == 24 and rung.seconds > 0 for rung in ladder.rungs)
-    assert accuracies[rungs.RUNGS.index("linear")] > 0.5  # chance is a third
+    assert accuracies[strategies.RUNGS.index("linear")] > 0.5  # chance is a third
     (test,) = ladder.tests
     assert (test.split, test.count) == ("test", 24)
     *rows, note = ladder.table().splitlines()
-    assert len(rows) == 1 + len(rungs.RUNGS)
+    assert len(rows) == 1 + len(strategies.RUNGS)
     assert note.startswith("blocks and full: one image as the backbone takes")
     assert ladder.chosen.name in ladder.recommendation()
     json.dumps(ladder.to_dict())
@@ -74,9 +75,9 @@ def test_every_rung_is_measured_and_the_best_is_chosen(shapes, tiny, tmp_path):
 
 def test_the_test_images_are_read_for_the_chosen_rung_alone(shapes, tiny, monkeypatch):
     read = []
-    original = climbing.report_on
+    original = ladder_module.report_on
     monkeypatch.setattr(
-        climbing, "report_on", lambda *a, **k: read.append(a[1]) or original(*a, **k)
+        ladder_module, "report_on", lambda *a, **k: read.append(a[1]) or original(*a, **k)
     )
     climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear"])
     assert read == ["test"]
@@ -134,7 +135,7 @@ def test_bad_files_are_set_aside_and_named(shapes, tiny):
 
 
 def test_a_rung_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, monkeypatch):
-    monkeypatch.setattr(tuning, "seconds_per_step", lambda *_, **__: 60.0)
+    monkeypatch.setattr(fine_tuning, "seconds_per_step", lambda *_, **__: 60.0)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear", "full"], budget=1)
     assert [rung.name for rung in ladder.rungs] == ["linear"]
     assert "epoch" in ladder.left_out["full"]
@@ -145,14 +146,14 @@ def test_a_rung_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, monk
 
 def spend_the_budget_on_a_rung(monkeypatch):
     """Let the budget be spent once the first rung is climbed."""
-    original = climbing.climb
+    original = ladder_module.climb
 
     def slow(name, ground):
         rung = original(name, ground)
         ground.deadline = time.monotonic()
         return rung
 
-    monkeypatch.setattr(climbing, "climb", slow)
+    monkeypatch.setattr(ladder_module, "climb", slow)
 
 
 def test_no_rung_begins_once_the_budget_is_spent(shapes, tiny, monkeypatch):
@@ -176,14 +177,14 @@ def test_a_head_is_left_out_where_its_first_epochs_tell_that_it_would_take_too_l
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), MemoryError(), RuntimeError("x")])
 def test_a_rung_that_fails_is_left_out(shapes, tiny, monkeypatch, error):
-    original, watch = climbing.climb, Noted()
+    original, watch = ladder_module.climb, Noted()
 
     def failing(name, ground):
         if name == "svm":
             raise error
         return original(name, ground)
 
-    monkeypatch.setattr(climbing, "climb", failing)
+    monkeypatch.setattr(ladder_module, "climb", failing)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "svm", "linear"], watch=watch)
     assert [rung.name for rung in ladder.rungs] == ["knn", "linear"]
     assert ladder.left_out["svm"].startswith("svm failed: ")
@@ -195,8 +196,8 @@ def test_what_cannot_be_measured_costs_no_classifier(shapes, tiny, monkeypatch, 
         raise ModelError("the network answers NaN.")
 
     watch = Noted()
-    monkeypatch.setattr(climbing, "make_trust", failing)
-    monkeypatch.setattr(climbing, "report_on", failing)
+    monkeypatch.setattr(ladder_module, "make_trust", failing)
+    monkeypatch.setattr(ladder_module, "report_on", failing)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn"], watch=watch)
     assert ladder.tests == ()
     assert ladder.classifier.trust is None
@@ -208,14 +209,14 @@ def test_what_cannot_be_measured_costs_no_classifier(shapes, tiny, monkeypatch, 
 
 
 def test_ctrl_c_compares_what_is_done(shapes, tiny, monkeypatch):
-    original = climbing.climb
+    original = ladder_module.climb
 
     def interrupted(name, ground):
         if name == "linear":
             raise KeyboardInterrupt
         return original(name, ground)
 
-    monkeypatch.setattr(climbing, "climb", interrupted)
+    monkeypatch.setattr(ladder_module, "climb", interrupted)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear", "full"])
     assert [rung.name for rung in ladder.rungs] == ["knn"]
     assert set(ladder.left_out) == {"linear", "full"}
@@ -374,7 +375,7 @@ def test_a_refit_that_fails_loses_nothing(shapes, tiny, monkeypatch, error):
     def failing(*_):
         raise error
 
-    monkeypatch.setattr(climbing, "refitted", failing)
+    monkeypatch.setattr(ladder_module, "refitted", failing)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn"])
     assert ladder.refitted is None
     assert ladder.not_refitted in (

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from lamplighter.errors import ModelError
 from lamplighter.models.pretrained import PretrainedNetwork
 from lamplighter.models.registry import build, list_models
-from lamplighter.transfer.stages import stages
+from lamplighter.transfer.freezing import stages
 
 
 @pytest.mark.parametrize("name", list_models())

@@ -132,7 +132,7 @@ def transfer(
 
     with needs_training_packages("transfer learning"):
         from lamplighter.saving.bundle import save
-        from lamplighter.transfer.climbing import climb_ladder
+        from lamplighter.transfer.ladder import climb_ladder
 
     files = found_files(folder, group=group)
     try:

@@ -1,19 +1,58 @@
-"""What the rungs of the transfer ladder cost and gained, side by side."""
+"""The transfer ladder: one strategy after the other, each with its cost and its score."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from lamplighter.datasets.image_data import load_images
+from lamplighter.errors import (
+    DataError,
+    DatasetError,
+    LamplighterError,
+    ResumeError,
+    TrainingError,
+)
 from lamplighter.evaluation.intervals import mcnemar
-from lamplighter.text import align
+from lamplighter.evaluation.reliability import make_trust
+from lamplighter.features.extraction import embed
+from lamplighter.features.heads.fitting import load_libraries
+from lamplighter.inference.runtime import runtime
+from lamplighter.inference.torch_runtime import first_line
+from lamplighter.models.classifier import check_classifier
+from lamplighter.names import unknown_name
+from lamplighter.saving.pretrained import pretrained
+from lamplighter.text import align, counted, listed
+from lamplighter.transfer.context import Ground, fingerprint_of, known_labels, report_on
+from lamplighter.transfer.refitting import Refit
+from lamplighter.transfer.refitting import refit as refitted
+from lamplighter.transfer.splits import Quiet, Watch, name_set_aside, prepared
+from lamplighter.transfer.strategies import (
+    RUNGS,
+    BudgetSpentError,
+    Rung,
+    climb,
+    head_logits,
+    own_answers,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lamplighter.audit.audit import Audit
     from lamplighter.datasets.files import ImageFiles
+    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
+    from lamplighter.features.extraction import Features
+    from lamplighter.features.heads.fitting import FittedHead
     from lamplighter.models.classifier import Classifier
-    from lamplighter.transfer.rungs import Rung
+    from lamplighter.models.reliability import Trust
 
 _SIGNIFICANT = 0.05
 
@@ -129,3 +168,318 @@ class Ladder:
             "trust": self.classifier.trust.measured if self.classifier.trust else None,
             "audit": self.audit.to_dict() if self.audit is not None else None,
         }
+
+
+_SAMPLES = 32
+_TIMED = 8  # images that the network is timed on
+
+
+def climb_ladder(
+    source: ImageFiles | str | Path,
+    *,
+    backbone: Classifier | str = "efficientnet-lite0",
+    rungs: Sequence[str] = RUNGS,
+    budget: float = 10.0,
+    balanced: bool = True,
+    seed: int = 7,
+    audit: bool = True,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    refit: bool = True,
+    watch: Watch | None = None,
+) -> Ladder:
+    """Climb the ladder of transfer learning on photos and return what each rung costs and gains.
+
+    Files are looked through, shared out into splits as far as they are in none, and embedded
+    once. Each rung learns from the training images and is measured on the validation images;
+    the chosen one then learns again from both, with the parameters that it has. The test images
+    are answered once, by that. Ctrl-C ends the climb: the rungs that are done are compared. A
+    rung that fails is left out, with its reason.
+
+    Args:
+        source: photos with their classes: a folder, a CSV of paths, or files found before.
+        backbone: a pretrained network by name, or any classifier with features.
+        rungs: which of `RUNGS` to climb.
+        budget: minutes for the rungs. Once they are over no rung begins; "head", "blocks" and
+            "full" are left out, too, where they are seen not to fit into the rest.
+        balanced: whether rare classes count as much as common ones.
+        seed: of splits, folds and training.
+        audit: look through the files first; bad ones are set aside either way.
+        folder: where fine-tuning keeps a checkpoint of each epoch; None keeps none.
+        resume: continue fine-tuning from there.
+        refit: let the chosen rung learn again, from training and validation images. Without it
+            the validation images stay held out.
+        watch: what is told of each step.
+
+    Raises:
+        DatasetError: there are fewer than two classes, or nothing to validate on.
+        TrainingError: a rung has no such name, or none fits into the budget.
+        ModelError: the backbone gives no features.
+    """
+    watch = watch or Quiet()
+    wanted = _checked(rungs, budget)
+    base = pretrained(backbone, fit="squash") if isinstance(backbone, str) else backbone
+    check_classifier(base, "climb_ladder")
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(load_libraries)  # while files are read
+        files, found = prepared(source, watch, seed=seed, audit=audit)
+        start = time.perf_counter()
+        with watch.progress("embedding") as progress:
+            features = embed(base, files, progress=progress)
+        seconds = time.perf_counter() - start
+    name_set_aside(features.files, watch, after=len(files.set_aside))
+    watch.say(
+        f"features of {counted(len(features), 'image')} in {seconds:.1f} s, "
+        f"{features.cached:,} known before"
+    )
+    ground = Ground(
+        base=base,
+        train=features.split("train"),
+        val=features.split("val"),
+        both=features.take(
+            [row for split in ("train", "val") for row in features.files.rows_of(split)]
+        ),
+        class_names=features.files.split("train").classes_present(),
+        pixels=_Pixels(features.files, base, watch),
+        backbone_seconds=_seconds_per_image(base),
+        balanced=balanced,
+        seed=seed,
+        deadline=time.monotonic() + 60 * budget,
+        folder=Path(folder) if folder is not None else None,
+        resume=resume,
+        verbose=watch.verbose,
+    )
+    climbed, left_out = _climb_all(wanted, ground, watch)
+    # Of two alike the cheaper: the first. Measured seconds would choose otherwise each time.
+    best = max(climbed, key=lambda rung: (rung.report.accuracy.value, rung.report.macro_f1.value))
+    again, not_again = _refitted(best, ground, watch) if refit else (None, "as asked")
+    classifier = _finished(best, again, ground, features, watch)
+    fitted = again.fitted if again else best.fitted
+    tests = []
+    for split in (name for name in features.files.split_names if name.startswith("test")):
+        try:
+            tests.append(_tested(classifier, fitted, ground, features, split))
+        except LamplighterError as error:  # what was learned is not lost for it
+            watch.say(f"not measured on {split}: {error}")
+    return Ladder(
+        rungs=tuple(climbed),
+        left_out=left_out,
+        chosen=best,
+        refitted=again.images if again else None,
+        not_refitted=not_again,
+        classifier=classifier,
+        tests=tuple(tests),
+        files=features.files,
+        audit=found,
+        features_seconds=seconds,
+        cached=features.cached,
+    )
+
+
+def _checked(rungs: Sequence[str], budget: float) -> list[str]:
+    rungs = [rungs] if isinstance(rungs, str) else rungs
+    if not rungs:
+        raise TrainingError(f"the rungs are {', '.join(RUNGS)}, received none.")
+    for name in rungs:
+        if name not in RUNGS:
+            raise TrainingError(unknown_name("rung", name, RUNGS))
+    if not budget > 0:
+        raise TrainingError(f"the budget must be more than 0 minutes, received {budget}.")
+    return [name for name in RUNGS if name in rungs]
+
+
+class _Pixels:
+    """Reads the images themselves when they are first asked for."""
+
+    def __init__(self, files: ImageFiles, base: Classifier, watch: Watch) -> None:
+        self._files = files
+        self._base = base
+        self._watch = watch
+        self._data: ImageData | None = None
+
+    def __call__(self) -> ImageData:
+        if self._data is None:
+            with self._watch.progress("reading") as progress:
+                data = load_images(self._files, self._base.preprocessing, progress=progress)
+            gone = data.set_aside[len(self._files.set_aside) :]
+            if gone:  # the rungs are compared on the same images
+                raise DatasetError(
+                    f"{gone[0].path} could be read when it was embedded, and cannot be now: "
+                    f"{gone[0].reason.rstrip('.')}; leave the images alone until the end."
+                )
+            self._data = data
+        return self._data
+
+
+def _seconds_per_image(base: Classifier) -> float:
+    """Return how long the network takes for one image at a time."""
+    wanted = base.preprocessing
+    shape = (_TIMED, wanted.channels, wanted.height, wanted.width)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    inputs = wanted.normalise(pixels)
+    compute = runtime(base)
+    compute.with_features(inputs[:1])  # sets memory up
+    times = []
+    for image in inputs:
+        start = time.perf_counter()
+        compute.with_features(image[np.newaxis])
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _climb_all(
+    names: Sequence[str], ground: Ground, watch: Watch
+) -> tuple[list[Rung], dict[str, str]]:
+    climbed: list[Rung] = []
+    left_out: dict[str, str] = {}
+    failure: LamplighterError | None = None
+    for place, name in enumerate(names):
+        try:
+            rung = climb(name, ground)
+        except ResumeError:
+            raise
+        except (LamplighterError, OSError, MemoryError, RuntimeError) as error:
+            # What is done is not lost for it; torch's own for memory is a RuntimeError.
+            failure = (
+                error
+                if isinstance(error, LamplighterError)
+                else TrainingError(f"{name} failed: {_words_of(error)}.")
+            )
+            left_out[name] = str(failure).rstrip(".")
+            watch.say(f"{name}: left out, {failure}")
+            continue
+        except KeyboardInterrupt:
+            if not climbed:
+                raise
+            left_out |= dict.fromkeys(names[place:], "the climb was stopped before its end")
+            watch.say(f"stopped in {name}; the rungs that are done are compared")
+            break
+        climbed.append(rung)
+        watch.say(f"{name}: {rung.report.accuracy} on validation, learned in {rung.seconds:.1f} s")
+    if not climbed and not isinstance(failure, BudgetSpentError) and failure is not None:
+        raise failure
+    if not climbed:
+        raise TrainingError(
+            f"no rung fits into the budget: {'; '.join(dict.fromkeys(left_out.values()))}; "
+            "choose a larger budget, or a cheaper rung such as linear."
+        )
+    return climbed, left_out
+
+
+def _refitted(best: Rung, ground: Ground, watch: Watch) -> tuple[Refit | None, str]:
+    """Return the rung after it has learned again, or why it has not: what is done is not lost."""
+    try:
+        again = refitted(best, ground)
+    except ResumeError:
+        raise
+    except LamplighterError as error:
+        reason = str(error).rstrip(".")
+    except (MemoryError, RuntimeError) as error:  # torch's own for memory is the latter
+        reason = f"it failed ({_words_of(error)})"
+    except KeyboardInterrupt:
+        reason = "it was stopped"
+    else:
+        new = [name for name in again.class_names if name not in ground.class_names]
+        watch.say(
+            f"{best.name}: learned again from all {again.images:,} training and validation images "
+            f"in {again.seconds:.1f} s"
+            + (f"; now with {listed(new)}, of validation alone" if new else "")
+        )
+        return again, ""
+    watch.say(f"{best.name}: stays as it was, not learned again: {reason}")
+    return None, reason
+
+
+def _words_of(error: Exception) -> str:
+    if isinstance(error, MemoryError) and not str(error):
+        return "the memory does not suffice"
+    return first_line(error).rstrip(".")
+
+
+def _finished(
+    best: Rung, again: Refit | None, ground: Ground, features: Features, watch: Watch
+) -> Classifier:
+    """Return the classifier of a rung with its trust, its record and images to prove it on.
+
+    What of these cannot be had is said, and left out.
+    """
+    classifier = best.make() if again is None else again.classifier
+    if classifier.samples is None:
+        few = features.split("train").take(range(min(_SAMPLES, len(ground.train))))
+        with contextlib.suppress(DataError):  # images that are gone: a graph can do without
+            data = (
+                ground.pixels() if best.tuned else load_images(few.files, ground.base.preprocessing)
+            )
+            classifier.samples = data["train"].images[:_SAMPLES]
+    try:
+        if again is None:
+            classifier.trust = _trust_before(classifier, best, ground)
+        else:
+            classifier.trust = _trust_after(classifier, best, again, ground)
+    except LamplighterError as error:
+        watch.say(f"not calibrated, and nothing is called unknown: {error}")
+    record = classifier.record
+    details = {name: value for name, value in best.details.items() if name != "grid"}
+    record.recipe = {"name": "transfer", "rung": best.name, "seed": ground.seed, **details}
+    record.data = {
+        name: fingerprint_of(features.split(name)) for name in features.files.split_names
+    }
+    record.scores = {"val": best.report.summary()}
+    if again is not None:
+        record.recipe["refitted"] = {"splits": ["train", "val"], "images": again.images}
+        record.scores["val"]["before_refit"] = True
+    return classifier
+
+
+def _trust_before(classifier: Classifier, best: Rung, ground: Ground) -> Trust:
+    """Return the trust measured on the validation images, which are held out."""
+    train, val = ground.train.vectors, ground.val.vectors
+    if best.tuned:
+        train, val = (own_answers(classifier, ground, split)[1] for split in ("train", "val"))
+    return make_trust(
+        classifier,
+        val_logits=best.logits,
+        val_labels=known_labels(ground.val, ground.class_names),
+        val_features=val,
+        train_features=train,
+        train_labels=known_labels(ground.train, ground.class_names),
+        seed=ground.seed,
+    )
+
+
+def _trust_after(classifier: Classifier, best: Rung, again: Refit, ground: Ground) -> Trust:
+    """Return the trust measured on what was said of images before they were learned from."""
+    vectors = ground.both.vectors
+    if best.tuned:
+        parts = [own_answers(classifier, ground, split)[1] for split in ("train", "val")]
+        vectors = np.concatenate(parts)
+    trust = make_trust(
+        classifier,
+        val_logits=again.held_out.logits,
+        val_labels=again.held_out.labels,
+        val_distances=again.held_out.distances,
+        train_features=vectors,
+        train_labels=known_labels(ground.both, again.class_names),
+        seed=ground.seed,
+    )
+    trust.measured["source"] = again.held_out.source
+    return trust
+
+
+def _tested(
+    classifier: Classifier,
+    fitted: FittedHead | None,
+    ground: Ground,
+    features: Features,
+    split: str,
+) -> Report:
+    """Return the report on a test split, which nothing was chosen by."""
+    test = features.split(split)
+    if fitted is None:
+        logits, vectors = own_answers(classifier, ground, split)
+        test = replace(test, vectors=vectors)
+    else:
+        logits = head_logits(fitted, test.vectors)
+    report = report_on(test, split, logits, classifier.class_names, trust=classifier.trust)
+    classifier.record.scores[split] = report.summary()
+    return report

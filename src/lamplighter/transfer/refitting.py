@@ -19,7 +19,8 @@ from lamplighter.datasets.image_data import ImageData, Split
 from lamplighter.evaluation.open_set import distances, make_reference
 from lamplighter.features.heads.fitting import HEADS, FittedHead, fit_again
 from lamplighter.features.heads.model_selection import Samples, folds_of, numbered_groups
-from lamplighter.transfer.rungs import (
+from lamplighter.transfer.context import known_labels
+from lamplighter.transfer.strategies import (
     BudgetSpentError,
     Rung,
     fine_tuned,
@@ -28,7 +29,6 @@ from lamplighter.transfer.rungs import (
     spoken,
     trained_head,
 )
-from lamplighter.transfer.scoring import known_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.models.classifier import Classifier
-    from lamplighter.transfer.ground import Ground
+    from lamplighter.transfer.context import Ground
 
 _FOLDS = 3  # of the training images; the validation images are one more
 _BELOW = 20.0  # how far below all others the score of a class is that a head did not know

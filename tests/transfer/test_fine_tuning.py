@@ -15,9 +15,8 @@ from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks import on_batch_start, on_epoch_end
 from lamplighter.training.trial import Trial
-from lamplighter.transfer.freezing import frozen
-from lamplighter.transfer.stages import members_of
-from lamplighter.transfer.tuning import fine_tune, frozen_until, seconds_per_step
+from lamplighter.transfer.fine_tuning import fine_tune, frozen_until, seconds_per_step
+from lamplighter.transfer.freezing import frozen, members_of
 
 CLASSES = ("dark", "light", "grey")
 QUICK = {"epochs": 2, "batch_size": 8, "verbose": 0}

@@ -11,8 +11,15 @@ import numpy as np
 from lamplighter.errors import LamplighterError
 from lamplighter.features.heads.fitting import HEADS, FittedHead
 from lamplighter.inference.runtime import runtime
-from lamplighter.transfer.ground import Ground, Plan, begin, note_seconds, planned
-from lamplighter.transfer.scoring import known_labels, report_on
+from lamplighter.transfer.context import (
+    Ground,
+    Plan,
+    begin,
+    known_labels,
+    note_seconds,
+    planned,
+    report_on,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,7 +218,7 @@ def fine_tuned(name: str, ground: Ground, *, folder: str, epochs: int | None = N
     from lamplighter.datasets.augmentation import photo_augmentation
     from lamplighter.training.callbacks import on_epoch_end
     from lamplighter.training.trial import load_engine
-    from lamplighter.transfer.tuning import fine_tune
+    from lamplighter.transfer.fine_tuning import fine_tune
 
     load_engine()
     start = time.perf_counter()
@@ -270,7 +277,7 @@ def _last_block(classifier: Classifier) -> str:
 
     That is one residual block or the like: the last two stages before the head.
     """
-    from lamplighter.transfer.stages import members_of
+    from lamplighter.transfer.freezing import members_of
 
     names = [name for name, _ in members_of(classifier.read_network())]
     return names[max(0, len(names) - 3)]
@@ -281,7 +288,7 @@ def _affordable(
 ) -> int:
     """Return how many epochs fit into the budget, at most as many as are of use."""
     from lamplighter.datasets.augmentation import photo_augmentation
-    from lamplighter.transfer.tuning import seconds_per_step
+    from lamplighter.transfer.fine_tuning import seconds_per_step
 
     steps = -(-len(data["train"]) // _BATCH)
     changes = photo_augmentation() if since is None else None

@@ -11,7 +11,7 @@ import pytest
 from lamplighter.datasets.files import ImageFiles
 from lamplighter.features.extraction import Features
 from lamplighter.models.reliability import Trust
-from lamplighter.transfer.scoring import fingerprint_of, known_labels, report_on
+from lamplighter.transfer.context import fingerprint_of, known_labels, report_on
 
 NAMES = ("ant", "bee", "cat")
 LABELS = (2, 0, 1, 1)

@@ -12,8 +12,8 @@ from lamplighter.errors import ModelError, OutputError, TrainingError, UnknownLa
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.pretrained import PretrainedNetwork
 from lamplighter.training.callbacks import OneCycle
-from lamplighter.transfer.cut import CutNetwork, activations, cut_batches
 from lamplighter.transfer.freezing import freeze, frozen, layered_parameters, unfreeze
+from lamplighter.transfer.split_network import CutNetwork, activations, cut_batches
 
 NAMES = ("a", "b", "c")
 SIZE = 20

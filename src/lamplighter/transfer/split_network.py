@@ -17,8 +17,7 @@ from lamplighter.inference.runtime import device_of, evaluating
 from lamplighter.inference.torch_runtime import images_at_once
 from lamplighter.models.classifier import check_classifier
 from lamplighter.training.labels import by_name
-from lamplighter.transfer.freezing import freeze, is_frozen
-from lamplighter.transfer.stages import check_chain, members_of, places_of
+from lamplighter.transfer.freezing import check_chain, freeze, is_frozen, members_of, places_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

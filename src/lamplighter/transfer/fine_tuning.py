@@ -16,9 +16,14 @@ from lamplighter.training.balancing import class_weights
 from lamplighter.training.callbacks import Checkpoint, LabelSmoothing, OneCycle
 from lamplighter.training.labels import by_name
 from lamplighter.training.trial import Trial
-from lamplighter.transfer.cut import CutNetwork, cut_batches
-from lamplighter.transfer.freezing import freeze, layered_parameters, unfreeze
-from lamplighter.transfer.stages import members_of, places_of
+from lamplighter.transfer.freezing import (
+    freeze,
+    layered_parameters,
+    members_of,
+    places_of,
+    unfreeze,
+)
+from lamplighter.transfer.split_network import CutNetwork, cut_batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
