@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from lamplighter.errors import LabError
+from lamplighter.teaching.cleanup import PREFIX
 from lamplighter.teaching.examiner import Examiner
 from lamplighter.teaching.grading import check
-from lamplighter.teaching.leftovers import PREFIX
 from tests.teaching.conftest import RIGHT
 
 MEMORY = 1024**3
@@ -129,7 +129,7 @@ def test_a_loop_in_an_answer_that_is_asked(attack):
 
 _PATCHES = """
 import builtins, sys
-import lamplighter.teaching.plain as plain
+import lamplighter.teaching.serialization as plain
 builtins.AssertionError = Exception
 np.allclose = lambda *a, **k: True
 plain.encode = lambda *a, **k: '30'

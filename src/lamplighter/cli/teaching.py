@@ -19,7 +19,7 @@ from lamplighter.errors import LabError, MissingPackageError, OutputError
 from lamplighter.installation import install_command
 
 if TYPE_CHECKING:
-    from lamplighter.teaching.gathering import Row
+    from lamplighter.teaching.collection import Row
     from lamplighter.teaching.grading import Grade
 
 _NEEDED = ("jupytext", "nbclient", "nbformat", "ipykernel", "torch")
@@ -174,7 +174,7 @@ def _report(grade: Grade) -> list[str]:
 def _collect(folder: Path, memory: int, out: Path | None, *, as_json: bool, force: bool) -> None:
     _need_packages()
     from lamplighter.teaching.catalogue import read_catalogue
-    from lamplighter.teaching.gathering import (
+    from lamplighter.teaching.collection import (
         TABLE,
         find_notebooks,
         gather,

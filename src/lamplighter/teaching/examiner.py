@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from lamplighter.teaching.plain import LIMIT, NotPlainError, decode, encode
+from lamplighter.teaching.serialization import LIMIT, NotPlainError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.teaching.catalogue import Catalogue, read_catalogue
+from lamplighter.teaching.cleanup import remove_stale
 from lamplighter.teaching.examiner import Examiner
-from lamplighter.teaching.leftovers import remove_stale
 from lamplighter.teaching.marking import ExerciseGrade, Marking
 from lamplighter.teaching.sandbox import MEMORY, Sandbox
 from lamplighter.teaching.submissions import Submission, read_submission

@@ -26,7 +26,7 @@ _WATCHED = (
     "torch.nn.Module",
     "numpy",
     "lamplighter",
-    "lamplighter.teaching.plain",
+    "lamplighter.teaching.serialization",
 )
 _WORKERS = (
     "num_workers",
@@ -45,7 +45,7 @@ def answer(names: dict[str, Any], text: str) -> dict[str, Any]:
     Returns:
         {"value": plain data as text}, or {"error": name, "message": ...}.
     """
-    from lamplighter.teaching.plain import NotPlainError, decode, encode
+    from lamplighter.teaching.serialization import NotPlainError, decode, encode
 
     try:
         code, values = decode(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lamplighter.errors import LabError
 from lamplighter.installation import install_command
-from lamplighter.teaching.plain import encode
+from lamplighter.teaching.serialization import encode
 
 if TYPE_CHECKING:
     from lamplighter.teaching.examiner import Examiner

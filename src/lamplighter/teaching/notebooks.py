@@ -39,13 +39,13 @@ except ImportError as error:
 # In a namespace of their own, so that what they name is not taken for the learner's.
 _HIDDEN = """\
 ### BEGIN HIDDEN TESTS
-import lamplighter.teaching.asking
+import lamplighter.teaching.learner
 
 exec(
     r'''
 {tests}
 ''',
-    {{"__name__": "hidden_tests", "learner": lamplighter.teaching.asking.learner}},
+    {{"__name__": "hidden_tests", "learner": lamplighter.teaching.learner.learner}},
 )
 ### END HIDDEN TESTS"""
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from lamplighter.errors import LabError
-from lamplighter.teaching.kernel import PRINTED, QUESTION
-from lamplighter.teaching.leftovers import (
+from lamplighter.teaching.cleanup import (
     MARK,
     PREFIX,
     copy_files,
@@ -24,6 +23,7 @@ from lamplighter.teaching.leftovers import (
     remove,
     temporary_folder,
 )
+from lamplighter.teaching.kernel import PRINTED, QUESTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamplighter.teaching.plain import NotPlainError, decode, encode
+from lamplighter.teaching.serialization import NotPlainError, decode, encode
 
 _HASHABLE = st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.floats()
 _PLAIN = st.recursive(

@@ -11,20 +11,14 @@ from pathlib import Path
 import pytest
 
 from lamplighter.errors import LabError
-from lamplighter.teaching import leftovers
-from lamplighter.teaching.leftovers import (
-    PREFIX,
-    copy_files,
-    remove,
-    remove_stale,
-    temporary_folder,
-)
+from lamplighter.teaching import cleanup
+from lamplighter.teaching.cleanup import PREFIX, copy_files, remove, remove_stale, temporary_folder
 
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(leftovers, "_LONGEST", 500)
+    monkeypatch.setattr(cleanup, "_LONGEST", 500)
     return tmp_path
 
 
@@ -56,7 +50,7 @@ def test_what_lies_beside_is_copied_but_no_links_notebooks_or_hidden_files(tmp_p
 def test_a_large_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "film").write_bytes(b"x" * 2000)
-    monkeypatch.setattr(leftovers, "FOLDER_SIZE", 1000)
+    monkeypatch.setattr(cleanup, "FOLDER_SIZE", 1000)
     with pytest.raises(LabError, match="folder of its own"):
         copy_files(tmp_path / "mine", tmp_path / "copy")
 

@@ -11,8 +11,8 @@ import shutil
 import pytest
 
 from lamplighter.errors import LabError
-from lamplighter.teaching import gathering
-from lamplighter.teaching.gathering import Row, find_notebooks, gather, table
+from lamplighter.teaching import collection
+from lamplighter.teaching.collection import Row, find_notebooks, gather, table
 from tests.teaching.conftest import RIGHT
 
 
@@ -52,7 +52,7 @@ def test_every_notebook_is_a_row(handed_in, sample):
 
 def test_a_second_run_grades_what_is_new_alone(handed_in, sample, hand_in, monkeypatch):
     first = gather(handed_in, sample)
-    monkeypatch.setattr(gathering, "grade", lambda submission, **_: pytest.fail("graded again"))
+    monkeypatch.setattr(collection, "grade", lambda submission, **_: pytest.fail("graded again"))
     again = gather(handed_in, sample)
     assert [row.cached for row in again] == [True, True, True, False]
     assert table(again) == table(first)
@@ -64,14 +64,14 @@ def test_a_second_run_grades_what_is_new_alone(handed_in, sample, hand_in, monke
 
 
 def test_a_notebook_that_breaks_the_grader_costs_nobody_else_a_row(handed_in, sample, monkeypatch):
-    grade = gathering.grade
+    grade = collection.grade
 
     def break_at_ada(submission, **more):
         if submission.path.parent.name == "ada":
             raise ValueError("odd")
         return grade(submission, **more)
 
-    monkeypatch.setattr(gathering, "grade", break_at_ada)
+    monkeypatch.setattr(collection, "grade", break_at_ada)
     ben, ada, cleo, _ = _read(gather(handed_in, sample))
     assert ada["problems"] == "cannot be graded: ValueError: odd"
     assert (ada["total"], ben["total"], cleo["total"]) == ("", "0", "0")
@@ -87,18 +87,18 @@ def test_what_is_no_file_is_not_read(handed_in, sample):
 def test_what_was_graded_otherwise_is_graded_anew(handed_in, sample, monkeypatch):
     shutil.rmtree(handed_in / "ada")
     gather(handed_in, sample)
-    (handed_in / gathering.TABLE).write_text("each run writes it")
+    (handed_in / collection.TABLE).write_text("each run writes it")
     assert [row.cached for row in gather(handed_in, sample)] == [True, True, False]
-    more = gather(handed_in, sample, memory=2 * gathering.MEMORY)
+    more = gather(handed_in, sample, memory=2 * collection.MEMORY)
     assert [row.cached for row in more] == [False, False, False]
-    monkeypatch.setattr(gathering, "__version__", "9.9.9")
+    monkeypatch.setattr(collection, "__version__", "9.9.9")
     assert [row.cached for row in gather(handed_in, sample)] == [False, False, False]
 
 
 def test_a_damaged_memory_is_made_anew(handed_in, sample):
     shutil.rmtree(handed_in / "ada")
     first = gather(handed_in, sample)
-    for path in (handed_in / gathering.CACHE).iterdir():
+    for path in (handed_in / collection.CACHE).iterdir():
         path.write_text("{")
     assert table(gather(handed_in, sample)) == table(first)
 
