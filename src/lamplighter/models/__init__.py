@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 _MEMBERS = {
     "branching": ("Branches", "InceptionBlock", "InceptionCNN", "ResidualBlock", "ResidualCNN"),
-    "champion": ("ChampionCNN", "QuickCNN"),
-    "small": ("BetterCNN", "BranchCNN", "SimpleCNN"),
+    "cnn": ("BetterCNN", "BranchCNN", "ChampionCNN", "QuickCNN", "SimpleCNN"),
 }
 _HOMES = {name: module for module, names in _MEMBERS.items() for name in names}
 
