@@ -39,7 +39,11 @@ def check_memory(count: int, preprocessing: Preprocessing) -> None:
 
 
 def free_memory() -> int | None:
-    """Return how many bytes this process may still take, or None where that is not known."""
+    """Return how many bytes this process may still take.
+
+    On macOS, which does not tell what is free, that is all the memory there is; None on Windows,
+    where Python tells nothing: there no data set is refused for its size.
+    """
     limits = [_available(), _group_limit()]
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None

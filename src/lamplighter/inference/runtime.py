@@ -283,7 +283,7 @@ def runtime(classifier: Classifier) -> Runtime:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use; macOS and Windows tell how many there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

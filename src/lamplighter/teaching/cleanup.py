@@ -51,7 +51,10 @@ def _is_plain_file(file: Path) -> bool:
 
 
 def kill_marked(token: str) -> None:
-    """Kill what the kernel has left behind, whatever session it moved to (where /proc tells)."""
+    """Kill what the kernel has left behind, whatever session it moved to.
+
+    Linux alone tells in /proc what a process inherited; elsewhere nothing is found.
+    """
     mark = f"{MARK}={token}".encode()
     for _ in range(3):
         found = False
@@ -97,7 +100,7 @@ def remove_stale() -> None:
 
 
 def _runs(process: int) -> bool:
-    if os.name != "posix":
+    if os.name != "posix":  # Windows would end the process by that signal
         return True
     try:
         os.kill(process, 0)

@@ -6,6 +6,7 @@ refused, and on other systems is all there is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -90,14 +91,15 @@ def confine(folder: Path, memory: int, *, extra: Sequence[Path] = ()) -> None:
 def _limit(memory: int) -> None:
     try:
         import resource
-    except ImportError:  # Windows
+    except ImportError:  # Windows, which limits no memory
         return
     limits = {"RLIMIT_DATA": memory + _RESERVE, "RLIMIT_FSIZE": _FILE_SIZE, "RLIMIT_CORE": 0}
     for name, wanted in limits.items():
         kind = getattr(resource, name)
         hard = resource.getrlimit(kind)[1]
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(kind, (most, most))
+        with contextlib.suppress(OSError, ValueError):  # macOS refuses limits on data
+            resource.setrlimit(kind, (most, most))
     keep_reserve(True)
 
 
@@ -108,6 +110,8 @@ def keep_reserve(kept: bool) -> None:
     except ImportError:
         return
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if most == resource.RLIM_INFINITY:  # there is no limit to keep something back from
+        return
     soft = most - _RESERVE if kept else most
     resource.setrlimit(resource.RLIMIT_DATA, (max(soft, 0), most))
 
@@ -122,6 +126,7 @@ def _watch(folder: Path, *, processes: bool) -> None:
     root = str(folder) + os.sep
     own, parent = os.getpid(), os.getppid()
     realpath, fspath, fsdecode = os.path.realpath, os.fspath, os.fsdecode
+    devices = {*_DEVICES, realpath(os.devnull)}  # Windows calls it otherwise
 
     def refuse(what: str) -> None:
         if len(refused) < _MOST_REFUSALS:
@@ -132,7 +137,7 @@ def _watch(folder: Path, *, processes: bool) -> None:
         if isinstance(path, int) or path is None:
             return
         place = realpath(fsdecode(fspath(path)))
-        if not (place + os.sep).startswith(root) and place not in _DEVICES:
+        if not (place + os.sep).startswith(root) and place not in devices:
             refuse(f"writing to {place}")
 
     def changing(places: tuple[int, ...]) -> Callable[[tuple[Any, ...]], None]:

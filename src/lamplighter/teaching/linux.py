@@ -2,6 +2,7 @@
 
 Landlock (https://docs.kernel.org/userspace-api/landlock.html) and seccomp filters, by their
 system calls: both work without any privileges, hold for native code too, and cannot be undone.
+On macOS and Windows nothing here does anything, and each function says so by what it returns.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def landlock_version() -> int:
 
 
 def die_with_parent() -> None:
-    """Have this process killed when the one that started it ends, however it ends."""
+    """Have this process killed when the one that started it ends, however it ends (Linux)."""
     if sys.platform.startswith("linux"):
         _libc().prctl(_PR_SET_PDEATHSIG, _KILL_SIGNAL, 0, 0, 0)
 
