@@ -13,7 +13,7 @@ import os
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from lamplighter.errors import ArgumentError
+from lamplighter.errors import ArgumentTypeError
 from lamplighter.names import meant
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
     false. What the function raises itself is left as it is.
 
     Raises:
-        ArgumentError: when it is called, of an argument that is unknown, missing, given twice or
-            of another type.
+        ArgumentTypeError: when it is called, of an argument that is unknown, missing, given twice
+            or of another type.
     """
     signature = inspect.signature(function)
     kinds = {name: _kinds(parameter) for name, parameter in signature.parameters.items()}
@@ -44,11 +44,11 @@ def checked(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
-            raise ArgumentError(_misfit(function, signature, args, kwargs)) from None
+            raise ArgumentTypeError(_misfit(function, signature, args, kwargs)) from None
         for name, value in bound.arguments.items():
             if kinds[name] and not any(_KINDS[kind][1](value) for kind in kinds[name]):
                 wanted = " or ".join(_KINDS[kind][0] for kind in kinds[name])
-                raise ArgumentError(
+                raise ArgumentTypeError(
                     f"{name!r} of {_called(function)} must be {wanted}, received "
                     f"{_shown(value)} of type {type(value).__name__}."
                 )
@@ -81,14 +81,14 @@ def check_further(
         filled: arguments of it that the constructor fills in itself.
 
     Raises:
-        ArgumentError: it does not take one.
+        ArgumentTypeError: it does not take one.
     """
     further = [name for name in inspect.signature(function).parameters if name not in filled]
     own = [p.name for p in inspect.signature(kind).parameters.values() if p.kind not in _VARIABLE]
     for name in arguments:
         if name not in further:
             known = [*own, *further]
-            raise ArgumentError(
+            raise ArgumentTypeError(
                 f"{kind.__name__}() has no argument {name!r}{meant(name, known) or '.'} "
                 f"It takes {', '.join(known)}."
             )

@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.special import softmax as scipys_softmax
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.calibration import (
     Reliability,
     calibration_error,
@@ -142,7 +142,7 @@ class TestCalibrationError:
             calibration_error(np.zeros((0, 2)), [])
         with pytest.raises(DatasetError, match=r"in 0\.\.1"):
             calibration_error([[3.0, -1.0]], [0])
-        with pytest.raises(DatasetError, match="one bin or more, received 0"):
+        with pytest.raises(ArgumentError, match="one bin or more, received 0"):
             calibration_error([[1.0, 0.0]], [0], 0)
 
 

@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from lamplighter.datasets.image_data import ImageData, Split
-from lamplighter.errors import DatasetError, ModelError, ShapeError, UnknownSplitError
+from lamplighter.errors import (
+    ArgumentError,
+    DatasetError,
+    ModelError,
+    ShapeError,
+    UnknownSplitError,
+)
 from lamplighter.evaluation.data_map import DataMap, logits_and_features, map_of, sample
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
@@ -136,7 +142,7 @@ def test_features_are_the_inputs_of_the_last_layer() -> None:
     ("options", "error", "said"),
     [
         ({"split": "val"}, UnknownSplitError, "no split 'val'"),
-        ({"method": "umap"}, DatasetError, "one of pca, tsne, received 'umap'"),
+        ({"method": "umap"}, ArgumentError, "one of pca, tsne, received 'umap'"),
         ({"limit": 1}, DatasetError, "2 images or more"),
         ({"limit": 4, "method": "tsne"}, DatasetError, "5 images or more"),
         ({"features": np.zeros((3, 2), np.float32)}, ShapeError, r"received \(3, 2\)"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError
 from lamplighter.evaluation.data_map import DataMap
 from lamplighter.evaluation.data_map_plot import COLOURS, plot_data_map, spread
 
@@ -171,5 +171,5 @@ def test_without_predictions_there_are_no_mistakes() -> None:
 
 
 def test_thumbnails_cannot_be_fewer_than_none() -> None:
-    with pytest.raises(DatasetError, match="received -1"):
+    with pytest.raises(ArgumentError, match="received -1"):
         plot_data_map(_map(), thumbnails=-1)

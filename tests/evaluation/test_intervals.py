@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 from sklearn.metrics import f1_score
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.intervals import Estimate, bootstrap_macro_f1, mcnemar, wilson
 from lamplighter.evaluation.metrics import confusion_matrix, macro_f1
 
@@ -69,12 +69,12 @@ class TestWilson:
 
     @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (-1, 5), (6, 5)])
     def test_impossible_counts(self, successes, trials):
-        with pytest.raises(DatasetError, match=f"received {successes} of {trials}"):
+        with pytest.raises(ArgumentError, match=f"received {successes} of {trials}"):
             wilson(successes, trials)
 
     @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
     def test_impossible_confidence(self, confidence):
-        with pytest.raises(DatasetError, match=f"received {confidence}"):
+        with pytest.raises(ArgumentError, match=f"received {confidence}"):
             wilson(1, 2, confidence=confidence)
 
 
@@ -141,7 +141,7 @@ class TestBootstrap:
     def test_nothing_to_draw_from(self):
         with pytest.raises(DatasetError, match="one image or more"):
             bootstrap_macro_f1(np.zeros((3, 3), dtype=np.int64))
-        with pytest.raises(DatasetError, match="received 0"):
+        with pytest.raises(ArgumentError, match="received 0"):
             bootstrap_macro_f1(np.eye(3, dtype=np.int64), resamples=0)
 
 

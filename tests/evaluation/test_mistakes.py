@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.report import evaluate
 
@@ -46,6 +46,6 @@ def test_other_data_than_was_evaluated(reader, written):
 def test_a_negative_count(reader, written):
     data = written("abc", LABELS, OUTPUTS)
     report = evaluate(reader("abc"), data)
-    with pytest.raises(DatasetError, match="0 or more, received -1"):
+    with pytest.raises(ArgumentError, match="0 or more, received -1"):
         mistakes(report, data, -1)
     assert mistakes(report, data, 0) == []

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.report import evaluate
 from lamplighter.evaluation.sheets import contact_sheet, mistakes_sheet
 
@@ -88,13 +88,13 @@ def test_no_mistakes_are_a_picture_too(reader, written):
 
 
 @pytest.mark.parametrize(
-    ("count", "captions", "columns", "message"),
+    ("count", "captions", "columns", "error", "message"),
     [
-        (0, 0, None, "received 0 images"),
-        (5, 4, None, "received 5 images and 4"),
-        (5, 5, 0, "received 0"),
+        (0, 0, None, DatasetError, "received 0 images"),
+        (5, 4, None, DatasetError, "received 5 images and 4"),
+        (5, 5, 0, ArgumentError, "received 0"),
     ],
 )
-def test_sheets_that_cannot_be_made(count, captions, columns, message):
-    with pytest.raises(DatasetError, match=message):
+def test_sheets_that_cannot_be_made(count, captions, columns, error, message):
+    with pytest.raises(error, match=message):
         contact_sheet(IMAGES[:count], ["a"] * captions, columns=columns)

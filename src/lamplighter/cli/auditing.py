@@ -14,7 +14,7 @@ from lamplighter.cli.data import found_files
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.progress import bar
 from lamplighter.cli.text import printable, wrapped
-from lamplighter.errors import OutputError
+from lamplighter.errors import LamplighterError, OutputError
 
 if TYPE_CHECKING:
     from lamplighter.audit.audit import Audit
@@ -96,6 +96,8 @@ def _prepare(report: Path, folder: Path, *, force: bool) -> None:
                 "be taken for images of a class."
             )
         report.mkdir(parents=True, exist_ok=True)
+    except LamplighterError:
+        raise
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise OutputError(

@@ -67,6 +67,8 @@ def learn_and_save(
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
         say(f"lamplighter: stopped; {_kept(folder)}")
         raise typer.Exit(1) from None
+    except LamplighterError:
+        raise
     except OSError as error:
         raise OutputError(
             f"{error.filename or folder} cannot be written: {error.strerror or error}; "

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lamplighter.errors import DownloadError, OutputError
+from lamplighter.errors import DownloadError, LamplighterError, OutputError
 from lamplighter.files.folders import own_folder
 from lamplighter.files.naming import shown
 
@@ -216,6 +216,8 @@ class _Fetch:
                     f"({reason.verify_message}); check the address and this machine's clock."
                 ) from error
             raise _BrokenError(_reason(reason), transient=False) from error
+        except LamplighterError:
+            raise
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _BrokenError(_reason(error), transient=True) from error
         self.state.complete = True

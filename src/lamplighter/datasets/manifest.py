@@ -16,7 +16,7 @@ from lamplighter.datasets.columns import Columns, find_columns
 from lamplighter.datasets.files import ImageFiles, SetAside
 from lamplighter.datasets.split_names import read_split_name, resolve_splits
 from lamplighter.datasets.walking import walk
-from lamplighter.errors import DatasetError
+from lamplighter.errors import DatasetError, MissingDatasetError
 from lamplighter.files.naming import IMAGE_SUFFIXES, clean_name, group_finder, group_notes, shown
 from lamplighter.names import no_such_path
 from lamplighter.text import counted
@@ -155,7 +155,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise DatasetError(no_such_path("file", path)) from None
+        raise MissingDatasetError(no_such_path("file", path)) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DatasetError(

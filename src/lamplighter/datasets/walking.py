@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from lamplighter.datasets.files import SetAside
-from lamplighter.errors import DatasetError
+from lamplighter.errors import DatasetError, MissingDatasetError
 from lamplighter.files.naming import IMAGE_SUFFIXES, is_litter, shown
 from lamplighter.images.formats import NO_IMAGE_REASON, reason_by_name
 from lamplighter.names import near_names, near_paths, no_such_path
@@ -51,7 +51,7 @@ def walk(root: Path, *, deepest: int | None = None) -> tuple[list[str], list[Set
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             if not folder:
-                raise DatasetError(_unreadable_root(root, error)) from error
+                raise _unreadable_root(root, error) from error
             set_aside.append(SetAside(folder, _unreadable(error)))
             continue
         for entry in found:
@@ -102,15 +102,15 @@ def _twice(other: str) -> str:
     )
 
 
-def _unreadable_root(root: Path, error: OSError) -> str:
+def _unreadable_root(root: Path, error: OSError) -> DatasetError:
     if isinstance(error, FileNotFoundError):
-        return _no_folder(root)
+        return MissingDatasetError(_no_folder(root))
     if isinstance(error, NotADirectoryError):
-        return (
+        return DatasetError(
             f"{shown(root)} must be a folder of images, a zip file of them or a CSV file of paths "
             "and labels, received another file; name its folder."
         )
-    return f"the folder {shown(root)}: {_unreadable(error)}"
+    return DatasetError(f"the folder {shown(root)}: {_unreadable(error)}")
 
 
 def _no_folder(root: Path) -> str:

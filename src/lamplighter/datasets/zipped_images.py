@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lamplighter.datasets.files import SetAside
-from lamplighter.errors import DatasetError, OutputError
+from lamplighter.errors import DatasetError, LamplighterError, MissingDatasetError, OutputError
 from lamplighter.files.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown
 from lamplighter.files.unzipping import ZipSource
 from lamplighter.images.formats import NO_IMAGE_REASON, reason_by_name
@@ -69,7 +69,7 @@ def unpack_images(
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DatasetError(_unreadable(path, error)) from error
+        raise _unreadable(path, error) from error
     home = Path(platformdirs.user_cache_dir("lamplighter")) / "unpacked" / content[:24]
     known = _folder_in(home)
     if known is not None and _is_whole(known, expected):
@@ -86,7 +86,7 @@ def left_in(path: str | Path) -> tuple[SetAside, ...]:
     try:
         files = ZipSource(Path(path)).files()
     except OSError as error:
-        raise DatasetError(_unreadable(Path(path), error)) from error
+        raise _unreadable(Path(path), error) from error
     others = sorted(clean_name(str(file)) for file in files if not _wanted(file))
     return tuple(SetAside(other, reason_by_name(other) or NO_IMAGE_REASON) for other in others)
 
@@ -131,6 +131,8 @@ def _unpacked(
 
         source.unpack(work / name, wanted=_wanted, progress=tell)
         _put(work, home, expected)
+    except LamplighterError:
+        raise
     except OSError as error:
         raise OutputError(
             f"{shown(source.path)} cannot be unpacked into {shown(home.parent)}: "
@@ -195,9 +197,10 @@ def _few(names: list[str]) -> str:
     return listed([shown(clean_name(name)) for name in names], 3)
 
 
-def _unreadable(path: Path, error: OSError) -> str:
+def _unreadable(path: Path, error: OSError) -> DatasetError:
     if isinstance(error, FileNotFoundError):
-        return no_such_path("file", path)
+        return MissingDatasetError(no_such_path("file", path))
     if isinstance(error, PermissionError):
-        return f"{shown(path)} may not be read; change its permissions."
-    return f"{shown(path)} cannot be read ({error.strerror or error}); check the name and the disk."
+        return DatasetError(f"{shown(path)} may not be read; change its permissions.")
+    reason = error.strerror or error
+    return DatasetError(f"{shown(path)} cannot be read ({reason}); check the name and the disk.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.intervals import RESAMPLES, Estimate, bootstrap, estimate_from, wilson
 from lamplighter.text import align, percent
 
@@ -102,7 +102,8 @@ def calibration_error(
         seed: of the draws.
 
     Raises:
-        DatasetError: shapes differ, there is no image, or a number is out of range.
+        DatasetError: shapes differ, there is no image, or a probability is out of range.
+        ArgumentError: `bins` is less than 1, or `confidence` out of range.
 
     Example:
         >>> error = calibration_error([[0.9, 0.1]] * 4, [0, 0, 0, 1])
@@ -195,7 +196,8 @@ def reliability(
         seed: of the interval of the calibration error.
 
     Raises:
-        DatasetError: shapes differ, there is no image, or a number is out of range.
+        DatasetError: shapes differ, there is no image, or a probability is out of range.
+        ArgumentError: `bins` is less than 1.
     """
     sure, right = _answers(probabilities, labels)
     place = _places(sure, bins)
@@ -257,7 +259,7 @@ def _answers(
 
 def _places(sure: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
     if bins < 1:
-        raise DatasetError(f"there must be one bin or more, received {bins}.")
+        raise ArgumentError(f"there must be one bin or more, received {bins}.")
     return np.minimum((sure * bins).astype(np.int64), bins - 1)
 
 

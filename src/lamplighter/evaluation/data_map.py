@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from lamplighter.errors import DatasetError, MissingPackageError, ModelError, ShapeError
+from lamplighter.errors import (
+    ArgumentError,
+    DatasetError,
+    MissingPackageError,
+    ModelError,
+    ShapeError,
+)
 from lamplighter.evaluation.report import check_size, labels_by_name
 from lamplighter.inference.runtime import runtime
 from lamplighter.installation import install_command
@@ -149,7 +155,8 @@ def map_of(
 
     Raises:
         UnknownSplitError: the data has no such split.
-        DatasetError: there are too few images, or an argument is out of range.
+        DatasetError: there are too few images.
+        ArgumentError: there is no such method.
         ShapeError: the images are of another size, or `features` has another length.
         ModelError: the network has no features, fewer than two, or the same for every image.
         MissingPackageError: scikit-learn is not installed.
@@ -157,7 +164,7 @@ def map_of(
     check_classifier(classifier, "map_of")
     chosen = data[split]
     if method not in get_args(Method):
-        raise DatasetError(wrong_choice("the method of a map", method, get_args(Method)))
+        raise ArgumentError(wrong_choice("the method of a map", method, get_args(Method)))
     if min(len(chosen), limit) < _FEWEST[method]:
         raise DatasetError(
             f"a map by {method} needs {_FEWEST[method]} images or more, received "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError
 from lamplighter.evaluation.plots import COLOURS as FIRST_COLOURS
 from lamplighter.evaluation.plots import INK, finished, new_figure
 
@@ -43,11 +43,11 @@ def plot_data_map(data_map: DataMap, *, thumbnails: int = 0) -> Figure:
             over another; fewer where there is no room.
 
     Raises:
-        DatasetError: `thumbnails` is less than 0.
+        ArgumentError: `thumbnails` is less than 0.
         MissingPackageError: matplotlib is not installed.
     """
     if thumbnails < 0:
-        raise DatasetError(f"a map has 0 thumbnails or more, received {thumbnails}.")
+        raise ArgumentError(f"a map has 0 thumbnails or more, received {thumbnails}.")
     groups = _groups(data_map)
     names = [name for name, _, _, _ in groups]
     beside = 0.75 + _LETTER * max(len("mistake (99), dashed frame"), *map(len, names))

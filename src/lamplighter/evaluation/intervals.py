@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.metrics import macro_f1
 
 if TYPE_CHECKING:
@@ -122,14 +122,14 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Estimate
         confidence: how often the interval is to hold the true share, 0..1.
 
     Raises:
-        DatasetError: a number is out of range.
+        ArgumentError: a number is out of range.
 
     Example:
         >>> print(wilson(9913, 10_000))
         99.13 % (95 % interval 98.93 to 99.29)
     """
     if trials < 1 or not 0 <= successes <= trials:
-        raise DatasetError(
+        raise ArgumentError(
             "an interval needs one trial or more and successes in 0..trials, "
             f"received {successes} of {trials}."
         )
@@ -164,7 +164,8 @@ def bootstrap_macro_f1(
         seed: of the draws.
 
     Raises:
-        DatasetError: the matrix counts no image, or a number is out of range.
+        DatasetError: the matrix counts no image.
+        ArgumentError: a number is out of range.
 
     Example:
         >>> print(format(bootstrap_macro_f1(np.array([[45, 5], [10, 40]])), ".0f"))
@@ -172,7 +173,7 @@ def bootstrap_macro_f1(
     """
     z = _quantile(confidence)
     if resamples < 1:
-        raise DatasetError(f"the bootstrap needs one resample or more, received {resamples}.")
+        raise ArgumentError(f"the bootstrap needs one resample or more, received {resamples}.")
     value = macro_f1(confusion)
     true, predicted = np.nonzero(confusion)
     if np.array_equal(true, predicted):
@@ -235,7 +236,8 @@ def mcnemar(
         confidence: of the interval of the difference, 0..1.
 
     Raises:
-        DatasetError: the shapes differ, there is no image, or `confidence` is out of range.
+        DatasetError: the shapes differ, or there is no image.
+        ArgumentError: `confidence` is out of range.
 
     Example:
         >>> test = mcnemar(np.arange(100) < 90, np.arange(100) < 80)
@@ -266,7 +268,7 @@ def mcnemar(
 
 def _quantile(confidence: float) -> float:
     if not 0 < confidence < 1:
-        raise DatasetError(f"the confidence must be in 0..1, such as 0.95, received {confidence}.")
+        raise ArgumentError(f"the confidence must be in 0..1, such as 0.95, received {confidence}.")
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,10 +44,11 @@ def mistakes(report: Report, data: ImageData, count: int = 25) -> list[Mistake]:
         count: how many at most, 0 or more.
 
     Raises:
-        DatasetError: the data is not that of the report, or the count is negative.
+        DatasetError: the data is not that of the report.
+        ArgumentError: the count is negative.
     """
     if count < 0:
-        raise DatasetError(f"the count of mistakes must be 0 or more, received {count}.")
+        raise ArgumentError(f"the count of mistakes must be 0 or more, received {count}.")
     if report.split not in data or data.fingerprint(report.split) != report.fingerprint:
         raise DatasetError(
             f"the report is on the split {report.split!r} of {report.data}, "

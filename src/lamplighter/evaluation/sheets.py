@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lamplighter.errors import DatasetError
+from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.plots import FRAME, INK
 from lamplighter.text import counted
@@ -57,7 +57,8 @@ def contact_sheet(
         title: a line above them, cut short where it is too long.
 
     Raises:
-        DatasetError: there is no image, or captions or columns do not fit the images.
+        DatasetError: there is no image, or not a caption for each.
+        ArgumentError: `columns` is less than 1.
     """
     lines = [[(line, "", INK) for line in caption.split("\n")] for caption in captions]
     return _sheet(images, lines, columns=columns, title=title)
@@ -77,7 +78,8 @@ def mistakes_sheet(
         columns: images in a row; by default as many as make the sheet nearly square.
 
     Raises:
-        DatasetError: the data is not that of the report, or `columns` is less than 1.
+        DatasetError: the data is not that of the report.
+        ArgumentError: `columns` is less than 1.
     """
     worst = mistakes(report, data, count)
     wrong = report.count - int(report.right.sum())
@@ -116,7 +118,7 @@ def _sheet(
             f"received {len(images)} images and {len(captions)} captions."
         )
     if columns is not None and columns < 1:
-        raise DatasetError(f"a sheet needs one column or more, received {columns}.")
+        raise ArgumentError(f"a sheet needs one column or more, received {columns}.")
     width, height = _shown_size(images.shape[3], images.shape[2])
     cell = max(width, _SMALLEST)  # a narrow image still needs room for its caption
     below = _LINE * max(map(len, captions)) + 6

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.datasets.files import ImageFiles
-from lamplighter.errors import DatasetError, OutputError
+from lamplighter.errors import DatasetError, LamplighterError, MissingDatasetError, OutputError
 from lamplighter.features.extraction import Features
 from lamplighter.files.writing import check_target, written_whole
 from lamplighter.names import no_such_path
@@ -92,9 +92,11 @@ def load_features(path: str | Path) -> Features:
             splits=texts["splits"],
             groups=texts["groups"],
         )
+    except LamplighterError:
+        raise
     except FileNotFoundError:
         told = f"{no_such_path('file', path)} `lamplighter embed` makes such files."
-        raise DatasetError(told) from None
+        raise MissingDatasetError(told) from None
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise DatasetError(
             f"{path} must hold features as `lamplighter embed --out` writes them, received "

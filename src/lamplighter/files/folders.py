@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamplighter.errors import OutputError
+from lamplighter.errors import LamplighterError, OutputError
 from lamplighter.files.naming import shown
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             if target.exists():
                 target.rmdir()  # it is empty
             content.replace(target)
+        except LamplighterError:
+            raise
         except OSError as error:
             raise OutputError(
                 f"{shown(path)} cannot be written: {error.strerror or error}; free some space, or "

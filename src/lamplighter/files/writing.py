@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lamplighter.errors import OutputError
+from lamplighter.errors import LamplighterError, OutputError
 from lamplighter.names import either, near_paths
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
+        except LamplighterError:
+            raise
         except OSError as error:
             raise OutputError(
                 f"{path} cannot be written: {error.strerror or error}; free some space, or choose "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from lamplighter.errors import ImageError
+from lamplighter.errors import ImageError, LamplighterError, MissingImageError
 from lamplighter.images.formats import INSTALL_HEIF, is_heif, is_raw_photo, unread_content
 from lamplighter.images.memory import free_memory
 from lamplighter.names import no_such_path
@@ -193,12 +193,14 @@ def _open_file(source: str | Path) -> BinaryIO:
         if path.exists() and not path.is_file():
             raise ImageError(f"{name} must be a regular file; copy the image into one.")
         return path.open("rb")
+    except LamplighterError:
+        raise
     except (FileNotFoundError, NotADirectoryError):
         if _ADDRESS.match(name):
             raise ImageError(
                 f"{name} is an address, and a file is needed; fetch the image first."
             ) from None
-        raise ImageError(no_such_path("file", path)) from None
+        raise MissingImageError(no_such_path("file", path)) from None
     except PermissionError:
         raise ImageError(f"{name} may not be read; change its permissions.") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from lamplighter.errors import DataError
+from lamplighter.errors import DataError, LamplighterError
 from lamplighter.images.decoding import as_8_bit, flatten_alpha, open_image, within_memory
 from lamplighter.images.digits.centering import centre_digit
 from lamplighter.names import wrong_choice
@@ -198,6 +198,8 @@ class Preprocessing:
                     "std": tuple(float(value) for value in values["std"]),
                 }
             )
+        except LamplighterError:
+            raise
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the description of the preprocessing is damaged: {error}.") from error
 

@@ -7,7 +7,7 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.errors import ModelError, UnknownModelError
+from lamplighter.errors import LamplighterError, ModelError, UnknownModelError
 from lamplighter.names import suggestion, unknown_name
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def build(
     network_class = getattr(importlib.import_module(entry.module), entry.class_name)
     try:
         network: nn.Module = network_class(num_classes, in_chans, img_size, **arguments)
+    except LamplighterError:
+        raise
     except (TypeError, ValueError) as error:
         told = _unknown_argument(network_class, arguments) or f"{error}."
         raise ModelError(f"{name} does not take these arguments: {told}") from error

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from lamplighter.errors import BundleError
+from lamplighter.errors import BundleError, LamplighterError, MissingBundleError
 from lamplighter.files.writing import written_whole
 from lamplighter.names import either, near_paths
 from lamplighter.saving.reliability_entry import MAX_REFERENCE
@@ -138,12 +138,14 @@ def opened(path: str | Path) -> Iterator[Archive]:
         if not Path(path).exists():
             near = near_paths(path)
             told = f"did you mean {either(near)}?" if near else "is the name right?"
-            raise BundleError(f"there is no such file; {told}")
+            raise MissingBundleError(f"there is no such file; {told}")
         if not Path(path).is_file():
             raise BundleError(
                 "it must be a file, received a folder or device; choose a .lamp file."
             )
         raw = Path(path).open("rb")  # noqa: SIM115 (closed below)
+    except LamplighterError:
+        raise
     except OSError as error:
         raise BundleError(f"{error.strerror or error}; may you read it?") from error
     with raw:

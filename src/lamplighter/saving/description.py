@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lamplighter.errors import BundleError, NewerFormatError
+from lamplighter.errors import BundleError, LamplighterError, NewerFormatError
 from lamplighter.version import __version__
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def describe_classifier(
         values["sha256"]["description"] = sha256(_canonical(values))
         content = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False).encode()
         read_description(content)  # what is written can be read
+    except LamplighterError:
+        raise
     except (TypeError, ValueError, RecursionError) as error:
         raise BundleError(
             f"a bundle can hold plain JSON values alone, received others in the record, class "

@@ -196,5 +196,7 @@ def needs_training_packages(task: str) -> Iterator[None]:
     """Turn a package that is missing into advice on what to install."""
     try:
         yield
+    except LamplighterError:  # which says already what is missing
+        raise
     except ImportError as error:
         raise MissingPackageError.of(task, error) from error

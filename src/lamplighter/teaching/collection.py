@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.errors import LabError
+from lamplighter.errors import LabError, MissingNotebookError
 from lamplighter.files.writing import written_whole
 from lamplighter.names import no_such_path
 from lamplighter.teaching.grading import grade
@@ -60,7 +60,7 @@ def find_notebooks(folder: Path) -> list[Path]:
         LabError: it is no folder, or there is none in it.
     """
     if not folder.exists():
-        raise LabError(no_such_path("folder", folder))
+        raise MissingNotebookError(no_such_path("folder", folder))
     if not folder.is_dir():
         raise LabError(f"{folder} must be a folder of notebooks that were handed in.")
     found = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamplighter.errors import LabError
+from lamplighter.errors import LabError, MissingNotebookError
 from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _bytes(path: Path) -> bytes:
             raise LabError(f"{path} is larger than {_LARGEST // 2**20} MB; clear its outputs.")
         return path.read_bytes()
     except FileNotFoundError:
-        raise LabError(no_such_path("notebook", path)) from None
+        raise MissingNotebookError(no_such_path("notebook", path)) from None
     except OSError as error:
         raise LabError(f"{path} cannot be read: {error.strerror or error}.") from error
 

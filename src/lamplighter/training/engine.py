@@ -12,7 +12,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import Logger
 
 from lamplighter.datasets.batches import Batches
-from lamplighter.errors import ResumeError, TrainingError
+from lamplighter.errors import LamplighterError, ResumeError, TrainingError
 from lamplighter.names import meant
 from lamplighter.training.checkpoints import WholeCheckpoints
 from lamplighter.training.explaining import first_reason
@@ -88,6 +88,8 @@ def fit(
         with interruptible():
             try:
                 trainer.fit(module, loaders[0], loaders[1], ckpt_path=checkpoint, weights_only=True)
+            except LamplighterError:
+                raise
             except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
                 if checkpoint is None or module.started:
                     raise

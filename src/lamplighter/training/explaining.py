@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 
-from lamplighter.errors import ClassCountError, NonFiniteLossError, ShapeError, TrainingError
+from lamplighter.errors import (
+    ClassCountError,
+    LamplighterError,
+    NonFiniteLossError,
+    ShapeError,
+    TrainingError,
+)
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.criteria import is_for_classes, is_of_ones_own
 from lamplighter.training.forms import check_targets, misfit_of_type
@@ -115,6 +121,8 @@ def labels_explained(lint: Lint, criterion: Any, logits: Any, targets: Any) -> I
     """
     try:
         yield
+    except LamplighterError:
+        raise
     except (IndexError, RuntimeError, TypeError, ValueError) as error:
         _explain(error, criterion, logits, targets)
         if isinstance(logits, torch.Tensor) and logits.ndim == 2:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lamplighter.errors import ResumeError
+from lamplighter.errors import LamplighterError, ResumeError
 from lamplighter.training.explaining import first_reason
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def take_state(
     with as_before(view, callbacks):
         try:
             _take(view, callbacks, state, resume=resume)
+        except LamplighterError:
+            raise
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise ResumeError(
                 f"the state does not fit this trial: {first_reason(error)}. "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from lamplighter.errors import OutputError, TrainingError
+from lamplighter.errors import LamplighterError, OutputError, TrainingError
 from lamplighter.models.classifier import check_classifier
 from lamplighter.training.balancing import class_weights
 from lamplighter.training.callbacks import Checkpoint, LabelSmoothing, OneCycle
@@ -130,6 +130,8 @@ def fine_tune(
         trial.run(
             epochs, checkpoint=last if resume and last is not None and last.is_file() else None
         )
+    except LamplighterError:
+        raise
     except OSError as error:
         raise OutputError(
             f"{error.filename or folder} cannot be written: {error.strerror or error}; free some "

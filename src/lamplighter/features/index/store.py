@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lamplighter.errors import OutputError, SimilarIndexError
+from lamplighter.errors import LamplighterError, MissingIndexError, OutputError, SimilarIndexError
 from lamplighter.files.content_cache import LOCKED, kind_of
 from lamplighter.files.writing import written_whole
 from lamplighter.names import no_such_path
@@ -107,8 +107,10 @@ def check_beginning(path: Path) -> None:
             raise _no_index(path, "a device or pipe")
         with path.open("rb") as file:
             beginning = file.read(len(_BEGINNING))
+    except LamplighterError:
+        raise
     except FileNotFoundError:
-        raise SimilarIndexError(
+        raise MissingIndexError(
             f"{no_such_path('index', path)} To make one: lamplighter embed FOLDER --index "
             f"{shlex.quote(str(path))}."
         ) from None

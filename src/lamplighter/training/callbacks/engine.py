@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lamplighter.arguments import check_further, checked
-from lamplighter.errors import OutputError, TrainingError
+from lamplighter.errors import LamplighterError, OutputError, TrainingError
 from lamplighter.names import meant
 from lamplighter.training.callbacks.base import check_monitor, is_measured, make_folder
 
@@ -133,6 +133,8 @@ class Checkpoint(ModelCheckpoint):
             if measured:
                 super().on_train_epoch_end(trainer, pl_module)
             trainer.save_checkpoint(self.last_model_path)
+        except LamplighterError:
+            raise
         except OSError as error:
             raise OutputError(
                 f"the checkpoint cannot be written to {self.dirpath}: {error.strerror or error}; "
