@@ -114,6 +114,7 @@ PUBLIC = [
     "plot_sanity",
     "predict",
     "pretrained",
+    "register",
     "sanity_check",
     "save",
     "save_features",

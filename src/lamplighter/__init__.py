@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from lamplighter.inference.predictor import predict as predict
     from lamplighter.models.classifier import Classifier as Classifier
     from lamplighter.models.registry import list_models as list_models
+    from lamplighter.models.registry import register as register
     from lamplighter.models.reliability import Trust as Trust
     from lamplighter.saving.bundle import describe as describe
     from lamplighter.saving.bundle import load as load
@@ -215,6 +216,7 @@ _HOMES = {
     "plot_sanity": "lamplighter.explain.attribution.score_plots",
     "predict": "lamplighter.inference.predictor",
     "pretrained": "lamplighter.saving.pretrained",
+    "register": "lamplighter.models.registry",
     "sanity_check": "lamplighter.explain.attribution.sanity",
     "save": "lamplighter.saving.bundle",
     "save_features": "lamplighter.features.files",

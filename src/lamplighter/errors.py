@@ -17,6 +17,7 @@ Most are also what Python or scikit-learn would raise of the same fault, in brac
     │   └── UnknownSplitError     a split that the data does not have [KeyError]
     ├── ModelError                what is to be trained or asked [ValueError]
     │   ├── UnknownModelError     a name that the registry does not have [KeyError]
+    │   ├── PluginError           a network or head of a plug-in that does not load [ImportError]
     │   ├── ShapeError            images and network do not fit one another
     │   ├── ClassCountError       class names and network outputs do not fit one another
     │   ├── UnknownClassError     a class that the classifier does not have [KeyError]
@@ -110,6 +111,10 @@ class ModelError(LamplighterError, ValueError):
 
 class UnknownModelError(ModelError, KeyError):
     """The registry has no network of that name."""
+
+
+class PluginError(ModelError, ImportError):
+    """A network or head that another distribution offers does not load."""
 
 
 class ShapeError(ModelError):

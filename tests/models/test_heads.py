@@ -223,7 +223,7 @@ def test_a_head_is_built_anew_from_json_and_filled(kind: str) -> None:
 
 
 WRONG = [
-    ("tree", {}, "head must be one of knn, svm, linear, received 'tree'"),
+    ("tree", {}, "there is no head 'tree'; there are knn, svm, linear"),
     ("linear", {"depth": 3}, "'linear' does not take these arguments: .*depth"),
     ("knn", {}, "'knn' does not take these arguments: .*num_references"),
     ("knn", {"num_references": 0, "neighbours": 1}, "num_references must be a whole number"),

@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from lamplighter.errors import BundleError, NewerFormatError
+from lamplighter.errors import BundleError, NetworkMissingError, NewerFormatError
 from lamplighter.saving.bundle import describe, load
 from lamplighter.saving.description import _canonical, sha256
 
@@ -272,7 +272,6 @@ class TestDescription:
     @pytest.mark.parametrize(
         "architecture",
         [
-            {"name": "no-such-cnn", "arguments": {}},
             {"name": "better-cnn", "arguments": {"layers": 3}},
             {"name": "better-cnn", "arguments": {"num_classes": 5}},
             {"name": "better-cnn", "arguments": {"dropout": 7}},
@@ -304,5 +303,7 @@ def test_an_incomplete_architecture_is_refused(path, content, architecture):
 
 def test_a_network_of_no_name_cannot_be_built(path, content):
     forged(path, content, architecture={"name": "", "arguments": {}})
-    with pytest.raises(BundleError, match="cannot be built"):
+    with pytest.raises(
+        NetworkMissingError, match="cannot be built: the network '' is not registered"
+    ):
         load(path).to_torch()

@@ -33,10 +33,13 @@ class Architecture:
     Attributes:
         name: one of `lamplighter.list_models()`.
         arguments: what its class takes beyond classes, channels and size.
+        plugin: where its bundle says that it, or its head, comes from; None of a network of
+            Lamplighter's own, or that was not loaded.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    plugin: str | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -138,7 +141,7 @@ class Classifier:
         """Return an untrained classifier with a network from the registry.
 
         Args:
-            name: one of `lamplighter.list_models()`.
+            name: one of `lamplighter.list_models()`, or what `lamplighter.register` was given.
             data: where preprocessing and class names are taken from unless given.
             preprocessing: how an image becomes the network's input.
             class_names: K names, in the order of the logits.

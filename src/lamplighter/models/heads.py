@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
 from lamplighter.errors import ModelError
+from lamplighter.models import registry
 from lamplighter.names import wrong_choice
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def check_counts(**counts: object) -> None:
@@ -216,27 +214,33 @@ class KNNHead(nn.Module):
 
 Head = KNNHead | SVMHead | LinearHead
 
-_KINDS: dict[str, Callable[..., Head]] = {"knn": KNNHead, "svm": SVMHead, "linear": LinearHead}
-
 
 def build_head(kind: str, num_features: int, num_classes: int, **arguments: Any) -> Head:
     """Return a new head that has learned nothing yet.
 
     Args:
-        kind: "knn", "svm" or "linear".
+        kind: "knn", "svm" or "linear", or one that `lamplighter.register` or a plug-in names.
         num_features: D, the length of a feature vector.
         num_classes: K, the number of classes.
         arguments: what else its class takes.
 
     Raises:
-        ModelError: there is no such kind, or it does not take these arguments.
+        UnknownModelError: there is no such kind.
+        PluginError: it is of a plug-in that does not load.
+        ModelError: it does not take these arguments, or what is built is no module.
     """
-    check_choice("head", kind, tuple(_KINDS))
+    builder = registry.find(kind, kind="head").load()
     try:
-        return _KINDS[kind](num_features, num_classes, **arguments)
+        head: Any = builder(num_features, num_classes, **arguments)
     except (TypeError, RuntimeError) as error:  # the latter where there is no such memory
         first = (str(error).splitlines() or ["?"])[0]
         raise ModelError(
             f"a head of kind {kind!r} does not take these arguments: {first}; give it those that "
             "its class names."
         ) from error
+    registry.checked_module("head", kind, head)
+    for name, count in (("num_features", num_features), ("num_classes", num_classes)):
+        if not hasattr(head, name):  # what is joined to a backbone tells its sizes
+            setattr(head, name, count)
+    built: Head = head
+    return built

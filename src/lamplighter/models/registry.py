@@ -1,102 +1,264 @@
-"""Networks by name."""
+"""Networks and heads by name: those of Lamplighter, registered ones, and those of plug-ins.
+
+A plug-in is a distribution that offers networks or heads as entry points, by the name that they
+have in a bundle. Nothing of it is imported before the name is asked for::
+
+    [project.entry-points."lamplighter.networks"]
+    wide-cnn = "acme_nets:WideCNN"
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
-from lamplighter.errors import LamplighterError, ModelError, UnknownModelError
-from lamplighter.names import suggestion, unknown_name
+from lamplighter.errors import (
+    ArgumentError,
+    LamplighterError,
+    ModelError,
+    PluginError,
+    UnknownModelError,
+)
+from lamplighter.names import suggestion, unknown_name, wrong_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from importlib.metadata import EntryPoint
 
     from torch import nn
+
+Kind = Literal["network", "head"]
+_B = TypeVar("_B", bound="Callable[..., Any]")
+
+# How a builder of each kind is called, before the arguments of its own.
+_CALLS = {
+    "network": ("num_classes", "in_chans", "img_size"),
+    "head": ("num_features", "num_classes"),
+}
+_GROUPS = {kind: f"lamplighter.{kind}s" for kind in _CALLS}
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A network in the registry.
+    """A network or head in the registry.
 
     Attributes:
-        module: where its class is; imported only when the network is built.
-        class_name: its class, called with (num_classes, in_chans, img_size, **arguments).
+        load: returns its builder, which is imported only then.
         summary: its layers in one line.
+        plugin: where it comes from, as a sentence names it; None of Lamplighter's own.
     """
 
-    module: str
-    class_name: str
-    summary: str
+    load: Callable[[], Callable[..., nn.Module]]
+    summary: str = ""
+    plugin: str | None = None
 
 
-_MODELS = {
-    "simple-cnn": ModelEntry(
-        "lamplighter.models.cnn",
-        "SimpleCNN",
-        "conv 5x5x32, pool, dropout 0.2, dense 128, out",
-    ),
-    "better-cnn": ModelEntry(
-        "lamplighter.models.cnn",
+def _own(module: str, class_name: str, summary: str = "") -> ModelEntry:
+    def load() -> Callable[..., nn.Module]:
+        builder: Callable[..., nn.Module]
+        builder = getattr(importlib.import_module(f"lamplighter.models.{module}"), class_name)
+        return builder
+
+    return ModelEntry(load, summary)
+
+
+_NETWORKS = {
+    "simple-cnn": _own("small", "SimpleCNN", "conv 5x5x32, pool, dropout 0.2, dense 128, out"),
+    "better-cnn": _own(
+        "small",
         "BetterCNN",
         "conv 5x5x30, pool, conv 3x3x15, pool, dropout 0.2, dense 128, dense 50, out",
     ),
-    "branch-cnn": ModelEntry(
-        "lamplighter.models.cnn",
+    "branch-cnn": _own(
+        "small",
         "BranchCNN",
         "1x1 and 5x5 branches of 16 maps, added; pool, dropout 0.2, dense 128, out",
     ),
-    "residual-cnn": ModelEntry(
-        "lamplighter.models.branching",
-        "ResidualCNN",
-        "three residual blocks of 16, 32 and 64 maps, average, out",
+    "residual-cnn": _own(
+        "branching", "ResidualCNN", "three residual blocks of 16, 32 and 64 maps, average, out"
     ),
-    "inception-cnn": ModelEntry(
-        "lamplighter.models.branching",
-        "InceptionCNN",
-        "two inception blocks of 32 and 64 maps, average, out",
+    "inception-cnn": _own(
+        "branching", "InceptionCNN", "two inception blocks of 32 and 64 maps, average, out"
     ),
-    "quick-cnn": ModelEntry(
-        "lamplighter.models.cnn",
+    "quick-cnn": _own(
+        "champion",
         "QuickCNN",
         "three convolutions with batch normalisation, out; for a good score in seconds",
     ),
-    "champion": ModelEntry(
-        "lamplighter.models.cnn",
+    "champion": _own(
+        "champion",
         "ChampionCNN",
         "five convolutions with batch normalisation, dropout 0.3, out; for the best score",
     ),
 }
 # Networks that are not started from nothing; found by their name, and not listed.
 _UNLISTED = {
-    "pretrained": ModelEntry(
-        "lamplighter.models.pretrained",
-        "PretrainedNetwork",
-        "a backbone of timm, and a head",
-    ),
+    "pretrained": _own("pretrained", "PretrainedNetwork", "a backbone of timm, and a head")
 }
+_HEADS = {
+    "knn": _own("heads", "KNNHead"),
+    "svm": _own("heads", "SVMHead"),
+    "linear": _own("heads", "LinearHead"),
+}
+_OWN: dict[str, dict[str, ModelEntry]] = {"network": _NETWORKS | _UNLISTED, "head": _HEADS}
+_registered: dict[str, dict[str, ModelEntry]] = {"network": {}, "head": {}}
+
+
+@overload
+def register(
+    name: str, builder: None = None, *, kind: Kind = "network", summary: str = ""
+) -> Callable[[_B], _B]: ...
+
+
+@overload
+def register(name: str, builder: _B, *, kind: Kind = "network", summary: str = "") -> _B: ...
+
+
+def register(
+    name: str, builder: _B | None = None, *, kind: Kind = "network", summary: str = ""
+) -> _B | Callable[[_B], _B]:
+    """Make a network or head of your own known by a name, so that its bundles can be built.
+
+    From then on `Classifier.new(name, ...)` builds it, and a bundle of it, which keeps the name
+    and the arguments, gives its torch network wherever the name is registered too: by the same
+    call, or by a plug-in, a distribution with the entry point `name` in the group
+    "lamplighter.networks" or "lamplighter.heads". The ONNX graph in a bundle needs neither.
+
+    Used without `builder` it decorates a class or function. What the same module has registered by
+    that name before is replaced, so that a cell of a notebook may run again.
+
+    Args:
+        name: letters, digits, ".", "_" and "-".
+        builder: returns a `torch.nn.Module`. Of a network it is called as
+            `builder(num_classes, in_chans, img_size, **arguments)` and maps images (N, C, H, W) to
+            logits (N, K); of a head, as `builder(num_features, num_classes, **arguments)`, and
+            maps features (N, D) to logits. The arguments must be plain JSON types.
+        kind: "network" or "head".
+        summary: its layers in one line, for `list_models()`.
+
+    Returns:
+        The builder, or what takes it as a decorator.
+
+    Raises:
+        ArgumentError: the name is no such name or taken, or the builder cannot be called so.
+
+    Example:
+        >>> from torch import nn
+        >>> @register("one-layer", summary="flatten, out")
+        ... def one_layer(num_classes, in_chans, img_size):
+        ...     pixels = in_chans * img_size[0] * img_size[1]
+        ...     return nn.Sequential(nn.Flatten(), nn.Linear(pixels, num_classes))
+    """
+    if kind not in get_args(Kind):
+        raise ArgumentError(wrong_choice("kind", kind, get_args(Kind)))
+    if type(name) is not str or not re.fullmatch(r"[\w.-]+", name):
+        raise ArgumentError(
+            f'the name of a {kind} is made of letters, digits, ".", "_" and "-", received {name!r}.'
+        )
+    if builder is None:
+        return functools.partial(_register, name, kind=kind, summary=summary)
+    return _register(name, builder, kind=kind, summary=summary)
+
+
+def _register(name: str, builder: _B, *, kind: Kind, summary: str) -> _B:
+    _check_builder(name, builder, kind)
+    module = getattr(builder, "__module__", None) or "__main__"
+    plugin = "a script or notebook" if module == "__main__" else f"the module {module}"
+    known = _registered[kind].get(name)
+    if name in _OWN[kind] or (known is not None and known.plugin != plugin):
+        owner = known.plugin if known is not None else "Lamplighter"
+        raise ArgumentError(
+            f"the {kind} {name!r} is there already, from {owner}; choose another name."
+        )
+    _registered[kind][name] = ModelEntry(lambda: builder, summary, plugin)
+    return builder
+
+
+def _check_builder(name: str, builder: object, kind: Kind) -> None:
+    """Refuse what cannot be called as a builder of this kind is."""
+    called = f"builder({', '.join(_CALLS[kind])})"
+    is_network = hasattr(builder, "state_dict") and not inspect.isclass(builder)
+    if is_network or not callable(builder):
+        raise ArgumentError(
+            f"the {kind} {name!r} needs a class or function that is called as {called}, received a "
+            f"{type(builder).__name__}; give the class, not a network."
+        )
+    try:
+        signature = inspect.signature(builder)
+    except ValueError:  # of C, which tells nothing
+        return
+    try:
+        signature.bind_partial(*_CALLS[kind])
+    except TypeError:
+        raise ArgumentError(
+            f"the {kind} {name!r} is called as {called}, received a builder that takes {signature}."
+        ) from None
 
 
 def list_models() -> dict[str, str]:
-    """Return the names of the networks that come with Lamplighter, with their layers in a line."""
-    return {name: entry.summary for name, entry in _MODELS.items()}
+    """Return the names of the networks that can be trained from nothing, each with its layers.
+
+    Those that are registered and those of plug-ins follow those that come with Lamplighter. No
+    plug-in is imported: of its networks is said where they come from.
+    """
+    found = {name: entry.summary for name, entry in _NETWORKS.items()}
+    found |= {name: entry.summary for name, entry in _registered["network"].items()}
+    for point in _offered("network"):
+        found.setdefault(point.name, f"from {_source(point)}")
+    return found
 
 
-def find(name: str, *, listed: bool = False) -> ModelEntry:
-    """Return the network of this name.
+def find(name: str, *, listed: bool = False, kind: Kind = "network") -> ModelEntry:
+    """Return the network or head of this name; one of a plug-in is not imported yet.
 
     Args:
-        name: of the network.
+        name: of the network or head.
         listed: whether it must be one of `list_models()`, which can be trained from nothing.
+        kind: "network" or "head".
 
     Raises:
         UnknownModelError: there is none; the message suggests a near name.
+        PluginError: two plug-ins offer one of this name.
     """
-    entry = (_MODELS if listed else _MODELS | _UNLISTED).get(name)
-    if entry is None:
-        raise UnknownModelError(unknown_name("network", name, _MODELS))
-    return entry
+    entry = None if listed and name in _UNLISTED else _OWN[kind].get(name)
+    entry = entry or _registered[kind].get(name)
+    if entry is not None:
+        return entry
+    offered = [] if name in _OWN[kind] else [one for one in _offered(kind) if one.name == name]
+    sources = sorted({_source(point) for point in offered})
+    if len(sources) > 1:
+        raise PluginError(
+            f"the {kind} {name!r} is offered by {' and by '.join(sources)}; uninstall one of them."
+        )
+    if offered:
+        return ModelEntry(functools.partial(_loaded, kind, offered[0]), plugin=sources[0])
+    known = list_models() if kind == "network" else [*_HEADS, *_registered[kind]]
+    raise UnknownModelError(unknown_name(kind, name, known))
+
+
+def missing(name: str, arguments: Mapping[str, Any]) -> str | None:
+    """Return what is not known here of what a bundle names, such as "the network 'wide-cnn'".
+
+    Args:
+        name: of its network.
+        arguments: of its network; one of them may name a head.
+    """
+    kind, wanted = _foreign(name, arguments)
+    try:
+        find(wanted, kind=kind)
+    except UnknownModelError:
+        return f"the {kind} {wanted!r}"
+    return None
+
+
+def plugin_of(name: str, arguments: Mapping[str, Any]) -> str | None:
+    """Return where a network comes from, or its head, that is none of Lamplighter's own."""
+    kind, wanted = _foreign(name, arguments)
+    return find(wanted, kind=kind).plugin
 
 
 def build(
@@ -118,24 +280,77 @@ def build(
 
     Raises:
         UnknownModelError: there is no network of that name.
-        ModelError: its class does not take these arguments.
+        PluginError: it is of a plug-in that does not load.
+        ModelError: its class does not take these arguments, or returns no network.
         ShapeError: the images are too small for it.
     """
-    entry = find(name)
-    network_class = getattr(importlib.import_module(entry.module), entry.class_name)
+    builder = find(name).load()
     try:
-        network: nn.Module = network_class(num_classes, in_chans, img_size, **arguments)
+        network = builder(num_classes, in_chans, img_size, **arguments)
     except LamplighterError:
         raise
     except (TypeError, ValueError) as error:
-        told = _unknown_argument(network_class, arguments) or f"{error}."
+        told = _unknown_argument(builder, arguments) or f"{error}."
         raise ModelError(f"{name} does not take these arguments: {told}") from error
-    return network
+    return checked_module("network", name, network)
 
 
-def _unknown_argument(network_class: type[nn.Module], arguments: Mapping[str, Any]) -> str:
-    """Return what is said of the first argument that a class does not know, "" if it knows all."""
-    parameters = list(inspect.signature(network_class).parameters.values())
+def checked_module(kind: Kind, name: str, built: object) -> nn.Module:
+    """Return what a builder has returned, which must be a module of torch.
+
+    Raises:
+        ModelError: it is none.
+    """
+    from torch import nn
+
+    if not isinstance(built, nn.Module):
+        raise ModelError(
+            f"the builder of the {kind} {name!r} must return a torch.nn.Module, received a "
+            f"{type(built).__name__}."
+        )
+    return built
+
+
+def _foreign(name: str, arguments: Mapping[str, Any]) -> tuple[Kind, str]:
+    """Return which part of a network may be from elsewhere: its head, where it is pretrained."""
+    if name == "pretrained":
+        return "head", str(arguments.get("head", "linear"))
+    return "network", name
+
+
+def _offered(kind: Kind) -> Iterable[EntryPoint]:
+    from importlib import metadata  # slow to import, and not needed for Lamplighter's own
+
+    return metadata.entry_points(group=_GROUPS[kind])
+
+
+def _source(point: EntryPoint) -> str:
+    distribution = point.dist
+    if distribution is None:
+        return f"an entry point of {point.value}"
+    return f"the package {distribution.name} {distribution.version}"
+
+
+def _loaded(kind: Kind, point: EntryPoint) -> Callable[..., nn.Module]:
+    told = f"the {kind} {point.name!r} of {_source(point)} does not load"
+    try:
+        builder = point.load()
+    except Exception as error:  # whatever the code of others raises as it is imported
+        first = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+        raise PluginError(
+            f"{told}: {type(error).__name__}: {first}; update that package, or uninstall it."
+        ) from error
+    try:
+        _check_builder(point.name, builder, kind)
+    except ArgumentError as error:
+        raise PluginError(f"{told}: {error}") from error
+    checked: Callable[..., nn.Module] = builder
+    return checked
+
+
+def _unknown_argument(builder: Callable[..., Any], arguments: Mapping[str, Any]) -> str:
+    """Return what is said of the first argument that a builder lacks, "" if it has all."""
+    parameters = list(inspect.signature(builder).parameters.values())
     known = [one.name for one in parameters[3:]]  # beyond classes, channels and size
     unknown = [argument for argument in arguments if argument not in known]
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)

@@ -20,6 +20,7 @@ from lamplighter.errors import (
 )
 from lamplighter.files.writing import check_bundle_target, is_other_model
 from lamplighter.images.preprocessing import Preprocessing
+from lamplighter.models import registry
 from lamplighter.models.classifier import (
     Architecture,
     Classifier,
@@ -182,7 +183,7 @@ def _classifier(
         raise BundleError(f"it must have two or more class names, all different, received {names}.")
     architecture = None
     if named.get("name") is not None:
-        architecture = Architecture(named["name"], named["arguments"])
+        architecture = Architecture(named["name"], named["arguments"], named.get("plugin"))
     record = Record(**description["record"])
     if network is not None:  # from now on its owner may change it, which the graph would not show
         _put_weights(network, _parsed(weights))
@@ -200,7 +201,7 @@ def _classifier(
         architecture=architecture,
         record=record,
     )
-    if architecture is None:
+    if architecture is None or registry.missing(architecture.name, architecture.arguments):
         classifier.missing = {key: description[key] for key in ("architecture", "parity")}
     return classifier
 
@@ -244,9 +245,23 @@ def _built(
     preprocessing: Preprocessing,
     num_classes: int,
 ) -> nn.Module:
+    missing = registry.missing(architecture.name, architecture.arguments)
+    if missing is not None:
+        raise NetworkMissingError(_unregistered(missing, architecture.plugin, path))
     with _named(path):
         state = functools.partial(_parsed, weights)
         return network_with(architecture, preprocessing, num_classes, state)
+
+
+def _unregistered(missing: str, plugin: str | None, path: str | Path) -> str:
+    remedy = "register it first with lamplighter.register, or install the package that offers it"
+    if plugin is not None and plugin.startswith("the package "):
+        remedy = f"it was of {plugin}: install that"
+    elif plugin is not None:
+        remedy = f"it was registered by {plugin}: run or import that first"
+    return (
+        f"the torch network of {path} cannot be built: {missing} is not registered here; {remedy}."
+    )
 
 
 def _weights(weights: bytes, path: str | Path) -> dict[str, Tensor]:

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lamplighter.errors import BundleError, LamplighterError, NewerFormatError
+from lamplighter.errors import BundleError, LamplighterError, ModelError, NewerFormatError
+from lamplighter.models import registry
 from lamplighter.version import __version__
 
 if TYPE_CHECKING:
-    from lamplighter.models.classifier import Classifier
+    from lamplighter.models.classifier import Architecture, Classifier
     from lamplighter.saving.parity import Parity
 
 FORMAT = 1
@@ -174,7 +175,11 @@ def _check_values(values: dict[str, Any]) -> None:
         if (trust["reference"] is None) != (trust["threshold"] is None):
             raise _damaged("trust must have a reference and a threshold, or neither")
     architecture = values["architecture"]
-    wanted = {"class": str} if architecture.get("name") is None else {"arguments": dict}
+    wanted: dict[str, Any] = (
+        {"class": str} if architecture.get("name") is None else {"arguments": dict}
+    )
+    if "plugin" in architecture:  # of a network that is none of Lamplighter's own
+        wanted["plugin"] = str
     _check_types(architecture, {"name": (str, type(None)), **wanted}, "architecture")
 
 
@@ -199,11 +204,20 @@ def _check_types(values: dict[str, Any], types: dict[str, Any], where: str) -> N
 def _architecture(classifier: Classifier) -> dict[str, Any]:
     architecture = classifier.architecture
     if architecture is not None:
-        return {"name": architecture.name, "arguments": dict(architecture.arguments)}
+        named = {"name": architecture.name, "arguments": dict(architecture.arguments)}
+        plugin = architecture.plugin or _plugin_of(architecture)
+        return named if plugin is None else {**named, "plugin": plugin}
     if classifier.missing is not None:
         return dict(classifier.missing["architecture"])
     owned = type(classifier.network)
     return {"name": None, "class": f"{owned.__module__}.{owned.__qualname__}"}
+
+
+def _plugin_of(architecture: Architecture) -> str | None:
+    try:
+        return registry.plugin_of(architecture.name, architecture.arguments)
+    except ModelError:  # it is known by its bundle alone
+        return None
 
 
 def _canonical(values: dict[str, Any]) -> bytes:
