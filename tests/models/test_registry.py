@@ -16,6 +16,7 @@ import lamplighter
 from lamplighter import Classifier, Preprocessing, register
 from lamplighter.errors import (
     ArgumentError,
+    BundleError,
     ModelError,
     NetworkMissingError,
     PluginError,
@@ -273,6 +274,23 @@ class TestBundle:
         )
         assert lamplighter.describe(tmp_path / "copy.lamp")["architecture"] == named
         assert site.is_dir()
+
+    @pytest.mark.parametrize("fault", ["broken", "twice"])
+    def test_it_answers_where_the_plug_in_does_not_load(self, install, tmp_path, fault):
+        site = install("acme-nets", "networks", {"acme-flat": "Flat"})
+        path = lamplighter.save(made("acme-flat"), tmp_path / "flat.lamp")
+        expected = predict_pixels(lamplighter.load(path), PIXELS).logits
+        if fault == "twice":
+            install("other-nets", "networks", {"acme-flat": "Flat"})
+        else:
+            (site / "acme_nets.py").write_text("import no_such_package")
+            sys.modules.pop("acme_nets")
+        again = lamplighter.load(path)
+        np.testing.assert_array_equal(predict_pixels(again, PIXELS).logits, expected)
+        told = r"acme-nets 1\.2 (does not load: ModuleNotFound|and by the package other-nets)"
+        with pytest.raises(BundleError, match=rf"flat\.lamp cannot be loaded: .*{told}") as caught:
+            again.to_torch()
+        assert "\n" not in str(caught.value)
 
     def test_registering_it_after_loading_is_early_enough(self, tmp_path, monkeypatch):
         register("one-layer", OneLayer)

@@ -252,6 +252,8 @@ def missing(name: str, arguments: Mapping[str, Any]) -> str | None:
         find(wanted, kind=kind)
     except UnknownModelError:
         return f"the {kind} {wanted!r}"
+    except PluginError:  # it is there, and told of where it is built
+        pass
     return None
 
 
