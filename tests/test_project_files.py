@@ -53,13 +53,13 @@ def test_a_make_target_that_is_named_exists():
         for text in texts
         for target in re.findall(r'(?:run: |entry: |postCreateCommand": "|`)make ([\w./-]+)', text)
     }
-    assert {"test", "test-slow", "labs-check", ".venv/.installed"} <= named
+    assert {"docs", "test", "test-slow", "labs-check", ".venv/.installed"} <= named
     assert named <= targets()
 
 
 def test_ci_checks_on_three_systems_and_each_python_that_is_promised():
     jobs = workflow()["jobs"]
-    assert {"check", "tests", "slow", "wheel", "install"} <= jobs.keys()
+    assert {"check", "tests", "slow", "wheel", "install", "docs"} <= jobs.keys()
     install = jobs["install"]["strategy"]["matrix"]
     classifiers = [line for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
     assert [f"Programming Language :: Python :: {one}" for one in install["python"]] == classifiers
