@@ -67,14 +67,14 @@ def _own(module: str, class_name: str, summary: str = "") -> ModelEntry:
 
 
 _NETWORKS = {
-    "simple-cnn": _own("small", "SimpleCNN", "conv 5x5x32, pool, dropout 0.2, dense 128, out"),
+    "simple-cnn": _own("cnn", "SimpleCNN", "conv 5x5x32, pool, dropout 0.2, dense 128, out"),
     "better-cnn": _own(
-        "small",
+        "cnn",
         "BetterCNN",
         "conv 5x5x30, pool, conv 3x3x15, pool, dropout 0.2, dense 128, dense 50, out",
     ),
     "branch-cnn": _own(
-        "small",
+        "cnn",
         "BranchCNN",
         "1x1 and 5x5 branches of 16 maps, added; pool, dropout 0.2, dense 128, out",
     ),
@@ -85,12 +85,12 @@ _NETWORKS = {
         "branching", "InceptionCNN", "two inception blocks of 32 and 64 maps, average, out"
     ),
     "quick-cnn": _own(
-        "champion",
+        "cnn",
         "QuickCNN",
         "three convolutions with batch normalisation, out; for a good score in seconds",
     ),
     "champion": _own(
-        "champion",
+        "cnn",
         "ChampionCNN",
         "five convolutions with batch normalisation, dropout 0.3, out; for the best score",
     ),
