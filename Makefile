@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 
 demo: $(STAMP)
 	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
-	@$(BIN)/lamplighter info digits.lamp | grep -E '^(network|test score)'
+	@$(BIN)/lamplighter info digits.lamp | sed -n '/^network/p; /^test score/{N;p}'
 	@test -d digits || $(BIN)/lamplighter data digits digits > /dev/null
 	@$(BIN)/lamplighter predict digits.lamp digits/digit-3.jpg
 	@echo "Next: $(BIN)/lamplighter predict digits.lamp digits/* --show-input seen"
