@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 # Compiled files are kept, which many containers forbid: each command would compile anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test test-slow format labs labs-check lock benchmarks clean
+.PHONY: demo test test-slow format labs labs-check lock benchmarks clean docs
 
 demo: $(STAMP)
 	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
@@ -43,7 +43,7 @@ labs-check: $(STAMP)
 # Pins every package anew, after the ranges in pyproject.toml changed.
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/pip install --quiet --editable '.[train,labs,dev]'
+	.venv-lock/bin/pip install --quiet --editable '.[train,labs,dev,docs]'
 	.venv-lock/bin/pip freeze --exclude-editable > requirements.lock
 	rm -rf .venv-lock
 
@@ -66,3 +66,9 @@ benchmarks: $(STAMP)
 	  explaining maximising; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	if [ -n "$(PHOTOS)" ]; then for script in embedding transfer frozen_cut; do \
 	  $(BIN)/python benchmarks/$$script.py "$(PHOTOS)" || exit 1; done; fi
+
+# The documentation as a site, in build/site; fails on a broken link, a page that is not in nav, and a
+# public name without a docstring. Its pictures: docs/draw_pictures.py.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Next: open build/site/index.html"

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("lamplighter.lint")
 
-# Each check by the name that silences it.
 CHECKS = {
     "same-data": "validation or test data that is, or overlaps, the training data",
     "unshuffled": "training batches that come in the same order in every epoch",
@@ -66,6 +65,7 @@ CHECKS = {
     "callbacks": "a callback that is never called, or whose pictures nobody sees",
     "order": "answers to data that is shuffled",
 }
+"""Each check of the experiment lint: the name that silences it, and what it looks for."""
 
 _EXAMPLES = 32
 _FIRST_BATCHES = 3

@@ -30,8 +30,11 @@ class DataKey(StrEnum):
 
 
 TRAIN_DATA = DataKey.TRAIN
+"""The training data of a trial."""
 VALIDATION_DATA = DataKey.VALIDATION
+"""The validation data of a trial."""
 TEST_DATA = DataKey.TEST
+"""The test data of a trial."""
 
 _EMPTY = (
     "the data gave no batches: it is empty, or a generator that can be gone through only once; "

@@ -134,6 +134,7 @@ RECIPES = {
         augmentation=photo_augmentation(),
     ),
 }
+"""The recipes by name, each with its network, optimizer, schedule and augmentation."""
 
 _WARM_UP = 0.2
 _EMA_EVERY = 4
