@@ -68,7 +68,7 @@ benchmarks: $(STAMP)
 	  $(BIN)/python benchmarks/$$script.py "$(PHOTOS)" || exit 1; done; fi
 
 # The documentation as a site, in build/site; fails on a broken link, a page that is not in nav, and a
-# public name without a docstring. Its pictures: docs/draw_pictures.py.
+# public name without a docstring (with --quiet it would not). Its pictures: docs/draw_pictures.py.
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Next: open build/site/index.html"

@@ -13,7 +13,6 @@ import griffe
 import pytest
 import yaml
 
-import lamplighter
 from lamplighter.saving.bundle import load
 from tests.doc_examples import (
     PAGES,
@@ -30,7 +29,8 @@ LANGUAGES = {"python", "text", "console", "sh"}
 RUN = [page for page in PAGES if {language for language, _ in blocks(page)} & {"python", "console"}]
 COMMANDS = sorted({line for page in PAGES for line in commands(page)})
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "labs" / "README.md"]
-BUILD = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+# Not --quiet: a warning that is not shown does not fail a strict build.
+BUILD = [sys.executable, "-m", "mkdocs", "build", "--strict"]
 
 
 def name(page: Path) -> str:
@@ -179,7 +179,10 @@ def is_lab(link: str) -> bool:
 def test_each_public_name_is_on_one_page_of_the_reference() -> None:
     text = "".join(page.read_text() for page in sorted((DOCS / "reference" / "api").glob("*.md")))
 
-    assert site_hooks().unlisted(text, public=set(lamplighter.__all__)) == []
+    public = site_hooks().public_names()
+
+    assert {"Trial", "callbacks", "callbacks.EarlyStopping"} <= public
+    assert site_hooks().unlisted(text, public=public) == []
 
 
 def test_a_name_that_is_on_no_page_or_on_two_is_found() -> None:

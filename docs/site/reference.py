@@ -36,9 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         ("reference/errors.md", errors_page()),
     ):
         files.append(File.generated(config, path, content=content))
-    import lamplighter
-
-    public = set(lamplighter.__all__)
+    public = public_names()
     package = griffe.load("lamplighter", search_paths=[project / "src"])
     for path in undocumented(package, public=public):
         _LOGGER.warning("%s has no docstring", path)
@@ -48,6 +46,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for fault in unlisted(pages, public=public):
         _LOGGER.warning(fault)
     return files
+
+
+def public_names() -> set[str]:
+    """Return the public names of Lamplighter, with those of the modules that are namespaces."""
+    import lamplighter
+
+    modules = ("callbacks", "watching")
+    return set(lamplighter.__all__) | {
+        f"{module}.{name}" for module in modules for name in getattr(lamplighter, module).__all__
+    }
 
 
 def commands_page() -> str:
@@ -128,7 +136,7 @@ def undocumented(package: griffe.Object, *, public: set[str]) -> Iterator[str]:
 
 def unlisted(pages: str, *, public: set[str]) -> list[str]:
     """Return what is wrong with the names on the pages of the API: missing, twice or unknown."""
-    named = [name.split(".")[0] for name in _NAMED.findall(pages)]
+    named = _NAMED.findall(pages)
     twice = {name for name in named if named.count(name) > 1}
     return [
         *(
