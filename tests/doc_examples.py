@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from sybil import Example, Sybil
@@ -44,8 +44,8 @@ _ANYTHING = "..."
 _VARYING = re.compile(r"^ ?(?:s|ms|MB|images/s)\b")
 
 
-def run_page(page: Path) -> None:
-    """Run all blocks of a page in the current folder.
+def run_page(page: Path) -> dict[str, Any]:
+    """Run all blocks of a page in the current folder, and return the names of its Python.
 
     Raises:
         AssertionError: a block fails or prints something else; the message names its line.
@@ -67,6 +67,7 @@ def run_page(page: Path) -> None:
             example.evaluate()
         except Exception as error:
             raise AssertionError(f"{page}:{example.line}: {error}") from error
+    return document.namespace
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

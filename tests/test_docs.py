@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import griffe
 import pytest
+import torch
 import yaml
 
-from lamplighter.saving.bundle import load
+import lamplighter
+from lamplighter.inference.predictor import predict_pixels
 from tests.doc_examples import (
     PAGES,
     ROOT,
@@ -140,19 +143,44 @@ def test_an_example_that_does_something_else_fails(
 @pytest.mark.parametrize("page", RUN, ids=name)
 @pytest.mark.slow
 def test_the_blocks_of_a_page_run(page: Path, checkout: Path) -> None:
-    run_page(page)
+    names = run_page(page)
 
     made = {path.name for path in checkout.iterdir()}
+    if page.stem == "README":
+        assert {"digits.lamp", "better.lamp", "mistakes.png", "seen", "digits.onnx"} <= made
+        assert {"drawings.lamp", "drawings.index", "similar.png", "curves"} <= made
+        assert len(names["trial"].history) == 3
+        assert len(names["answers"].top(3)[0]) == 3
     if page.stem == "transfer-in-python":
         assert {"best.lamp", "fits.png", "linear.lamp", "similar.index"} <= made
+        assert names["moved"] > 0.1
+        assert names["stays"] > 0.1
+        assert names["trust"].threshold is not None
     if page.stem == "see-inside":
         assert {"why.png", "why-1.png", "maps.png", "seven.png", "map.png"} <= made
         assert len(list(Path("watched").iterdir())) == 2
     if page.stem == "own-network":
-        bundles = [load(f"{made}.lamp") for made in ("from-trial", "from-weights")]
-        first, second = (bundle.weights() for bundle in bundles)
-        assert first.keys() == second.keys()
-        assert all(bool((first[key] == second[key]).all()) for key in first)
+        check_own_network(names)
+
+
+def check_own_network(names: dict[str, Any]) -> None:
+    """The bundles answer as the networks do that were trained without Lamplighter."""
+    test = names["digits"]["test"]
+    inputs = (torch.from_numpy(test.images) / 255 - 0.1307) / 0.3081
+    network = names["TwoLayers"]()
+    for bundle in ("two-layers", "from-trial", "from-weights"):
+        classifier = lamplighter.load(f"{bundle}.lamp")
+        answers = predict_pixels(classifier, test.images)
+        network.load_state_dict(classifier.weights())
+        with torch.no_grad():
+            expected = network(inputs).argmax(1).numpy()
+        assert (answers.indices == expected).mean() > 0.999
+        assert (answers.indices == test.labels).mean() > 0.88
+    weights = [
+        lamplighter.load(f"{made}.lamp").weights() for made in ("from-trial", "from-weights")
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 @pytest.mark.parametrize("page", LINKED, ids=name)
