@@ -329,6 +329,16 @@ def test_a_missing_page_and_a_missing_docstring_fail_the_build(
     assert "lamplighter.told has no docstring" in outcome.stderr
 
 
+def test_each_picture_is_drawn_by_the_script_is_shown_and_is_small() -> None:
+    script = (DOCS / "draw_pictures.py").read_text()
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+    for picture in sorted((DOCS / "pictures").iterdir()):
+        assert f'"{picture.stem}": ' in script
+        assert f"pictures/{picture.name})" in shown
+        assert picture.stat().st_size < 150_000
+
+
 def test_each_page_is_in_nav() -> None:
     class Loader(yaml.SafeLoader):
         """Reads the tags that mkdocs knows as well."""
