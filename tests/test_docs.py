@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tests.doc_examples import (
 )
 
 DOCS = ROOT / "docs"
-LANGUAGES = {"python", "text", "console", "sh"}
+LANGUAGES = {"python", "text", "console", "sh", "toml"}
 RUN = [page for page in PAGES if {language for language, _ in blocks(page)} & {"python", "console"}]
 COMMANDS = sorted({line for page in PAGES for line in commands(page)})
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "labs" / "README.md"]
@@ -64,6 +65,13 @@ def test_the_pages_have_what_is_tested() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_each_block_is_of_a_language_that_is_checked(page: Path) -> None:
     assert {language for language, _ in blocks(page)} <= LANGUAGES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_each_block_of_toml_can_be_read(page: Path) -> None:
+    for language, text in blocks(page):
+        if language == "toml":
+            assert tomllib.loads(text)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

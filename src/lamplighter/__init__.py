@@ -1,4 +1,4 @@
-"""Lamplighter: image classification for people, on the machine they have.
+"""Lamplighter: image classification that runs on your own computer.
 
 Importing this package imports no torch: each name below is fetched when it is first used.
 """

@@ -46,7 +46,7 @@ _INTERRUPTED = 130  # what typer makes of Ctrl-C
 _COLLECT_AFTER = (100_000, 20, 100)
 
 app = typer.Typer(
-    help="Image classification for people, on the machine they have.",
+    help="Image classification that runs on your own computer.",
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -135,7 +135,7 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Image classification for people, on the machine they have."""
+    """Image classification that runs on your own computer."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
