@@ -187,7 +187,7 @@ def test_info_says_how_far_answers_can_be_trusted(run, trusted, trained):
 
 
 def test_info_of_a_trust_with_its_owners_own_measurements():
-    from lamplighter.cli.exporting import trust_lines
+    from lamplighter.cli.info import trust_lines
 
     values = {"temperature": 1.25, "threshold": 0.5, "measured": {"calibration": "by hand"}}
     assert list(trust_lines(values)) == [

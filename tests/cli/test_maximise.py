@@ -83,7 +83,7 @@ def test_other_files(run, bundle, tmp_path):
 
 
 def test_where_there_is_no_terminal_lines_tell_the_progress(run, bundle, tmp_path, monkeypatch):
-    monkeypatch.setattr("lamplighter.cli.progress._EVERY", 0.0)
+    monkeypatch.setattr("lamplighter.cli.terminal._EVERY", 0.0)
     outcome = run("maximise", bundle, "--class", "3", "--steps", 2, "--out", tmp_path / "a.png")
     assert outcome.code == 0
     assert outcome.err.splitlines()[-1] == "maximising: 2 of 2 steps"

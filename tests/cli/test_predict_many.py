@@ -223,7 +223,7 @@ def test_the_first_answers_do_not_wait_for_the_last(trained, tmp_path, monkeypat
     """Images are asked about in batches, and a bad one costs no second look at the others."""
     import lamplighter.inference.predictor as predictor
     from lamplighter.cli.image_arguments import GivenImage
-    from lamplighter.cli.predicting import _answers
+    from lamplighter.cli.predict import _answers
 
     sizes, whole = [], predictor.predict
 

@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from lamplighter.cli import (
-    auditing,
-    datasets,
-    embedding,
-    evaluating,
-    explaining,
-    explaining_page,
-    exporting,
-    mapping,
-    maximising,
-    predicting,
-    searching,
-    teaching,
-    training,
-    transferring,
-)
-from lamplighter.cli.bad_use import told
-from lamplighter.cli.text import printable
+from lamplighter.cli import labs
+from lamplighter.cli.audit import audit
+from lamplighter.cli.data import data
+from lamplighter.cli.embed import embed
+from lamplighter.cli.evaluate import evaluate
+from lamplighter.cli.explain import explain
+from lamplighter.cli.export import export
+from lamplighter.cli.info import info
+from lamplighter.cli.layers import feature_maps, filters, layers
+from lamplighter.cli.map import map_data
+from lamplighter.cli.maximise import maximise
+from lamplighter.cli.models import models
+from lamplighter.cli.predict import predict
+from lamplighter.cli.similar import similar
+from lamplighter.cli.terminal import printable
+from lamplighter.cli.train import train
+from lamplighter.cli.transfer import transfer
+from lamplighter.cli.usage_errors import told
 from lamplighter.errors import LamplighterError, LamplighterWarning
 from lamplighter.version import __version__
 
@@ -56,35 +56,35 @@ app = typer.Typer(
 # The commands as `--help` groups them.
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Start here": {
-        "data": datasets.data,
-        "train": training.train,
-        "evaluate": evaluating.evaluate,
-        "predict": predicting.predict,
-        "models": training.models,
+        "data": data,
+        "train": train,
+        "evaluate": evaluate,
+        "predict": predict,
+        "models": models,
     },
     "Photos of your own": {
-        "audit": auditing.audit,
-        "transfer": transferring.transfer,
-        "embed": embedding.embed,
-        "similar": searching.similar,
-        "map": mapping.map_data,
+        "audit": audit,
+        "transfer": transfer,
+        "embed": embed,
+        "similar": similar,
+        "map": map_data,
     },
     "Look inside a network": {
-        "explain": explaining_page.explain,
-        "layers": explaining.layers,
-        "filters": explaining.filters,
-        "feature-maps": explaining.feature_maps,
-        "maximise": maximising.maximise,
+        "explain": explain,
+        "layers": layers,
+        "filters": filters,
+        "feature-maps": feature_maps,
+        "maximise": maximise,
     },
     "Share": {
-        "info": exporting.info,
-        "export": exporting.export,
+        "info": info,
+        "export": export,
     },
 }
 _LABS: dict[str, Callable[..., None]] = {
-    "write": teaching.write,
-    "check": teaching.check,
-    "collect": teaching.collect,
+    "write": labs.write,
+    "check": labs.check,
+    "collect": labs.collect,
 }
 
 
@@ -100,7 +100,7 @@ for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         _add(app, _name, _command, _panel)
 _labs = typer.Typer(
-    cls=teaching.LabsGroup,
+    cls=labs.LabsGroup,
     subcommand_metavar="DIR | check NOTEBOOK | collect DIR",
     suggest_commands=False,
 )

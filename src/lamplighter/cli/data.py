@@ -1,167 +1,183 @@
-"""The data that a command names: mnist, emoji, or photos of one's own."""
+"""The command that brings data sets: data."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable
-from lamplighter.names import either, near_names, near_paths
+from lamplighter.cli.options import AsJson
+from lamplighter.cli.terminal import printable, quoted, wrapped
+from lamplighter.errors import DownloadError
+from lamplighter.names import unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator
 
-    from lamplighter.datasets.files import ImageFiles, SetAside
-    from lamplighter.datasets.image_data import ImageData
-    from lamplighter.images.preprocessing import Preprocessing
+_SETS = {
+    "mnist": {
+        "content": "70,000 handwritten digits, 28 x 28 grey, 10 classes",
+        "size": "9 MB, comes with the package",
+        "licence": "CC BY-SA 3.0 (LeCun, Cortes, Burges)",
+        "use": "lamplighter train mnist",
+    },
+    "emoji": {
+        "content": "825 emoji by two artists, 64 x 64 colour, 17 classes",
+        "size": "3 MB, comes with the package",
+        "licence": "Noto Emoji: Apache-2.0 (Google); Twemoji: CC BY 4.0 (Twitter and others)",
+        "use": "lamplighter data emoji DIR",
+    },
+    "digits": {
+        "content": "10 pictures of digits in pen, chalk and on a screen, JPEG and PNG",
+        "size": "0.2 MB, comes with the package",
+        "licence": "Lamplighter's own: Apache-2.0",
+        "use": "lamplighter data digits DIR",
+    },
+    "boats": {
+        "content": "6,456 photos of boats in Venice, 800 x 240 colour",
+        "size": "about 350 MB, downloaded",
+        "licence": "for research use (MarDCT, ARGOS-Venice: Bloisi et al., 2015)",
+        "use": "lamplighter data boats DIR",
+    },
+}
 
-NAMED = ("mnist", "emoji")  # what comes with the package
-_MEGABYTE = 1_000_000
-_SHOWN = 20  # files set aside that are named one by one
 
+def data(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="digits, emoji or boats; without it, all are listed."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The folder to make.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Another address to download the boats from.")
+    ] = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", help="The SHA-256 that the downloaded archive must have."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the data sets, or write one to a folder of images.
 
-def is_named(name: str) -> bool:
-    """Return whether the data comes with the package; else it is a folder, a zip or a CSV file.
-
-    Raises:
-        typer.BadParameter: it is neither.
+    The folder has train, val and test in it, and in each a folder for each class. A download that
+    was interrupted goes on when the same command is run again.
     """
-    if name in NAMED:
-        return True
-    try:
-        there = Path(name).exists()
-    except OSError:  # a name too long
-        there = False
-    if not there:
-        meant = dict.fromkeys([*near_names(name, NAMED), *near_paths(name)])
-        raise typer.BadParameter(
-            f"the data must be {' or '.join(NAMED)}, or a folder, zip or CSV file that is there, "
-            f"received {name!r}" + (f"; did you mean {either(meant)}?" if meant else ".")
-        )
-    return False
+    if name is None:
+        typer.echo(json.dumps(_SETS, indent=2) if as_json else _listed())
+        return
+    _check_use(name, folder, downloading=url is not None or sha256 is not None)
+    assert folder is not None
+    if name == "digits":
+        _write_digits(folder, as_json=as_json)
+        return
+    values = _write_emoji(folder) if name == "emoji" else _download_boats(folder, url, sha256)
+    if as_json:
+        typer.echo(json.dumps({"name": name, "folder": str(folder), **values}, indent=2))
+        return
+    counts = ", ".join(f"{split} {count:,}" for split, count in values["images"].items())
+    typer.echo(printable(f"wrote {folder}: {counts} images, {values['classes']} classes"))
+    if "sha256" in values:
+        typer.echo(f"SHA-256 of the archive: {values['sha256']}")
+    typer.echo(f"licence: {_SETS[name]['licence']}")
+    # A folder that is called as embedded data is named so that it is meant.
+    place = quoted(f"./{folder}" if str(folder) in ("mnist", "emoji") else folder)
+    _say(f"next: lamplighter train {place}, or lamplighter transfer {place}")
 
 
-def found_files(data: str | Path, *, group: str | None = None) -> ImageFiles:
-    """Return the files of a folder, zip or CSV file, with a bar while a zip file is unpacked.
-
-    Raises:
-        DatasetError: the files cannot be used.
-        OutputError: a zip file cannot be unpacked.
-    """
-    from lamplighter.datasets.folders import find_files
-    from lamplighter.datasets.zipped_images import is_zip
-
-    if not is_zip(data):
-        return find_files(data, group=group)
-    with bar("unpacking", "MB") as tell:
-
-        def megabytes(done: int, total: int | None) -> None:
-            if tell is not None:
-                tell(done // _MEGABYTE, (total or done) // _MEGABYTE)
-
-        return find_files(data, group=group, progress=megabytes)
-
-
-def named_data(name: str, preprocessing: Preprocessing | None = None) -> ImageData:
-    """Return the data set that comes with the package under this name.
-
-    Args:
-        name: one of `NAMED`.
-        preprocessing: how emoji become the network's input; MNIST has its own.
-    """
-    from lamplighter.datasets.image_data import ImageData
-
+def _check_use(name: str, folder: Path | None, *, downloading: bool) -> None:
     if name == "mnist":
-        return ImageData.mnist()
-    return ImageData.emoji(preprocessing)
+        raise typer.BadParameter(
+            "mnist comes with the package and needs no folder: lamplighter train mnist."
+        )
+    if name not in _SETS:
+        raise typer.BadParameter(unknown_name("data set", name, _SETS))
+    if folder is None:
+        raise typer.BadParameter(f"say where to: lamplighter data {name} DIR.")
+    if downloading and name != "boats":
+        raise typer.BadParameter("--url and --sha256 are for boats, which alone is downloaded.")
 
 
-def classes_of(data: str, files: ImageFiles | None) -> list[str]:
-    """Return the names of the classes that have images, before any image is read.
-
-    Args:
-        data: one of `NAMED`, or a folder, zip or CSV file.
-        files: those of the folder or CSV file.
-    """
-    if files is not None:
-        return [files.class_names[index] for index in sorted(set(files.labels)) if index >= 0]
-    if data == "mnist":
-        from lamplighter.datasets.mnist import MNIST_CLASSES
-
-        return list(MNIST_CLASSES)
-    from lamplighter.datasets.emoji import emoji_classes
-
-    return emoji_classes()
+def _listed() -> str:
+    blocks = []
+    for name, facts in _SETS.items():
+        lines = [wrapped(f"{name:<8}{facts['content']}", 8)]
+        lines += [wrapped(f"        {facts[key]}", 8) for key in ("size", "licence", "use")]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
 
 
-def split_files(data: str, split: str | None) -> tuple[ImageFiles, str]:
-    """Return the files of the split that is asked for, and its name.
+def _write_digits(folder: Path, *, as_json: bool) -> None:
+    from lamplighter.datasets.samples import digit_files
 
-    Args:
-        data: a folder, zip or CSV file.
-        split: its name; None means test, or all files where there are no splits.
-
-    Raises:
-        DatasetError: the files cannot be used.
-        UnknownSplitError: there is no such split.
-    """
-    files = found_files(data)
-    for note in files.notes:
-        say(f"note: {note}")
-    if split is None and not files.split_names:
-        return files.as_split("all"), "all"
-    chosen = split or "test"
-    return files.split(chosen), chosen
+    names = digit_files(folder)
+    if as_json:
+        document = {"name": "digits", "folder": str(folder), "images": names}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    typer.echo(printable(f"wrote {folder}: {', '.join(names)}"))
+    typer.echo(f"licence: {_SETS['digits']['licence']}")
+    _say(f"next: lamplighter predict digits.lamp {quoted(folder)}/*")
 
 
-def split_of(data: str, split: str | None, preprocessing: Preprocessing) -> tuple[ImageData, str]:
-    """Return the images of the split that is asked for as a network sees them, and its name.
+def _write_emoji(folder: Path) -> dict[str, Any]:
+    from lamplighter.datasets.emoji import emoji_classes, emoji_files
 
-    Args:
-        data: one of `NAMED`, or a folder, zip or CSV file.
-        split: its name; None means test, or all files where there are no splits.
-        preprocessing: how images become the network's input.
-
-    Raises:
-        typer.BadParameter: there is no such data.
-        DatasetError: the files cannot be used.
-        UnknownSplitError: there is no such split.
-    """
-    if is_named(data):
-        return named_data(data, preprocessing), split or "test"
-    files, chosen = split_files(data, split)
-    return pixels_of(files, preprocessing), chosen
+    return {"images": emoji_files(folder), "classes": len(emoji_classes())}
 
 
-def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
-    """Return the pixels of files, with a bar while they are read; bad ones are named on stderr.
+def _download_boats(folder: Path, url: str | None, sha256: str | None) -> dict[str, Any]:
+    from lamplighter.datasets.boats import BOATS_URL, fetch_boats
 
-    Raises:
-        DatasetError: none can be used, or the memory does not suffice.
-    """
-    from lamplighter.datasets.image_data import load_images
-    from lamplighter.images.memory import check_memory
-
-    check_memory(len(files), preprocessing)
-    with bar("reading") as progress:
-        images = load_images(files, preprocessing, progress=progress)
-    say_set_aside(images.set_aside)
-    return images
+    try:
+        with _bars() as progress:
+            fetched = fetch_boats(folder, url or BOATS_URL, sha256=sha256, progress=progress)
+    except DownloadError as error:
+        raise DownloadError(f"{error} Without the internet: lamplighter data emoji DIR.") from error
+    return {"images": fetched.images, "classes": fetched.classes, "sha256": fetched.sha256}
 
 
-def say_set_aside(left_out: Sequence[SetAside]) -> None:
-    """Name on stderr the files that are left out, the first ones where they are many."""
-    from lamplighter.datasets.files import named
+@contextlib.contextmanager
+def _bars() -> Iterator[Callable[[str, int, int | None], None] | None]:
+    """Give what draws a bar for each stage on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
-    for line in named(left_out, _SHOWN):
-        say(line)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, int] = {}
+
+        def tell(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(bars.task_ids[tasks[stage]], completed=done, total=total)
+
+        yield tell
 
 
-def say(line: str) -> None:
-    """Write a note on stderr."""
+def _say(line: str) -> None:
     sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lamplighter.cli.data import say
+from lamplighter.cli.data_arguments import say
 from lamplighter.errors import DatasetError, ImageError
 from lamplighter.text import counted
 
@@ -125,7 +125,7 @@ def _in_folder(folder: str, *, recursive: bool) -> Iterator[GivenImage]:
 
 
 def _in_zip(archive: str) -> Iterator[GivenImage]:
-    from lamplighter.cli.progress import bar
+    from lamplighter.cli.terminal import bar
     from lamplighter.datasets.walking import walk
     from lamplighter.datasets.zipped_images import left_in, unpack_images
 

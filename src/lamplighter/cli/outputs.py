@@ -1,13 +1,17 @@
-"""Files that a command is to write: nothing of the user's is replaced unasked."""
+"""Files that commands write: new ones, and figures."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from lamplighter.cli.terminal import printable
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from matplotlib.figure import Figure
 
 
 def check_new(path: Path, option: str, *, force: bool) -> None:
@@ -39,3 +43,49 @@ def _check_absent(path: Path, option: str, *, force: bool) -> None:
         raise OutputError(
             f"{path} is there already: choose another {option}, or replace it with --force."
         )
+
+
+_FORMATS = (".png", ".pdf", ".svg")
+
+
+def check_figure(path: Path, option: str, *, force: bool) -> None:
+    """Refuse a file that is no PNG, PDF or SVG by name, or is there and not to be replaced.
+
+    Raises:
+        OutputError: the message names the option that it was given to.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise OutputError(
+            f"{option} must be a file ending {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, "
+            f"received {path}."
+        )
+    check_new(path, option, force=force)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the name of the file tells.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from lamplighter.files.writing import written_whole
+
+    with written_whole(path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower())
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the name of the file tells, and say so.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    save_figure(figure, path)
+    typer.echo(printable(f"wrote {path}"))
+
+
+def beside(bundle: Path, ending: str) -> Path:
+    """Return NAME-ending.png beside the bundle NAME.lamp; here for a pretrained network."""
+    named = bundle.suffix.lower() == ".lamp" or bundle.exists()
+    name = bundle.stem if named else bundle.name
+    return bundle.with_name(f"{name}-{ending.replace('/', '_')}.png")

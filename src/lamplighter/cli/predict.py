@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamplighter.cli.classifiers import named_classifier
+from lamplighter.cli import options
+from lamplighter.cli.classifier_arguments import named_classifier
 from lamplighter.cli.image_arguments import GivenImage, given_images
+from lamplighter.cli.options import AsJson, Bundle
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.prediction_output import Document, Lines, Output, Table, Tally
-from lamplighter.cli.progress import bar
+from lamplighter.cli.predict_output import Document, Lines, Output, Table, Tally
+from lamplighter.cli.terminal import bar
 from lamplighter.errors import ImageError, OutputError
 
 if TYPE_CHECKING:
@@ -37,13 +39,7 @@ def _at_least_one(top: int) -> int:
 
 
 def predict(
-    bundle: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BUNDLE",
-            help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
-        ),
-    ],
+    bundle: Bundle,
     images: Annotated[
         list[str],
         typer.Argument(
@@ -73,9 +69,7 @@ def predict(
             metavar="K", callback=_at_least_one, help="How many classes to name for each."
         ),
     ] = 3,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    as_json: AsJson = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", metavar="", help="Print a table of comma-separated values.")
     ] = False,
@@ -95,9 +89,7 @@ def predict(
             "--always-answer", metavar="", help="Name a class for images of unknown things too."
         ),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace files in the folder.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace files in the folder.")] = False,
 ) -> None:
     """Say what is in each image, in the order in which they are given.
 

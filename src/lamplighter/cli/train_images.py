@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lamplighter.cli.data import found_files, is_named, named_data, pixels_of, say, say_set_aside
-from lamplighter.cli.progress import bar
+from lamplighter.cli.data_arguments import (
+    found_files,
+    is_named,
+    named_data,
+    pixels_of,
+    say,
+    say_set_aside,
+)
+from lamplighter.cli.terminal import bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.cli.settings import Settings
+    from lamplighter.cli.train_settings import Settings
     from lamplighter.datasets.files import ImageFiles
     from lamplighter.datasets.image_data import ImageData
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamplighter.cli.classifiers import named_classifier
-from lamplighter.cli.data import split_of
-from lamplighter.cli.figures import beside, check_figure, save_figure
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli import options
+from lamplighter.cli.classifier_arguments import named_classifier
+from lamplighter.cli.data_arguments import split_of
+from lamplighter.cli.options import Bundle, SplitName
+from lamplighter.cli.outputs import beside, check_figure, save_figure
+from lamplighter.cli.terminal import bar, printable, wrapped
 
 if TYPE_CHECKING:
     from lamplighter.evaluation.data_map import DataMap
@@ -29,13 +30,7 @@ class Method(StrEnum):
 
 
 def map_data(
-    bundle: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BUNDLE",
-            help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
-        ),
-    ],
+    bundle: Bundle,
     data: Annotated[
         str,
         typer.Argument(
@@ -44,14 +39,7 @@ def map_data(
             "zip file of it, or a CSV file with the columns path and label.",
         ),
     ],
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Which part of the data: train, val, test or test-NAME; by default test, or all "
-            "files of a folder without splits.",
-        ),
-    ] = None,
+    split: SplitName = None,
     method: Annotated[
         Method,
         typer.Option(
@@ -80,9 +68,7 @@ def map_data(
             metavar="FILE", help="The picture: .png, .pdf or .svg; by default beside the bundle."
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the file, if it is there.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace the file, if it is there.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print one JSON document with each point.")
     ] = False,

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lamplighter.cli.explaining_page import METHODS
-
-from .conftest import DIGITS, environment
+from lamplighter.cli.explain import METHODS
+from tests.cli.conftest import DIGITS, environment
 
 
 def test_methods_are_those_there_are():

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamplighter.cli.data import classes_of, is_named, named_data, pixels_of, say, split_files
-from lamplighter.cli.figures import check_figure, save_figure
-from lamplighter.cli.outputs import check_new
-from lamplighter.cli.photos import SPLITS, learned_from
-from lamplighter.cli.text import printable, quoted, wrapped
+from lamplighter.cli import options
+from lamplighter.cli.data_arguments import (
+    classes_of,
+    is_named,
+    named_data,
+    pixels_of,
+    say,
+    split_files,
+)
+from lamplighter.cli.options import AsJson, SplitName
+from lamplighter.cli.outputs import check_figure, check_new, save_figure
+from lamplighter.cli.terminal import printable, quoted, wrapped
+from lamplighter.cli.train_images import SPLITS, learned_from
 from lamplighter.errors import LamplighterError, OutputError
 from lamplighter.text import counted
 
@@ -38,14 +46,7 @@ def evaluate(
             "a zip file of it, or a CSV file with the columns path and label.",
         ),
     ],
-    split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Which part of the data: train, val, test or test-NAME; by default test, or all "
-            "files of a folder without splits.",
-        ),
-    ] = None,
+    split: SplitName = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -69,12 +70,8 @@ def evaluate(
             help="Draw how often it is right, by how sure it is, on these images: PNG, PDF or SVG.",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace these files, if they are there.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace these files, if they are there.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a classifier, each score with its 95 % interval."""
     _check_pictures(confusion, mistakes, reliability, force=force)

@@ -102,10 +102,10 @@ def test_the_help(run):
 
 
 def test_a_terminal_gets_a_bar_and_nothing_of_it_stays(monkeypatch, capsys):
-    from lamplighter.cli import datasets
+    from lamplighter.cli import data
 
-    monkeypatch.setattr(datasets.sys.stderr, "isatty", lambda: True, raising=False)
-    with datasets._bars() as progress:
+    monkeypatch.setattr(data.sys.stderr, "isatty", lambda: True, raising=False)
+    with data._bars() as progress:
         assert progress is not None
         progress("downloading", 0, None)
         progress("downloading", 5, 10)

@@ -1,9 +1,10 @@
-"""Checks of what options were given, before anything is done."""
+"""Options that several commands share, and checks of what they were given."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,37 @@ from lamplighter.names import same_name, unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# Options and arguments that several commands share. `--force` says what it replaces.
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document.")]
+Backbone = Annotated[
+    str,
+    typer.Option(metavar="NAME|BUNDLE", help="A pretrained network, or a classifier of your own."),
+]
+Bundle = Annotated[
+    Path,
+    typer.Argument(
+        metavar="BUNDLE",
+        help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
+    ),
+]
+ImageFolder = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."),
+]
+SplitName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which part of the data: train, val, test or test-NAME; by default test, or all files "
+        "of a folder without splits.",
+    ),
+]
+
+
+def force(help: str) -> Any:  # noqa: A002 - as typer calls it
+    """Return the option `--force`, whose help says what it replaces."""
+    return typer.Option("--force", metavar="", help=help)
 
 
 def at_least_one(epochs: int | None) -> int | None:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from lamplighter.cli.text import quoted
+from lamplighter.cli.terminal import quoted
 from lamplighter.errors import OutputError, ResumeError
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamplighter.cli.classifiers import named_classifier
-from lamplighter.cli.figures import beside, check_figure, write_figure
-from lamplighter.cli.text import printable
+from lamplighter.cli.classifier_arguments import named_classifier
+from lamplighter.cli.options import AsJson
+from lamplighter.cli.outputs import beside, check_figure, write_figure
+from lamplighter.cli.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +48,7 @@ Force = Annotated[
 
 def layers(
     bundle: Bundle,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the layers of a network, with shapes and parameters.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import environment
+from tests.cli.conftest import environment
 
 
 def test_a_map_of_mnist(run, trained, tmp_path):

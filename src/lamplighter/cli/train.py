@@ -1,31 +1,167 @@
-"""Commands that train: train, models."""
+"""`lamplighter train`: train a network and write it to a bundle."""
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lamplighter.cli import photos
-from lamplighter.cli.checks import at_least_one, checked_seed, checked_share, known_network
-from lamplighter.cli.data import is_named
-from lamplighter.cli.learning import learn_and_save, say_next, show, summarise
+from lamplighter.cli import options, train_images
+from lamplighter.cli.data_arguments import is_named, say
+from lamplighter.cli.info import trust_text
+from lamplighter.cli.options import at_least_one, checked_seed, checked_share, known_network
 from lamplighter.cli.outputs import check_new, check_new_bundle
-from lamplighter.cli.settings import (
+from lamplighter.cli.terminal import printable, quoted
+from lamplighter.cli.train_settings import (
     Settings,
     begin,
     check_unused,
     forget_checkpoint,
+    has_checkpoint,
     resumed,
 )
-from lamplighter.cli.text import wrapped
-from lamplighter.errors import OutputError, TrainingError
+from lamplighter.errors import LamplighterError, OutputError, TrainingError
+from lamplighter.text import counted
 
 if TYPE_CHECKING:
+    from lamplighter.cli.train_images import Lesson
     from lamplighter.datasets.image_data import ImageData
+    from lamplighter.evaluation.report import Report
+    from lamplighter.models.classifier import Classifier
+
+
+def learn_and_save(
+    images: ImageData, settings: Settings, out: Path, *, resume: bool, **options: Any
+) -> tuple[Classifier, Report | None]:
+    """Train as `settings` say, write the classifier to `out`, and return it with its test.
+
+    Where there are validation images of photos, the bundle carries its calibration and its
+    "unknown"; the digits of MNIST are no measure for drawings of one's own. The test split is
+    answered once, with them. Whatever of this fails is said, and the bundle written without it.
+
+    Raises:
+        OutputError: the disk is full, or something cannot be written.
+    """
+    from lamplighter.saving.bundle import save
+    from lamplighter.training.recipes import train as learn
+
+    folder = out.with_suffix(".training")
+    say(
+        f"training {settings.model} on {counted(len(images['train']), 'image')} of "
+        f"{settings.data}, {counted(settings.epochs, 'epoch')}{', continued' if resume else ''}; "
+        "Ctrl-C keeps the last whole epoch"
+    )
+    try:
+        classifier = learn(
+            images,
+            recipe=settings.recipe,
+            model=settings.model,
+            epochs=settings.epochs,
+            seed=settings.seed,
+            augment=settings.augment,
+            balance=settings.balance,
+            folder=folder,
+            resume=resume,
+            test=False,
+            verbose=2 if sys.stderr.isatty() else 1,
+            **options,
+        )
+        report = _measured(classifier, images, settings)
+        save(classifier, out)
+    except OutputError as error:
+        raise OutputError(f"{str(error).rstrip('.')}; {_kept(folder)}") from error
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM
+        say(f"lamplighter: stopped; {_kept(folder)}")
+        raise typer.Exit(1) from None
+    except LamplighterError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or folder} cannot be written: {error.strerror or error}; "
+            f"free some space; {_kept(folder)}"
+        ) from error
+    return classifier, report
+
+
+def _measured(classifier: Classifier, images: ImageData, settings: Settings) -> Report | None:
+    """Calibrate a classifier that was just trained, and return its test, as far as both can be."""
+    from lamplighter.evaluation.reliability import add_trust
+    from lamplighter.evaluation.report import evaluate
+
+    if settings.data != "mnist" and "val" in images:
+        try:
+            add_trust(classifier, images, seed=settings.seed)
+        except LamplighterError as error:
+            say(f"not calibrated, and nothing is called unknown: {error}")
+    if "test" in images:
+        try:
+            return evaluate(classifier, images, "test")
+        except LamplighterError as error:
+            say(f"not tested: {error}")
+    return None
+
+
+def _kept(folder: Path) -> str:
+    if has_checkpoint(folder):
+        return f"the last whole epoch is kept in {folder}: continue with --resume."
+    return "no epoch was complete, so that nothing is kept."
+
+
+def summarise(
+    classifier: Classifier,
+    report: Report | None,
+    out: Path,
+    *,
+    images: int,
+    seconds: float,
+    classes: bool,
+) -> None:
+    """Print what was trained on so many images and how good it is, with `classes` at each class."""
+    assert classifier.architecture is not None
+    tested = "not measured on a test split"
+    if report is not None:
+        tested = f"test accuracy {report.accuracy} on {counted(report.count, 'image')}"
+    lines = [
+        f"{classifier.architecture.name} trained on {counted(images, 'image')} in {seconds:.1f} s",
+        tested,
+    ]
+    if classifier.trust is not None:
+        lines.append(trust_text(classifier.trust))
+    wrote = f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"
+    lines.append(printable(f"{wrote}; history in {out.with_suffix('.training')}"))
+    typer.echo("\n".join(lines))
+    if classes and report is not None:
+        lines = [*str(report).split("\n")[1:], "", *report.table().split("\n")]
+        typer.echo("\n" + "\n".join(printable(line) for line in lines))
+
+
+def say_next(lesson: Lesson, settings: Settings, out: Path) -> None:
+    """Say on stderr what can be done with the bundle."""
+    source = lesson.source(settings.data, out.with_suffix(".training"))
+    held_out = " --split test" if lesson.made else ""
+    bundle = quoted(out)
+    say(
+        f"next: lamplighter evaluate {bundle} {quoted(source)}{held_out}, or lamplighter predict "
+        f"{bundle} IMAGE"
+    )
+    if lesson.made:
+        say(f"{source} lists which images were learned from, and which were held out")
+
+
+def show(lesson: Lesson, settings: Settings, path: Path) -> None:
+    """Draw what augmentation does to the training images."""
+    from lamplighter.evaluation.augmentation_sheet import augmentation_sheet
+    from lamplighter.files.writing import written_whole
+    from lamplighter.training.recipes import augmentation_of
+
+    augmentation = augmentation_of(settings.recipe, settings.augment)
+    with written_whole(path) as file:
+        augmentation_sheet(lesson.images, augmentation, seed=settings.seed).save(file, format="png")
+    say(f"{path} shows what is done to training images: {augmentation or 'nothing'}")
+
 
 _SEED = 7
 
@@ -83,15 +219,15 @@ def train(
             metavar="SHARE",
             callback=checked_share,
             help="Share of the training images that is kept for validation, where the data has "
-            f"no val; by default {photos.VALIDATION:g} of photos, none of mnist and emoji.",
+            f"no val; by default {train_images.VALIDATION:g} of photos, none of mnist and emoji.",
         ),
     ] = None,
     size: Annotated[
         str | None,
         typer.Option(
             metavar="N|HxW",
-            callback=photos.parsed_size,
-            help=f"The size in pixels that photos are scaled to; by default {photos.SIZE}.",
+            callback=train_images.parsed_size,
+            help=f"The size in pixels that photos are scaled to; by default {train_images.SIZE}.",
         ),
     ] = None,
     fit: Annotated[
@@ -150,10 +286,7 @@ def train(
         bool,
         typer.Option("--resume", metavar="", help="Continue a training that was stopped."),
     ] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", metavar="", help="Replace the bundle, or begin anew."),
-    ] = False,
+    force: Annotated[bool, options.force("Replace the bundle, or begin anew.")] = False,
     silence: Annotated[
         list[str] | None,
         typer.Option(metavar="CHECK", help="Do not make this check for mistakes; may be repeated."),
@@ -191,7 +324,7 @@ def train(
     with needs_training_packages("training"):
         settings = resumed(folder, asked) if resume else _settings(asked)
         _check_options(device, silence or [])
-    lesson = photos.read(settings, folder, resume=resume, audit=audit)
+    lesson = train_images.read(settings, folder, resume=resume, audit=audit)
     _check_network(settings.model, lesson.images)
     if show_augmentation is not None:
         show(lesson, settings, show_augmentation)
@@ -241,7 +374,7 @@ def _settings(asked: dict[str, Any]) -> Settings:
 
     name = asked.get("recipe", "quick" if asked["data"] == "mnist" else "photos")
     recipe = RECIPES[name]
-    validation = 0.0 if is_named(asked["data"]) else photos.VALIDATION
+    validation = 0.0 if is_named(asked["data"]) else train_images.VALIDATION
     defaults = {"model": recipe.model, "epochs": recipe.epochs, "seed": _SEED}
     defaults["validation"] = validation
     return Settings(**{"recipe": name, **defaults, **asked})
@@ -265,19 +398,3 @@ def _check_network(model: str, images: ImageData) -> None:
     from lamplighter.models.classifier import Architecture, build_network
 
     build_network(Architecture(model), images.preprocessing, len(images.trained_class_names))
-
-
-def models(
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
-) -> None:
-    """List the networks that come with Lamplighter."""
-    from lamplighter.models.registry import list_models
-
-    if as_json:
-        typer.echo(json.dumps(list_models(), indent=2))
-        return
-    width = max(map(len, list_models()))
-    for name, summary in list_models().items():
-        typer.echo(wrapped(f"{name:<{width}}  {summary}", width + 2))

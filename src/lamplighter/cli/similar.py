@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lamplighter.cli import options
+from lamplighter.cli.options import AsJson
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable
+from lamplighter.cli.terminal import bar, printable
 from lamplighter.errors import ImageError
 from lamplighter.text import counted
 
@@ -62,12 +63,8 @@ def similar(
         Path | None,
         typer.Option(metavar="FILE", help="Write the images that were found as one picture."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the picture, if it is there.")
-    ] = False,
+    as_json: AsJson = False,
+    force: Annotated[bool, options.force("Replace the picture, if it is there.")] = False,
 ) -> None:
     """Find the most similar images, or near-duplicates.
 

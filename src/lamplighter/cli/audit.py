@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamplighter.cli.data import found_files
+from lamplighter.cli import options
+from lamplighter.cli.data_arguments import found_files
+from lamplighter.cli.options import AsJson, ImageFolder
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli.terminal import bar, printable, wrapped
 from lamplighter.errors import LamplighterError, OutputError
 
 if TYPE_CHECKING:
@@ -24,12 +25,7 @@ _INDENT = 6
 
 
 def audit(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."
-        ),
-    ],
+    folder: ImageFolder,
     group: Annotated[
         str | None,
         typer.Option(
@@ -44,12 +40,8 @@ def audit(
             help="Write findings.json, report.html and sheets of images to this folder.",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace a report that is in DIR.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace a report that is in DIR.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find bad files, copies, leakage and uneven classes.
 

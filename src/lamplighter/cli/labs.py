@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from lamplighter.cli import options
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable, quoted, wrapped
+from lamplighter.cli.terminal import bar, printable, quoted, wrapped
 from lamplighter.errors import LabError, MissingPackageError, OutputError
 from lamplighter.installation import install_command
 
@@ -76,9 +76,7 @@ def collect(
         Path | None,
         typer.Option(metavar="FILE", help="The table to write; by default DIR/points.csv."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the table, if it is there.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace the table, if it is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Grade the notebooks of a class, and write a table of points.

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lamplighter.cli.checks import listed_names
-from lamplighter.cli.data import found_files, say
-from lamplighter.cli.embedding import backbone_named
-from lamplighter.cli.exporting import trust_text
+from lamplighter.cli import options
+from lamplighter.cli.data_arguments import found_files, say
+from lamplighter.cli.embed import backbone_named
+from lamplighter.cli.info import trust_text
+from lamplighter.cli.options import AsJson, Backbone, listed_names
 from lamplighter.cli.outputs import check_new_bundle
-from lamplighter.cli.photos import SPLITS, write_splits
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable, quoted, wrapped
+from lamplighter.cli.terminal import bar, printable, quoted, wrapped
+from lamplighter.cli.train_images import SPLITS, write_splits
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ def transfer(
             help="A folder of photos for each class, a zip of it, or a CSV of paths.",
         ),
     ],
-    backbone: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|BUNDLE", help="A pretrained network, or a classifier of your own."
-        ),
-    ] = "efficientnet-lite0",
+    backbone: Backbone = "efficientnet-lite0",
     rungs: Annotated[
         str,
         typer.Option(
@@ -110,12 +105,8 @@ def transfer(
             "them too.",
         ),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the bundle, if it is there.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace the bundle, if it is there.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a classifier for your photos, from a pretrained network.
 

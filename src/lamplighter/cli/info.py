@@ -1,17 +1,19 @@
-"""Commands on a bundle as a file: info, export."""
+"""`lamplighter info`: what is in a bundle."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamplighter.cli.classifiers import bundle_of, named_classifier
+from lamplighter.cli import options
+from lamplighter.cli.classifier_arguments import bundle_of, named_classifier
+from lamplighter.cli.options import AsJson, Bundle
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli.terminal import printable, wrapped
 from lamplighter.errors import OutputError
 from lamplighter.text import counted
 
@@ -20,26 +22,16 @@ if TYPE_CHECKING:
 
     from lamplighter.models.reliability import Trust
 
-_SUFFIXES = {
-    "onnx": ".onnx",
-    "bundle": ".lamp",
-    "state-dict": ".pt",
-    "torch-export": ".pt2",
-}
+
 _MOST_INDENT = 30
+
+
 _FEW = 6  # values that are shown one by one
 
 
 def info(
-    bundle: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BUNDLE", help="The classifier, NAME.lamp; or a pretrained network's name."
-        ),
-    ],
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    bundle: Bundle,
+    as_json: AsJson = False,
     reliability: Annotated[
         Path | None,
         typer.Option(
@@ -54,9 +46,7 @@ def info(
             help="Draw how often answers are right, by the share of images that gets one.",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the files, if they are there.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace the files, if they are there.")] = False,
 ) -> None:
     """Show what is in a bundle: classes, training, scores."""
     from lamplighter.saving.bundle import describe
@@ -73,51 +63,6 @@ def info(
             typer.echo(name)
             name = ""
         typer.echo(wrapped(f"{name:<{indent - 1}} {value}", indent))
-
-
-def export(
-    bundle: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BUNDLE", help="The classifier, NAME.lamp; or a pretrained network's name."
-        ),
-    ],
-    format: Annotated[  # noqa: A002 - the name of the option
-        Literal["onnx", "bundle", "state-dict", "torch-export"],
-        typer.Option(
-            metavar="FORMAT",
-            help="onnx: for most other software; state-dict: weights for torch.load; "
-            "torch-export: a program for torch.export.load; bundle: the bundle with its ONNX "
-            "graph, where it was written without.",
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The file to write; by default beside the bundle."),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the file, if it is there.")
-    ] = False,
-) -> None:
-    """Write the network of a bundle for other software.
-
-    Its class names and preprocessing stay behind in the bundle (but for the format bundle).
-    """
-    classifier = named_classifier(bundle)
-    out = out or _beside(bundle, _SUFFIXES[format])
-    if format != "bundle" and out.resolve() == bundle.resolve():
-        raise OutputError(f"{out} is the bundle itself: choose another --out.")
-    check_new(out, "--out", force=force)
-    from lamplighter.saving.export import export as write
-
-    write(classifier, out, format)
-    typer.echo(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"))
-
-
-def _beside(bundle: Path, suffix: str) -> Path:
-    """Return the file for what is exported; a dot in the name of a network is part of it."""
-    named = bundle.suffix.lower() == ".lamp" or bundle.exists()
-    return bundle.with_suffix(suffix) if named else Path(f"{bundle}{suffix}")
 
 
 def _draw(bundle: Path, reliability: Path | None, coverage: Path | None, *, force: bool) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lamplighter.cli.classifiers import named_classifier
-from lamplighter.cli.data import found_files, say, say_set_aside
+from lamplighter.cli import options
+from lamplighter.cli.classifier_arguments import named_classifier
+from lamplighter.cli.data_arguments import found_files, say, say_set_aside
+from lamplighter.cli.options import AsJson, Backbone, ImageFolder
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable
+from lamplighter.cli.terminal import bar, printable
 from lamplighter.text import counted
 
 if TYPE_CHECKING:
@@ -25,18 +26,8 @@ if TYPE_CHECKING:
 
 
 def embed(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."
-        ),
-    ],
-    backbone: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|BUNDLE", help="A pretrained network, or a classifier of your own."
-        ),
-    ] = "efficientnet-lite0",
+    folder: ImageFolder,
+    backbone: Backbone = "efficientnet-lite0",
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write vectors, file names and labels to this .npz."),
@@ -72,12 +63,8 @@ def embed(
         bool,
         typer.Option("--no-cache", metavar="", help="Compute every vector again, and keep none."),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the .npz, if it is there.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace the .npz, if it is there.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compute the features of images: one vector of numbers each.
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamplighter.cli.checks import checked_seed
-from lamplighter.cli.classifiers import named_classifier
-from lamplighter.cli.figures import beside, check_figure, write_figure
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable
+from lamplighter.cli import options
+from lamplighter.cli.classifier_arguments import named_classifier
+from lamplighter.cli.options import Bundle, checked_seed
+from lamplighter.cli.outputs import beside, check_figure, write_figure
+from lamplighter.cli.terminal import bar, printable
 
 if TYPE_CHECKING:
     from lamplighter.explain.maximization.maximization import Maximised
@@ -36,13 +36,7 @@ def _checked_place(place: str | None) -> str | None:
 
 
 def maximise(
-    bundle: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BUNDLE",
-            help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
-        ),
-    ],
+    bundle: Bundle,
     classes: Annotated[
         list[str] | None,
         typer.Option("--class", metavar="NAME", help="A class; may be repeated."),
@@ -87,9 +81,7 @@ def maximise(
             help="The picture to write; by default beside the bundle, named after what it shows.",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", metavar="", help="Replace the picture, if it is there.")
-    ] = False,
+    force: Annotated[bool, options.force("Replace the picture, if it is there.")] = False,
 ) -> None:
     """Draw what a class, layer or channel responds to most.
 

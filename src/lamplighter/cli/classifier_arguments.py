@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lamplighter.cli.text import printable
+from lamplighter.cli.terminal import printable
 from lamplighter.errors import DataError, UnknownModelError
 from lamplighter.names import either, near_paths
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from lamplighter.cli.text import printable
+from lamplighter.cli.terminal import printable
 from lamplighter.text import counted
 
 if TYPE_CHECKING:

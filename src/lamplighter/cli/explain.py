@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamplighter.cli.checks import listed_names
-from lamplighter.cli.classifiers import named_classifier
-from lamplighter.cli.data import say
-from lamplighter.cli.progress import bar
-from lamplighter.cli.text import printable, wrapped
+from lamplighter.cli import options
+from lamplighter.cli.classifier_arguments import named_classifier
+from lamplighter.cli.data_arguments import say
+from lamplighter.cli.options import AsJson, Bundle, listed_names
+from lamplighter.cli.terminal import bar, printable, wrapped
 from lamplighter.errors import ImageError
 
 if TYPE_CHECKING:
@@ -39,13 +39,7 @@ def _named_methods(text: str) -> str:
 
 
 def explain(
-    bundle: Annotated[
-        Path,
-        typer.Argument(
-            metavar="BUNDLE",
-            help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
-        ),
-    ],
+    bundle: Bundle,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     target: Annotated[
         str | None,
@@ -77,14 +71,9 @@ def explain(
         typer.Option(metavar="DIR", help="The folder to write to, which must be new or empty."),
     ] = Path("explanations"),
     force: Annotated[
-        bool,
-        typer.Option(
-            "--force", metavar="", help="Write to a folder that is not empty, replacing files."
-        ),
+        bool, options.force("Write to a folder that is not empty, replacing files.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show which parts of an image an answer is based on.
 
