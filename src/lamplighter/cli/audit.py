@@ -1,4 +1,4 @@
-"""The command that looks at images before a network is trained on them: audit."""
+"""`lamplighter audit`: find bad files, copies, leakage and uneven classes."""
 
 from __future__ import annotations
 

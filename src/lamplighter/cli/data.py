@@ -1,4 +1,4 @@
-"""The command that brings data sets: data."""
+"""`lamplighter data`: list the data sets, or write one to a folder."""
 
 from __future__ import annotations
 

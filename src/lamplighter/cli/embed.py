@@ -1,4 +1,4 @@
-"""The command that computes feature vectors: embed."""
+"""`lamplighter embed`: compute feature vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that measures: evaluate."""
+"""`lamplighter evaluate`: measure a classifier."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw how often it is right, by how sure it is, on these images: PNG, PDF or SVG.",
+            help="Draw a reliability diagram of these images: PNG, PDF or SVG.",
         ),
     ] = None,
     force: Annotated[bool, options.force("Replace these files, if they are there.")] = False,

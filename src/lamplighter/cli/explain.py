@@ -1,4 +1,4 @@
-"""The command that says why: explain, which writes pictures, a table and a page to keep."""
+"""`lamplighter explain`: attribution maps as pictures, a table and a page."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def explain(
         typer.Option(
             "--compare",
             metavar="",
-            help="Also measure which method to trust: whether its maps change when the network's "
-            "weights are random, and how fast the class is lost when what they mark is taken away. "
-            "Takes longer.",
+            help="Also run the sanity check (do the maps change when the network's weights are "
+            "random?) and deletion curves (how fast is the class lost when what they mark is "
+            "taken away?). Takes longer.",
         ),
     ] = False,
     out: Annotated[

@@ -36,14 +36,14 @@ def info(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw how often it is right, by how sure it is, before and after calibration.",
+            help="Draw reliability diagrams, before and after calibration.",
         ),
     ] = None,
     coverage: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw how often answers are right, by the share of images that gets one.",
+            help="Plot accuracy against coverage, the share of images that is answered.",
         ),
     ] = None,
     force: Annotated[bool, options.force("Replace the files, if they are there.")] = False,

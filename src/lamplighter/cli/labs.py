@@ -1,4 +1,4 @@
-"""The commands of the labs: labs [write] DIR, labs check NOTEBOOK, labs collect DIR."""
+"""`lamplighter labs`: write the notebooks of the labs, check one, collect those of a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that look inside a network: layers, filters, feature-maps."""
+"""`lamplighter layers`, `filters` and `feature-maps`: look inside a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lamplighter.cli.classifier_arguments import named_classifier
-from lamplighter.cli.options import AsJson
+from lamplighter.cli.options import AsJson, Bundle
 from lamplighter.cli.outputs import beside, check_figure, write_figure
 from lamplighter.cli.terminal import printable
 
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
 _NEEDS = "looking inside a network"
 
-Bundle = Annotated[
-    Path,
-    typer.Argument(
-        metavar="BUNDLE", help="The classifier, NAME.lamp; or a pretrained network's name."
-    ),
-]
 Layer = Annotated[
     str | None,
     typer.Option(metavar="LAYER", help="The layer, as `lamplighter layers BUNDLE` lists it."),

@@ -1,4 +1,4 @@
-"""The command that draws a data set as the network sees it: map."""
+"""`lamplighter map`: draw images as points by their features."""
 
 from __future__ import annotations
 

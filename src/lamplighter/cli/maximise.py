@@ -1,4 +1,4 @@
-"""The command that draws what a part of a network wants to see: maximise."""
+"""`lamplighter maximise`: draw what a part of a network responds to most."""
 
 from __future__ import annotations
 

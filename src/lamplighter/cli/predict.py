@@ -1,4 +1,4 @@
-"""The command that answers: predict."""
+"""`lamplighter predict`: classify images."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def predict(
     ] = False,
     force: Annotated[bool, options.force("Replace files in the folder.")] = False,
 ) -> None:
-    """Say what is in each image, in the order in which they are given.
+    """Classify images, in the order in which they are given.
 
     An image unlike those that the classifier learned from is called unknown, if it was saved with
     what it takes to tell.

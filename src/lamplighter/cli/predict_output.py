@@ -1,4 +1,4 @@
-"""What `predict` writes: a line for each image, a table, or one JSON document."""
+"""The output of `predict`: a line for each image, a table, or one JSON document."""
 
 from __future__ import annotations
 

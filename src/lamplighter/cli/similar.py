@@ -1,4 +1,4 @@
-"""The command that asks an index of similar images: similar."""
+"""`lamplighter similar`: ask an index of similar images."""
 
 from __future__ import annotations
 

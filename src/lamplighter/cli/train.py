@@ -257,7 +257,7 @@ def train(
     balance: Annotated[
         Literal["none", "weights", "sampler"] | None,
         typer.Option(
-            metavar="WAY",
+            metavar="METHOD",
             help="What to do about classes with few images. weights: they count for more in the "
             "loss; sampler: all classes are drawn equally often; none: nothing, the default.",
         ),

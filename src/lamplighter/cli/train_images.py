@@ -1,4 +1,4 @@
-"""What `train` does with a folder of photos before it learns from them."""
+"""The images that `train` learns from: found, audited and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training was begun with, kept beside its checkpoint so that --resume goes on with it."""
+"""The settings of a training, kept beside its checkpoint for --resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command from a folder of photos to a classifier: transfer."""
+"""`lamplighter transfer`: from a folder of photos to a classifier."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def transfer(
         typer.Option(
             "--no-refit",
             metavar="",
-            help="Keep the validation images held out: the chosen way does not learn again from "
+            help="Keep the validation images held out: the best method does not learn again from "
             "them too.",
         ),
     ] = False,

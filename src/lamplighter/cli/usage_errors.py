@@ -1,4 +1,4 @@
-"""What is said of a command, an option or a choice that there is none of."""
+"""Messages for a command, an option or a choice that does not exist."""
 
 from __future__ import annotations
 
