@@ -18,7 +18,7 @@ from lamplighter.teaching import cleanup, confinement, linux
 
 PACKAGE = Path(linux.__file__).parents[1]
 # Modules and names of the standard library that macOS or Windows lack. Those found in the package
-# are in the sets below, and each has its test here or, of training/memory.py, beside its module.
+# are in the sets below, and each has its test here or, of training/malloc.py, beside its module.
 MODULES = {"fcntl", "grp", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty"}
 _NAMES = """
     O_CLOEXEC O_NOFOLLOW O_NONBLOCK O_PATH SIGALRM SIGCHLD SIGHUP SIGKILL SIGPIPE SIGSTOP SIGUSR1

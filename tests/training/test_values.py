@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lamplighter.training.values import Values
+from lamplighter.training.metrics import Values
 
 
 @pytest.mark.parametrize("count", [0, 1, 1023, 1024, 1025, 5000])

@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from lamplighter.datasets.batches import rank_and_world_size
-from lamplighter.training.ignored import counted, unified
+from lamplighter.training.ignore_index import counted, unified
 
 if TYPE_CHECKING:
     from torch import Tensor

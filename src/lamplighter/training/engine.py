@@ -15,13 +15,13 @@ from lamplighter.datasets.batches import Batches
 from lamplighter.errors import LamplighterError, ResumeError, TrainingError
 from lamplighter.names import meant
 from lamplighter.training.checkpoints import WholeCheckpoints
-from lamplighter.training.explaining import first_reason
-from lamplighter.training.lightning_module import TrialModule
+from lamplighter.training.diagnostics import first_reason
+from lamplighter.training.lightning_compat import Unprofiled, interruptible, quietly
 from lamplighter.training.loaders import EpochBatches, Source
-from lamplighter.training.memory import keep_freed_memory
+from lamplighter.training.malloc import keep_freed_memory
 from lamplighter.training.progress import progress, progress_bar
-from lamplighter.training.search import Search
-from lamplighter.training.surroundings import Unprofiled, interruptible, quietly
+from lamplighter.training.rate_search import Search
+from lamplighter.training.step import TrialModule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -40,7 +40,7 @@ from lamplighter.training.forms import (
     check_range,
     check_targets,
 )
-from lamplighter.training.ignored import are_indices, ignored_index
+from lamplighter.training.ignore_index import are_indices, ignored_index
 from lamplighter.training.loaders import same_random_numbers
 
 if TYPE_CHECKING:

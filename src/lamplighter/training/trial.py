@@ -20,7 +20,7 @@ from lamplighter.models.classifier import Classifier
 from lamplighter.training.callbacks.base import Callback, check_callbacks
 from lamplighter.training.criteria import check_criterion
 from lamplighter.training.devices import check_device
-from lamplighter.training.explaining import check_parts
+from lamplighter.training.diagnostics import check_parts
 from lamplighter.training.lint import Lint
 from lamplighter.training.loaders import (
     TEST_DATA,

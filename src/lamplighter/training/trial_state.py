@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lamplighter.errors import LamplighterError, ResumeError
-from lamplighter.training.explaining import first_reason
+from lamplighter.training.diagnostics import first_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from lamplighter.training.callbacks.engine import EarlyStopping as EarlyStopping
     from lamplighter.training.callbacks.logs import Log as Log
     from lamplighter.training.callbacks.logs import tensorboard as tensorboard
+    from lamplighter.training.callbacks.optimization import GradientClipping as GradientClipping
+    from lamplighter.training.callbacks.optimization import LabelSmoothing as LabelSmoothing
+    from lamplighter.training.callbacks.optimization import MixUp as MixUp
+    from lamplighter.training.callbacks.optimization import OneCycle as OneCycle
+    from lamplighter.training.callbacks.optimization import Scheduler as Scheduler
     from lamplighter.training.callbacks.pictures import ConfusionMatrix as ConfusionMatrix
     from lamplighter.training.callbacks.pictures import LiveCurves as LiveCurves
     from lamplighter.training.callbacks.pictures import SamplePredictions as SamplePredictions
-    from lamplighter.training.callbacks.steering import GradientClipping as GradientClipping
-    from lamplighter.training.callbacks.steering import LabelSmoothing as LabelSmoothing
-    from lamplighter.training.callbacks.steering import MixUp as MixUp
-    from lamplighter.training.callbacks.steering import OneCycle as OneCycle
-    from lamplighter.training.callbacks.steering import Scheduler as Scheduler
 
 _MEMBERS = {
     "base": (
@@ -62,7 +62,7 @@ _MEMBERS = {
     "engine": ("Checkpoint", "EMA", "EarlyStopping"),
     "logs": ("Log", "tensorboard"),
     "pictures": ("ConfusionMatrix", "LiveCurves", "SamplePredictions"),
-    "steering": ("GradientClipping", "LabelSmoothing", "MixUp", "OneCycle", "Scheduler"),
+    "optimization": ("GradientClipping", "LabelSmoothing", "MixUp", "OneCycle", "Scheduler"),
 }
 _HOMES = {name: module for module, names in _MEMBERS.items() for name in names}
 

@@ -19,7 +19,7 @@ from lamplighter.files.writing import written_whole
 from lamplighter.training.callbacks.base import Callback, make_folder
 from lamplighter.training.criteria import is_of_ones_own
 from lamplighter.training.history import plot_history
-from lamplighter.training.ignored import are_indices, ignored_index
+from lamplighter.training.ignore_index import are_indices, ignored_index
 from lamplighter.training.notebook import Place, in_notebook
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
 import subprocess
 import sys
 
-from lamplighter.training import memory
+from lamplighter.training import malloc
 
 # Frees a large block and asks the system whether the process still has it.
 SCRIPT = """
 import sys, psutil, numpy as np
-from lamplighter.training.memory import keep_freed_memory
+from lamplighter.training.malloc import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 block = np.ones(200_000_000, dtype=np.uint8)
@@ -27,12 +27,12 @@ def test_freed_memory_stays_with_the_process():
 
 
 def test_other_systems_are_left_as_they_are(monkeypatch):
-    monkeypatch.setattr(memory.sys, "platform", "darwin")
+    monkeypatch.setattr(malloc.sys, "platform", "darwin")
 
-    assert memory.keep_freed_memory() is False
+    assert malloc.keep_freed_memory() is False
 
 
 def test_other_c_libraries_are_left_as_they_are(monkeypatch):
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda name: object())
 
-    assert memory.keep_freed_memory() is False
+    assert malloc.keep_freed_memory() is False

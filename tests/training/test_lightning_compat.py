@@ -7,10 +7,9 @@ import torch
 from pytorch_lightning.profilers import SimpleProfiler
 from pytorch_lightning.utilities.signature_utils import is_param_in_hook_signature
 
-from lamplighter.training.lightning_module import TrialModule
-from lamplighter.training.surroundings import Unprofiled, quietly
-
-from . import toys
+from lamplighter.training.lightning_compat import Unprofiled, quietly
+from lamplighter.training.step import TrialModule
+from tests.training import toys
 
 SEARCH = "PYTORCH_NVML_BASED_CUDA_CHECK"
 

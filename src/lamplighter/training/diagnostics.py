@@ -19,7 +19,7 @@ from lamplighter.errors import (
 from lamplighter.models.classifier import Classifier
 from lamplighter.training.criteria import is_for_classes, is_of_ones_own
 from lamplighter.training.forms import check_targets, misfit_of_type
-from lamplighter.training.ignored import counted, unified
+from lamplighter.training.ignore_index import counted, unified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

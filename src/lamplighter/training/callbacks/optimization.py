@@ -17,7 +17,7 @@ from lamplighter.training.callbacks.base import (
     CriterionTransform,
     SchedulerCallback,
 )
-from lamplighter.training.ignored import are_indices
+from lamplighter.training.ignore_index import are_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable

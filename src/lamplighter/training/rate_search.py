@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim.lr_scheduler import ExponentialLR
 
-from lamplighter.training.lightning_module import TrialModule
+from lamplighter.training.step import TrialModule
 
 if TYPE_CHECKING:
     from torch import Tensor

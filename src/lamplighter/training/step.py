@@ -20,8 +20,7 @@ from lamplighter.training.callbacks.base import (
 )
 from lamplighter.training.checkpoints import check_epochs
 from lamplighter.training.criteria import check_loss
-from lamplighter.training.distributed import weighted
-from lamplighter.training.explaining import (
+from lamplighter.training.diagnostics import (
     check_held_out,
     check_outputs,
     detached,
@@ -31,11 +30,11 @@ from lamplighter.training.explaining import (
     one_tensor,
     unpack,
 )
+from lamplighter.training.distributed import weighted
 from lamplighter.training.forms import check_batch
+from lamplighter.training.lightning_compat import with_known_signature
 from lamplighter.training.loaders import seed_all
-from lamplighter.training.metrics import MeanMetric, gather, make_metrics, scalars
-from lamplighter.training.surroundings import with_known_signature
-from lamplighter.training.values import Values
+from lamplighter.training.metrics import MeanMetric, Values, gather, make_metrics, scalars
 
 if TYPE_CHECKING:
     from torch import Tensor
