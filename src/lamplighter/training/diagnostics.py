@@ -1,4 +1,4 @@
-"""What networks and batches give, and errors of torch on it in the words of a trial."""
+"""What is wrong with a step of a trial: the guard that looks, and torch's errors in its words."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lamplighter.errors import (
     TrainingError,
 )
 from lamplighter.models.classifier import Classifier
-from lamplighter.training.criteria import is_for_classes, is_of_ones_own
-from lamplighter.training.forms import check_targets, misfit_of_type
+from lamplighter.training.criteria import check_loss, is_for_classes, is_of_ones_own
+from lamplighter.training.forms import check_batch, check_targets, misfit_of_type
 from lamplighter.training.ignore_index import counted, unified
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lamplighter.training.lint import Lint
+    from lamplighter.training.plan import Plan
     from lamplighter.training.view import TrialView
 
 # How torch's layers put it that they cannot take an input.
@@ -34,6 +35,84 @@ _MISFITS = ("cannot be multiplied", "expected input", "Kernel size can't be", "t
 # How they put it that its numbers are of another type than their weights.
 _TYPES = ("type", "not implemented for")
 _BAD_WEIGHTS = "the weights hold NaN or infinite values; begin with a new network"
+
+
+class Guard:
+    """Looks at the steps of a trial, and says what is wrong in a trial's words.
+
+    It looks closely at the first batch of each pass, less at the next two of the first epoch, and
+    from then on at what torch complains of alone.
+
+    Args:
+        plan: with the lint, the metrics, the criterion and the view of the trial.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._lint = plan.lint
+        self._metrics = plan.metrics
+        self._view = plan.view
+        self._looking = False
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Look at the first batches of the first epoch."""
+        self._looking = epoch == 0
+
+    def unpacked(self, batch: Any, number: int) -> tuple[Tensor, Tensor]:
+        """Return images and targets of a batch, whose form is looked at where it is the first."""
+        images, targets = unpack(batch)
+        if number == 0:
+            check_batch(images, targets)
+        return images, targets
+
+    @contextlib.contextmanager
+    def inputs(self, images: Any, number: int, *, batches: float | None = None) -> Iterator[None]:
+        """Look at what goes into the network, which answers while this lasts.
+
+        Args:
+            images: of the batch.
+            number: of the batch, counted from 0.
+            batches: how many there are in an epoch of training; None while evaluating.
+        """
+        network = self._view.network
+        assert network is not None
+        with inputs_explained(images, self._view):
+            if number == 0 and batches is None:
+                self._lint.in_evaluation(network)
+            elif number == 0 and batches is not None:
+                epoch = self._view.epoch
+                self._lint.before_step(network, images, epoch=epoch, batches=batches)
+            yield
+
+    @contextlib.contextmanager
+    def outputs(
+        self, logits: Any, targets: Any, number: int, *, training: bool = False
+    ) -> Iterator[None]:
+        """Look at what the network answered, of which the loss is taken while this lasts."""
+        view = self._view
+        if number == 0:
+            self._lint.targets(self._metrics, view.criterion, logits, targets)
+        if training and self._looking:
+            if view.classifier is not None:
+                check_outputs(logits, view.classifier)
+            self._lint.first_batches(number, view.criterion, logits, targets)
+        with labels_explained(self._lint, view.criterion, logits, targets):
+            if number:
+                yield
+                return
+            with self._lint.stretching(view.criterion, logits, targets):
+                yield
+
+    def loss(self, loss: Any) -> None:
+        """Look whether the loss of a training batch is a number that has a gradient."""
+        if self._looking:
+            check_loss(loss)
+
+    def gradients(self, number: int, *, batches: float) -> None:
+        """Look at the gradients of the first batches."""
+        if self._looking:
+            assert self._view.network is not None
+            self._lint.gradients(number, self._view.network, batches=batches)
+            self._looking = number < 2
 
 
 def check_parts(model: Any, optimizer: Any) -> None:

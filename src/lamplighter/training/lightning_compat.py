@@ -1,4 +1,4 @@
-"""What Lightning does to its surroundings, kept from the user: remarks, warnings, signals."""
+"""Lightning's remarks, warnings, profiler and signal handlers, kept from the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that a device computes one after the other."""
+"""Metrics of a trial, by name or from torchmetrics, gathered batch by batch."""
 
 from __future__ import annotations
 

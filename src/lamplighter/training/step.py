@@ -1,4 +1,19 @@
-"""The only training step: a trial as Lightning runs it."""
+"""The only training step: a trial as Lightning runs it.
+
+An epoch, in the order in which Lightning's Trainer calls the methods of `TrialModule`:
+
+    on_train_epoch_start                    metrics are reset, random numbers seeded
+    for batch in training data:
+        loss = training_step(batch)         transforms, forward, loss, metrics
+        optimizer.zero_grad()
+        loss.backward()                     on_after_backward looks at the gradients
+        on_before_optimizer_step            callbacks may change them
+        optimizer.step()
+        on_train_batch_end
+    for batch in validation data:           between on_validation_epoch_start and ..._end
+        validation_step(batch)              forward, loss, metrics
+    on_train_epoch_end                      a row of the history; callbacks and loggers
+"""
 
 from __future__ import annotations
 
@@ -19,19 +34,15 @@ from lamplighter.training.callbacks.base import (
     overriding,
 )
 from lamplighter.training.checkpoints import check_epochs
-from lamplighter.training.criteria import check_loss
 from lamplighter.training.diagnostics import (
+    Guard,
     check_held_out,
-    check_outputs,
     detached,
     inputs_explained,
-    labels_explained,
     non_finite,
     one_tensor,
-    unpack,
 )
 from lamplighter.training.distributed import weighted
-from lamplighter.training.forms import check_batch
 from lamplighter.training.lightning_compat import with_known_signature
 from lamplighter.training.loaders import seed_all
 from lamplighter.training.metrics import MeanMetric, Values, gather, make_metrics, scalars
@@ -58,6 +69,7 @@ class TrialModule(pl.LightningModule):
         self.criterion = plan.view.criterion
         self.plan = plan
         self.view = plan.view
+        self.guard = Guard(plan)
         self.transforms = [c for c in plan.callbacks if isinstance(c, BatchTransform)]
         self.schedulers = [c for c in plan.callbacks if isinstance(c, SchedulerCallback)]
         self.rows: dict[str, Any] = {}
@@ -109,28 +121,17 @@ class TrialModule(pl.LightningModule):
     @with_known_signature
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch; Lightning takes the gradient and steps the optimizer."""
-        images, targets = unpack(batch)
-        if batch_idx == 0:
-            check_batch(images, targets)
+        images, targets = self.guard.unpacked(batch, batch_idx)
         for transform in self.transforms:
             images, targets = transform.transform_batch(images, targets)
         view = self.view
         view.batch, view.images, view.targets = batch_idx, images, targets
         self._run("on_batch_start")
-        with inputs_explained(images, view):
-            if batch_idx == 0:
-                epoch, batches = self.current_epoch, self.trainer.num_training_batches
-                self.plan.lint.before_step(self.network, images, epoch=epoch, batches=batches)
-            logits: Any = self.network(images)
-        if batch_idx == 0:
-            self.plan.lint.targets(self.plan.metrics, self.criterion, logits, targets)
-        if self._looking:
-            if view.classifier is not None:
-                check_outputs(logits, view.classifier)
-            self.plan.lint.first_batches(batch_idx, self.criterion, logits, targets)
-        loss: Tensor = self._loss_of(self._training_loss, logits, targets, batch=batch_idx)
-        if self._looking:
-            check_loss(loss)
+        with self.guard.inputs(images, batch_idx, batches=self.trainer.num_training_batches):
+            logits = self.network(images)
+        with self.guard.outputs(logits, targets, batch_idx, training=True):
+            loss: Tensor = self._training_loss(logits, targets)
+        self.guard.loss(loss)
         view.logits, view.loss = detached(logits), loss.detach()
         for metric in self._metrics:
             metric.update(view.logits, targets, view.loss)
@@ -140,15 +141,11 @@ class TrialModule(pl.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a batch of validation or test data."""
-        images, targets = unpack(batch)
-        if batch_idx == 0:
-            check_batch(images, targets)
-            self.plan.lint.in_evaluation(self.network)
-        with inputs_explained(images, self.view):
+        images, targets = self.guard.unpacked(batch, batch_idx)
+        with self.guard.inputs(images, batch_idx):
             logits = self.network(images)
-        if batch_idx == 0:
-            self.plan.lint.targets(self.plan.metrics, self.criterion, logits, targets)
-        loss = self._loss_of(self.criterion, logits, targets, batch=batch_idx)
+        with self.guard.outputs(logits, targets, batch_idx):
+            loss = None if self.criterion is None else self.criterion(logits, targets)
         if self.device.type == "cpu":  # elsewhere reading a loss makes the device wait
             check_held_out(loss, images, self.view, batch_idx)
         self._held_out_batches += 1
@@ -191,7 +188,7 @@ class TrialModule(pl.LightningModule):
         self._losses = Values()  # some optimizers ask for several a batch
         self._batches = 0
         self._held_out_batches = 0
-        self._looking = self.current_epoch == 0
+        self.guard.begin_epoch(self.current_epoch)
         for metric in self._metrics:
             metric.reset()
         self._run("on_epoch_start")
@@ -201,10 +198,7 @@ class TrialModule(pl.LightningModule):
 
     def on_after_backward(self) -> None:
         """Look at the gradients of the first batches."""
-        if self._looking:
-            batches = self.trainer.num_training_batches
-            self.plan.lint.gradients(self.view.batch, self.network, batches=batches)
-            self._looking = self.view.batch < 2
+        self.guard.gradients(self.view.batch, batches=self.trainer.num_training_batches)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Let callbacks change the gradients, which are whole and unscaled by now."""
@@ -281,16 +275,6 @@ class TrialModule(pl.LightningModule):
         """Return the means over the last batches, for a progress bar."""
         means = [metric for metric in self._metrics if isinstance(metric, MeanMetric)]
         return {metric.name: metric.running() for metric in means}
-
-    def _loss_of(self, criterion: Any, logits: Any, targets: Any, *, batch: int) -> Any:
-        """Return the loss of a batch; None without a criterion."""
-        if criterion is None:
-            return None
-        with labels_explained(self.plan.lint, self.criterion, logits, targets):
-            if batch:
-                return criterion(logits, targets)
-            with self.plan.lint.stretching(self.criterion, logits, targets):
-                return criterion(logits, targets)
 
     def _stateful(self) -> list[Any]:
         """Return the callbacks that have a state of their own; Lightning keeps the schedulers'."""
