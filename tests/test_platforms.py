@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lamplighter.datasets import loading
-from lamplighter.images import memory
-from lamplighter.inference import runtime
+from lamplighter import machine
 from lamplighter.teaching import cleanup, confinement, linux
 
 PACKAGE = Path(linux.__file__).parents[1]
@@ -147,19 +145,18 @@ def test_windows_asks_of_no_process_by_a_signal(monkeypatch):
     assert cleanup._runs(os.getpid())
 
 
-@pytest.mark.parametrize("count", [runtime.usable_cores, loading._cores])
-def test_cores_are_counted_where_none_can_be_set_aside(count, monkeypatch):
+def test_cores_are_counted_where_none_can_be_set_aside(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert count() == 6
+    assert machine.usable_cores() == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert count() == 1
+    assert machine.usable_cores() == 1
 
 
 def test_memory_is_what_there_is_on_macos_and_unknown_on_windows(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "Path", lambda place: tmp_path / "nothing")
+    monkeypatch.setattr(machine, "Path", lambda place: tmp_path / "nothing")
     pages = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 16384}
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
-    assert memory.free_memory() == 16_384_000
+    assert machine.free_memory() == 16_384_000
     monkeypatch.delattr(os, "sysconf")
-    assert memory.free_memory() is None
+    assert machine.free_memory() is None

@@ -20,10 +20,15 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def listed(names: Sequence[str], most: int = 10) -> str:
+def listed(names: Sequence[str], most: int = 10, *, separator: str = ", ") -> str:
     """Return names in one line; of more than `most` the first ones, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return separator.join(names[:most]) + more
+
+
+def first_line(error: Exception) -> str:
+    """Return the beginning of what `error` says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:

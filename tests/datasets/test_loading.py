@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import struct
 import threading
 import time
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lamplighter.datasets import loading
 from lamplighter.datasets.folders import scan_folder
 from lamplighter.datasets.image_data import ImageData, load_images
-from lamplighter.datasets.loading import each_file, full_size, preprocessing_for
+from lamplighter.datasets.loading import check_memory, each_file, full_size, preprocessing_for
 from lamplighter.datasets.splitting import assign_splits
 from lamplighter.errors import DataError, DatasetError
 from lamplighter.images.preprocessing import Preprocessing
@@ -271,3 +273,19 @@ def test_the_boats(boats: Path) -> None:
     assert len(data.trained_class_names) == 23
     assert any("without a training image: MotoscafoACTV" in note for note in data.notes)
     assert all(path.startswith("train/") for path in data["train"].paths)
+
+
+def test_half_of_the_free_memory_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    preprocessing = Preprocessing(height=100, width=200)
+    monkeypatch.setattr(loading, "free_memory", lambda: 2 * 60_000 * 1000)
+    check_memory(1000, preprocessing)
+    with pytest.raises(DatasetError, match=r"1,001 images of 100 x 200 pixels.*need 0\.1 GB") as e:
+        check_memory(1001, preprocessing)
+    size = re.search(r"such as (\d+) x (\d+)\.", str(e.value))
+    assert size is not None
+    height, width = int(size[1]), int(size[2])
+    assert width == 2 * height
+    check_memory(1001, Preprocessing(height=height, width=width))  # what it says does
+    assert height > 95
+    monkeypatch.setattr(loading, "free_memory", lambda: None)
+    check_memory(10**9, preprocessing)

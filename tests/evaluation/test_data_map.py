@@ -16,8 +16,9 @@ from lamplighter.errors import (
     ShapeError,
     UnknownSplitError,
 )
-from lamplighter.evaluation.data_map import DataMap, logits_and_features, map_of, sample
+from lamplighter.evaluation.data_map import DataMap, map_of, sample
 from lamplighter.images.preprocessing import Preprocessing
+from lamplighter.inference.predictor import logits_and_features
 from lamplighter.models.classifier import Classifier
 
 PREPROCESSING = Preprocessing(height=4, width=4, channels=1, mean=(0.5,), std=(0.5,))

@@ -9,11 +9,11 @@ import torch
 
 from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import DataError, DatasetError, ShapeError, UnknownSplitError
-from lamplighter.evaluation.data_map import logits_and_features
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.report import evaluate
 from lamplighter.explain.attribution.attribution import attribute
 from lamplighter.explain.gallery import Entry, gallery, nearest, plot_gallery
+from lamplighter.inference.predictor import logits_and_features
 from lamplighter.models.classifier import Classifier
 
 if TYPE_CHECKING:

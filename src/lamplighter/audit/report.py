@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from lamplighter.audit.sheet import thumbnail
-from lamplighter.text import align
+from lamplighter.text import align, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,8 +93,7 @@ def _names(finding: Finding, most: int | None) -> list[str]:
 
 
 def _joined(group: Sequence[str], most: int = 4) -> str:
-    more = f" and {len(group) - most:,} more" if len(group) > most else ""
-    return " = ".join(map(_plain, group[:most])) + more
+    return listed([_plain(name) for name in group], most, separator=" = ")
 
 
 def _with_reason(finding: Finding, path: str) -> str:

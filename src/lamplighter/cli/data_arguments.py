@@ -143,7 +143,7 @@ def pixels_of(files: ImageFiles, preprocessing: Preprocessing) -> ImageData:
         DatasetError: none can be used, or the memory does not suffice.
     """
     from lamplighter.datasets.image_data import load_images
-    from lamplighter.images.memory import check_memory
+    from lamplighter.datasets.loading import check_memory
 
     check_memory(len(files), preprocessing)
     with bar("reading") as progress:

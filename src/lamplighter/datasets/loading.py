@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +12,8 @@ from lamplighter.datasets.splitting import UNLABELLED
 from lamplighter.errors import DatasetError, ImageError
 from lamplighter.files.naming import shown
 from lamplighter.images.decoding import image_size, reason_alone
-from lamplighter.images.memory import check_memory
 from lamplighter.images.preprocessing import Preprocessing
+from lamplighter.machine import free_memory, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from lamplighter.datasets.files import ImageFiles, Progress, SetAside
     from lamplighter.images.preprocessing import Fit
 
+_SHARE = 0.5  # of the free memory for pixels, since training takes some too
 _CHUNK = 16  # files that a thread takes at once
 
 
@@ -57,6 +57,30 @@ def read_splits(
             f"no file of {files.name} can be used: {_first(files.set_aside[before:])}"
         )
     return files, pixels
+
+
+def check_memory(count: int, preprocessing: Preprocessing) -> None:
+    """Refuse to take more than half of the free memory for pixels.
+
+    Args:
+        count: N, how many images.
+        preprocessing: to which size they are brought.
+
+    Raises:
+        DatasetError: they need more.
+    """
+    free = free_memory()
+    height, width, channels = preprocessing.height, preprocessing.width, preprocessing.channels
+    needed = count * channels * height * width
+    if free is None or needed <= _SHARE * free:
+        return
+    smaller = int((_SHARE * free / (count * channels) * width / height) ** 0.5 * height / width)
+    raise DatasetError(
+        f"the pixels must fit into half of the free memory, {_SHARE * free / 1e9:.1f} GB, but "
+        f"{count:,} images of {height} x {width} pixels and {channels} channels need "
+        f"{needed / 1e9:.1f} GB; choose a smaller size, such as "
+        f"{max(1, smaller)} x {max(1, smaller * width // height)}."
+    )
 
 
 def preprocessing_for(
@@ -145,7 +169,7 @@ def each_file(
             raise
         return len(indices)
 
-    executor = ThreadPoolExecutor(_cores(), thread_name_prefix="lamplighter-read")
+    executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="lamplighter-read")
     try:
         futures = [executor.submit(work, start) for start in range(0, count, _CHUNK)]
         done = 0
@@ -221,10 +245,3 @@ def class_order(files: ImageFiles) -> tuple[list[str], int]:
 
 def _first(set_aside: Sequence[SetAside]) -> str:
     return f"{shown(set_aside[0].path)} {set_aside[0].reason}" if set_aside else "there is none."
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

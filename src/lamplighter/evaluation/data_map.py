@@ -15,7 +15,7 @@ from lamplighter.errors import (
     ShapeError,
 )
 from lamplighter.evaluation.report import check_size, labels_by_name
-from lamplighter.inference.runtime import runtime
+from lamplighter.inference.predictor import logits_and_features
 from lamplighter.installation import install_command
 from lamplighter.models.classifier import check_classifier
 from lamplighter.names import wrong_choice
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 Method = Literal["pca", "tsne"]
 
-_BATCH = 500  # images that are normalised at a time
 _PERPLEXITY = 30.0  # about how many neighbours t-SNE looks at
 _COMPONENTS = 50  # that t-SNE is given: the rest is mostly noise, and costs time
 _FEWEST = {"pca": 2, "tsne": 5}  # images
@@ -197,32 +196,6 @@ def map_of(
         chosen.paths,
         **measured,
     )
-
-
-def logits_and_features(
-    classifier: Classifier,
-    pixels: NDArray[np.uint8],
-    *,
-    progress: Callable[[int], None] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the logits (N, K) and the features (N, D) of images of a classifier's own size.
-
-    Args:
-        classifier: whose network is asked.
-        pixels: uint8, shape (N, C, H, W), N at least 1.
-        progress: called after each batch with the number of images done so far.
-
-    Raises:
-        ModelError: the network has no features, or answers NaN.
-    """
-    compute, parts = runtime(classifier), []
-    for start in range(0, len(pixels), _BATCH):
-        batch = pixels[start : start + _BATCH]
-        parts.append(compute.with_features(classifier.preprocessing.normalise(batch)))
-        if progress is not None:
-            progress(start + len(batch))
-    logits, features = zip(*parts, strict=True)
-    return np.concatenate(logits), np.concatenate(features)
 
 
 def sample(labels: NDArray[np.int64], limit: int, seed: int = 0) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from lamplighter.errors import DatasetError, ModelError
 from lamplighter.evaluation import calibration, open_set
 from lamplighter.evaluation.intervals import wilson
 from lamplighter.evaluation.report import check_size, labels_by_name
+from lamplighter.inference.predictor import logits_and_features, predict_pixels
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier
 from lamplighter.models.reliability import Trust
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 _FOLDS = 5
 _FEW = 5  # images of unknown classes from which their separation is measured
-_BATCH = 250
 _LOGGER = logging.getLogger("lamplighter.data")
 
 
@@ -169,7 +169,11 @@ def add_trust(
     check_size(classifier, chosen, data.name)
     labels = labels_by_name(classifier, data, chosen)[1]
     has_features = _has_features(classifier, chosen)
-    logits, features = _answers(classifier, chosen, has_features, progress)
+    features: NDArray[np.float32] | None = None
+    if has_features:
+        logits, features = logits_and_features(classifier, chosen.images, progress=progress)
+    else:
+        logits = predict_pixels(classifier, chosen.images, progress=progress).logits
     train_features, train_labels = None, None
     if has_features and "train" not in data:
         train_features = _known_reference(classifier, data.name)
@@ -182,7 +186,9 @@ def add_trust(
         )
         train_labels = train_labels[kept]
         follow = None if progress is None else lambda done: progress(len(chosen) + done)
-        train_features = _answers(classifier, train.take(kept), True, follow)[1]
+        train_features = logits_and_features(classifier, train.take(kept).images, progress=follow)[
+            1
+        ]
     trust = make_trust(
         classifier,
         val_logits=logits,
@@ -280,28 +286,6 @@ def _has_features(classifier: Classifier, split: Split) -> bool:
     except ModelError:  # if all it gives is damaged, its logits will tell
         return False
     return True
-
-
-def _answers(
-    classifier: Classifier,
-    split: Split,
-    has_features: bool,
-    progress: Callable[[int], None] | None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return logits of the images and, where the network has them, features."""
-    compute = runtime(classifier)
-    logits, features = [], []
-    for start in range(0, len(split), _BATCH):
-        inputs = classifier.preprocessing.normalise(split.images[start : start + _BATCH])
-        if has_features:
-            scores, vectors = compute.with_features(inputs)
-            features.append(vectors)
-        else:
-            scores = compute(inputs)
-        logits.append(scores)
-        if progress is not None:
-            progress(start + len(inputs))
-    return np.concatenate(logits), np.concatenate(features) if has_features else None
 
 
 def _check(classifier: Classifier, logits: NDArray[np.float32], labels: NDArray[np.int64]) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.errors import DataError, DatasetError, ShapeError
-from lamplighter.evaluation.data_map import logits_and_features
 from lamplighter.evaluation.mistakes import mistakes
 from lamplighter.evaluation.plots import finished
 from lamplighter.evaluation.report import check_size
@@ -23,6 +22,7 @@ from lamplighter.explain.style import (
     draw_image,
     write_title,
 )
+from lamplighter.inference.predictor import logits_and_features
 from lamplighter.models.classifier import check_classifier
 from lamplighter.models.reliability import unit_length
 

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from lamplighter.errors import ModelError, NetworkMissingError, UnknownLayerError
-from lamplighter.inference.torch_runtime import evaluating, first_line, shape_text
+from lamplighter.inference.torch_runtime import evaluating, shape_text
 from lamplighter.models.classifier import Classifier, check_classifier
 from lamplighter.names import suggestion
+from lamplighter.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,8 @@ from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.files.content_cache import ContentCache
 from lamplighter.files.naming import shown
 from lamplighter.images.decoding import reason_alone
-from lamplighter.inference.runtime import runtime, usable_cores
+from lamplighter.inference.runtime import runtime
+from lamplighter.machine import usable_cores
 from lamplighter.models.classifier import check_classifier, weights_digest
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lamplighter.errors import ImageError, LamplighterError, MissingImageError
 from lamplighter.images.formats import INSTALL_HEIF, is_heif, is_raw_photo, unread_content
-from lamplighter.images.memory import free_memory
+from lamplighter.machine import free_memory
 from lamplighter.names import no_such_path
 
 if TYPE_CHECKING:

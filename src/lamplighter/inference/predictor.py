@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from lamplighter.errors import DataError, ImageError, ShapeError
-from lamplighter.inference.runtime import runtime, usable_cores
+from lamplighter.inference.runtime import runtime
+from lamplighter.machine import usable_cores
 from lamplighter.models.classifier import check_classifier
 from lamplighter.models.reliability import unknown_label
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     AnyImage = str | Path | bytes | Image.Image
 
+_AT_ONCE = 500  # images that are normalised at a time, for their features
 _FEW = 4  # fewer images than these are not worth a thread
 
 
@@ -334,6 +336,32 @@ def predict_pixels(
         if progress is not None:
             progress(start + len(batch))
     return answers.predictions()
+
+
+def logits_and_features(
+    classifier: Classifier,
+    pixels: NDArray[np.uint8],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the logits (N, K) and the features (N, D) of images of a classifier's own size.
+
+    Args:
+        classifier: whose network is asked.
+        pixels: uint8, shape (N, C, H, W), N at least 1.
+        progress: called after each batch with the number of images done so far.
+
+    Raises:
+        ModelError: the network has no features, or answers NaN.
+    """
+    compute, parts = runtime(classifier), []
+    for start in range(0, len(pixels), _AT_ONCE):
+        batch = pixels[start : start + _AT_ONCE]
+        parts.append(compute.with_features(classifier.preprocessing.normalise(batch)))
+        if progress is not None:
+            progress(start + len(batch))
+    logits, features = zip(*parts, strict=True)
+    return np.concatenate(logits), np.concatenate(features)
 
 
 class _Answers:

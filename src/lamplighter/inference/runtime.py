@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +18,9 @@ from lamplighter.inference.graph_check import check_graph
 from lamplighter.inference.torch_runtime import TorchRuntime as TorchRuntime
 from lamplighter.inference.torch_runtime import device_of as device_of
 from lamplighter.inference.torch_runtime import evaluating as evaluating
-from lamplighter.inference.torch_runtime import first_line, no_features, shape_text
+from lamplighter.inference.torch_runtime import no_features, shape_text
+from lamplighter.machine import usable_cores
+from lamplighter.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,13 +281,6 @@ def runtime(classifier: Classifier) -> Runtime:
         known = graph, CheckedRuntime(inner, classifier.class_names, source)
         _runtimes[classifier] = known
     return known[1]
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use; macOS and Windows tell how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _is_classifier(ports: list[tuple[str, int]], outputs: list[str]) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamplighter.errors import ModelError
+from lamplighter.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,8 +147,3 @@ def no_features() -> ModelError:
 def shape_text(shape: tuple[int | str | None, ...]) -> str:
     """Return `shape` as it is written."""
     return f"({', '.join(str(size) for size in shape)})"
-
-
-def first_line(error: Exception) -> str:
-    """Return the beginning of what `error` says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

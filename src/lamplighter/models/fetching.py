@@ -10,6 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 from lamplighter.errors import DownloadError, ModelError
+from lamplighter.text import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,9 +69,9 @@ def _is_missing(error: Exception) -> bool:
 
 def _in_words(name: str, error: Exception) -> DownloadError | ModelError:
     if _is_missing(error):
-        return _cannot_fetch(name, _first_line(error))
+        return _cannot_fetch(name, first_line(error))
     return ModelError(  # damaged weights lead to errors of many kinds, in many places
-        f"the weights of {name} are damaged or not safe to load: {_first_line(error)}; "
+        f"the weights of {name} are damaged or not safe to load: {first_line(error)}; "
         f"choose another network, such as {BUNDLED}."
     )
 
@@ -124,7 +125,3 @@ def _cannot_fetch(name: str, reason: str) -> DownloadError:
         f"the weights of {name} must be fetched from the internet once, which fails: {reason}; "
         f"go online and try again, or use {BUNDLED}, whose weights are installed."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

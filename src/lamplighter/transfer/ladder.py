@@ -24,11 +24,10 @@ from lamplighter.evaluation.reliability import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads.fitting import load_libraries
 from lamplighter.inference.runtime import runtime
-from lamplighter.inference.torch_runtime import first_line
 from lamplighter.models.classifier import check_classifier
 from lamplighter.names import unknown_name
 from lamplighter.saving.pretrained import pretrained
-from lamplighter.text import align, counted, listed
+from lamplighter.text import align, counted, first_line, listed
 from lamplighter.transfer.context import Ground, fingerprint_of, known_labels, report_on
 from lamplighter.transfer.refitting import Refit
 from lamplighter.transfer.refitting import refit as refitted

@@ -12,7 +12,7 @@ import numpy as np
 from lamplighter.errors import DatasetError, ParityError
 from lamplighter.evaluation.calibration import fit_temperature, softmax
 from lamplighter.evaluation.metrics import confusion_matrix, macro_f1
-from lamplighter.inference.runtime import usable_cores
+from lamplighter.machine import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

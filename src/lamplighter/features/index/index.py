@@ -19,11 +19,11 @@ from lamplighter.features.index.update import (
     directions,
     found_at,
     items,
-    normalised,
     place_of,
     write,
 )
 from lamplighter.files.writing import check_target
+from lamplighter.models.reliability import unit_length
 from lamplighter.names import suggestion
 from lamplighter.text import counted
 
@@ -254,7 +254,7 @@ class Index:
             )
         if not np.isfinite(queries).all():
             raise SimilarIndexError("vectors must be finite, received NaN or infinity.")
-        queries = normalised(queries)
+        queries = unit_length(queries)
         with self._store.reading():
             among = self._store.ids(checked_condition(self._store, where)) if where else None
             scan = self._present_scan()

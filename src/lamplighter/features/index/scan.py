@@ -25,7 +25,7 @@ import numpy as np
 
 from lamplighter.errors import OutputError
 from lamplighter.files.writing import written_whole
-from lamplighter.inference.runtime import usable_cores
+from lamplighter.machine import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

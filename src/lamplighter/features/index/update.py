@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lamplighter.errors import SimilarIndexError
 from lamplighter.features.index.store import Item
+from lamplighter.models.reliability import unit_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,14 +139,7 @@ def items(features: Features) -> Iterator[Item]:
 def directions(features: Features) -> Iterator[NDArray[np.float32]]:
     """Yield each vector with length 1; there is never a second copy of all in memory."""
     for start in range(0, len(features.vectors), _BLOCK):
-        yield from normalised(features.vectors[start : start + _BLOCK])
-
-
-def normalised(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Return vectors (N, D) with length 1, those of length 0 as they are."""
-    wide = vectors.astype(np.float64)  # whose squares do not overflow
-    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    return (wide / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        yield from unit_length(features.vectors[start : start + _BLOCK])
 
 
 def checked(features: Features) -> NDArray[np.float32]:

@@ -1,41 +1,16 @@
-"""Does a data set fit into memory?"""
+"""The machine: how many cores and how much memory this process may use."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from lamplighter.errors import DatasetError
-
-if TYPE_CHECKING:
-    from lamplighter.images.preprocessing import Preprocessing
-
-_SHARE = 0.5  # of the free memory, since training takes some too
 
 
-def check_memory(count: int, preprocessing: Preprocessing) -> None:
-    """Refuse to take more than half of the free memory for pixels.
-
-    Args:
-        count: N, how many images.
-        preprocessing: to which size they are brought.
-
-    Raises:
-        DatasetError: they need more.
-    """
-    free = free_memory()
-    height, width, channels = preprocessing.height, preprocessing.width, preprocessing.channels
-    needed = count * channels * height * width
-    if free is None or needed <= _SHARE * free:
-        return
-    smaller = int((_SHARE * free / (count * channels) * width / height) ** 0.5 * height / width)
-    raise DatasetError(
-        f"the pixels must fit into half of the free memory, {_SHARE * free / 1e9:.1f} GB, but "
-        f"{count:,} images of {height} x {width} pixels and {channels} channels need "
-        f"{needed / 1e9:.1f} GB; choose a smaller size, such as "
-        f"{max(1, smaller)} x {max(1, smaller * width // height)}."
-    )
+def usable_cores() -> int:
+    """Return how many cores this process may use; macOS and Windows tell how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def free_memory() -> int | None:
