@@ -1,4 +1,4 @@
-"""Everything that can be said of image files before a network is trained on them."""
+"""The audit of image files before training: all checks, and their result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images are copies of one another, or nearly so.
+"""Exact duplicates and near-duplicates, by hashes and thumbnails.
 
 A copy is found though it was saved anew as JPEG (quality 50) or another format, made smaller (to
 half its size) or larger, squashed, or made lighter or darker by 5 %: all of 1,103 photos so

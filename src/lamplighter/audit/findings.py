@@ -1,4 +1,4 @@
-"""What an audit finds wrong with single files and with the classes of a data set."""
+"""Findings of an audit on single files and on the classes of a data set."""
 
 from __future__ import annotations
 

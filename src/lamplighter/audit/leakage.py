@@ -1,4 +1,4 @@
-"""What copies mean for a data set: repetition in a split, leakage between splits, other labels."""
+"""Leakage: duplicates within a split, between splits, and with different labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of what an audit found: copies side by side, blank images, images of odd size."""
+"""Contact sheets of audit findings: duplicates side by side, blank and odd images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at an image file: what an audit needs to know of it, in little more than a kilobyte."""
+"""Thumbnails and hashes of image files for the audit, kept in a cache."""
 
 from __future__ import annotations
 

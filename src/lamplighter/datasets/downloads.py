@@ -1,4 +1,8 @@
-"""Downloads over HTTP that go on where they broke off."""
+"""Downloads over HTTP that go on where they broke off.
+
+pooch downloads anew after an interruption, and httpx leaves ranges, changed files and retries to
+its caller, which is most of what is here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are probabilities what they say? Their error, bin by bin, and one number that mends it."""
+"""Calibration: reliability diagrams, expected calibration error, temperature scaling."""
 
 from __future__ import annotations
 

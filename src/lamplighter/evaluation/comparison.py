@@ -1,4 +1,4 @@
-"""Which of two classifiers is better, if either."""
+"""Two classifiers compared on the same images, with McNemar's test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A map of a data set: each image a point, near to those that the network finds alike."""
+"""A map of a data set: features in two dimensions, by PCA or t-SNE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a map of a data set. Nothing here shows or saves: a figure has `savefig`."""
+"""Plots of a data map. Nothing here shows or saves: a figure has `savefig`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to say "unknown": distances to the training images, a threshold, and what it costs."""
+"""Open-set recognition: distances to training images, and the threshold of "unknown"."""
 
 from __future__ import annotations
 

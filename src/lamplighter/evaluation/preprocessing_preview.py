@@ -1,4 +1,4 @@
-"""What a network sees of an image under each way of fitting it to the network's size."""
+"""Previews of preprocessing: an image under each fit to the network's size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trustworthy answers: a classifier's temperature and its "unknown", measured on validation."""
+"""`add_trust`: calibration and open-set answers, measured on the validation split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of how far the answers of a classifier can be trusted."""
+"""Reliability diagrams and accuracy-coverage curves."""
 
 from __future__ import annotations
 

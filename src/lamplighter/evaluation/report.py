@@ -1,4 +1,4 @@
-"""The classes of a classifier and of data, matched by name."""
+"""The report of a test: predictions and labels matched by name, scores with intervals."""
 
 from __future__ import annotations
 

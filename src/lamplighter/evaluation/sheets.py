@@ -1,4 +1,4 @@
-"""Sheets of images with captions, as pictures. Nothing here shows or saves."""
+"""Contact sheets of images with captions. Nothing here shows or saves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that the methods of attribution say of one image."""
+"""The explanation of one image by all attribution methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which channels of a layer are drawn, and how that is said."""
+"""Feature maps: a layer's output for an image, channel by channel."""
 
 from __future__ import annotations
 

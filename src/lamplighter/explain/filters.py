@@ -1,4 +1,4 @@
-"""The filters of a convolution: what each of them looks for, as pictures."""
+"""The filters of a convolution, as pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worst mistakes, each with what it rests on and with the training images it is like."""
+"""The worst mistakes, with attribution maps and the most similar training images."""
 
 from __future__ import annotations
 

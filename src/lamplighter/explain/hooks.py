@@ -1,4 +1,4 @@
-"""Looking inside a network: its layers, what they compute, and leaving it as it was found.
+"""Hooks on the layers of a network, which are removed whatever happens.
 
 Every look inside a network happens within `untouched`, and hooks are context managers: what is
 hung onto a network is gone afterwards, also where the forward pass raises.

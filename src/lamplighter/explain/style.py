@@ -1,4 +1,4 @@
-"""Which values the ends of a colour scale stand for."""
+"""The style of figures: colour scales, grids of pictures, titles."""
 
 from __future__ import annotations
 

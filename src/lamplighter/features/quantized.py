@@ -1,4 +1,4 @@
-"""A classifier at reduced precision: the same features, nearly, for less time."""
+"""Classifiers at reduced precision (int8), for features in less time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an image to its neighbours in an index, by the network that the index was made with."""
+"""`similar`: an image's nearest neighbours in an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A cache of what was computed from files, kept by their content."""
+"""A cache of what was computed from files, kept by their content.
+
+diskcache does the like, but unpickles what it finds in the cache by default, and raises where a
+cache is damaged or cannot be written; here damage costs a new cache, and no command its answer.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image files, read safely: whatever is in the file, an 8-bit image or one clear error."""
+"""Decoding of image files: any file gives an upright 8-bit image, or one clear error."""
 
 from __future__ import annotations
 

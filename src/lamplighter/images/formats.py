@@ -1,4 +1,4 @@
-"""What a file is that people keep among their photos, and how to make a readable image of it."""
+"""File formats that are not read (raw photos, videos, JPEG XL), and the remedy for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an image to what a network sees: written once, used in training and inference alike."""
+"""Preprocessing, in Pillow and numpy: written once, used in training and inference alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an ONNX graph is allowed to hold: checked before it is run, without the onnx package.
+"""Checks of an ONNX graph before it is run, without the onnx package.
 
 An ONNX file is a protocol buffer. Two of its features reach outside the file: a tensor may name
 another file (or an address in memory) that its values are read from, and a node may ask for an

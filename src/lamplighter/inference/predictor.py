@@ -1,4 +1,4 @@
-"""Images in, predictions out."""
+"""`predict`: images in, predictions out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph in whole numbers of 8 bits: smaller and faster, and a little different.
+"""Static int8 quantization of an ONNX graph.
 
 Beside `runtime`, the only module that knows ONNX Runtime.
 """

@@ -1,4 +1,4 @@
-"""What computes the scores: ONNX Runtime for a graph, torch for a network.
+"""`Runtime`: logits and features by ONNX Runtime or torch.
 
 The only module that knows ONNX Runtime.
 """

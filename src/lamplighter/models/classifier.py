@@ -1,4 +1,4 @@
-"""The noun that travels: a network, its preprocessing and the names of its classes."""
+"""`Classifier`: a network, its preprocessing and the names of its classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights from the internet: nothing in them is run, and what goes wrong is put into words."""
+"""Weights from the hub: safe to load, and errors put into words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a classifier knows of its own reliability: its temperature, and what lies too far away."""
+"""`Trust`: the temperature of a classifier, and its reference for "unknown"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The zip file of a bundle, read with suspicion: nothing is extracted, nothing is unpacked."""
+"""The zip archive of a bundle, checked before it is read; nothing is extracted."""
 
 from __future__ import annotations
 

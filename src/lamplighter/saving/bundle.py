@@ -1,4 +1,4 @@
-"""A classifier at rest: one file, a plain zip of a description, the weights and an ONNX graph."""
+"""`save` and `load`: a classifier as one file of description, weights and ONNX graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph joined from a backbone that was exported before and the head that is new."""
+"""ONNX graphs composed of an exported backbone and a new head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: written, and read with suspicion."""
+"""A bundle's description.json: written, and checked when it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof that an ONNX graph and the torch network that it was made from are one function."""
+"""Parity: proof that an ONNX graph answers as the torch network it was exported from."""
 
 from __future__ import annotations
 

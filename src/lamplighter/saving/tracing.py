@@ -1,4 +1,4 @@
-"""What a network computes, as a graph that no longer needs its class: traced by torch."""
+"""Export of torch networks to ONNX and torch.export programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this the same data as that?"""
+"""Fingerprints of data, which tell whether two data sets hold the same images."""
 
 from __future__ import annotations
 

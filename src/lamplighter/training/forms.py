@@ -1,4 +1,4 @@
-"""The form of inputs, outputs and targets: what a loss takes, and the remedy where they differ.
+"""Checks of the form of inputs, outputs and targets against the loss.
 
 torch says some of it in its own words, long after the data was made; some it computes in silence.
 """

@@ -1,4 +1,4 @@
-"""How high may the learning rate be?"""
+"""`find_learning_rate`: the learning-rate range test (Smith 2017)."""
 
 from __future__ import annotations
 

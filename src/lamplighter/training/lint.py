@@ -1,4 +1,4 @@
-"""The classic mistakes of an experiment, each said in one line with its remedy."""
+"""The experiment lint: classic mistakes, each said in one line with its remedy."""
 
 from __future__ import annotations
 

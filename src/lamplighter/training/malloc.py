@@ -1,4 +1,4 @@
-"""How the C library keeps memory between training steps."""
+"""Settings of the C library's malloc between training steps."""
 
 from __future__ import annotations
 

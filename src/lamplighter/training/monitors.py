@@ -1,4 +1,4 @@
-"""Metrics that callbacks watch: will they be there? Asked before the first step, not after epochs.
+"""Checks, before the first step, that metrics watched by callbacks will exist.
 
 Keras, Lightning and others tell it when the first epoch is over, if at all.
 """

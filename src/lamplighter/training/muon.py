@@ -1,4 +1,4 @@
-"""Muon: a step moves all directions of a matrix of weights alike."""
+"""The Muon optimizer (Jordan et al. 2024), which orthogonalises its updates."""
 
 from __future__ import annotations
 

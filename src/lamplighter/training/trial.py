@@ -1,4 +1,4 @@
-"""The sentence of training: network, optimizer, loss and metrics; data; run.
+"""`Trial`: network, optimizer, loss and metrics; data; run, evaluate, predict.
 
 The names are Torchbearer's (Harris, Painter and Hare, 2018, arXiv:1809.03363), the engine is
 PyTorch Lightning.

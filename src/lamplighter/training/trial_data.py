@@ -1,4 +1,4 @@
-"""The part of a trial that says where its data comes from, in Torchbearer's words."""
+"""The data of a trial, given in Torchbearer's words."""
 
 from __future__ import annotations
 

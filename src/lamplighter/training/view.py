@@ -1,4 +1,4 @@
-"""What a callback sees of a trial while it runs."""
+"""`TrialView`: what a callback sees of a trial while it runs."""
 
 from __future__ import annotations
 

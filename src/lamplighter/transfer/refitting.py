@@ -1,4 +1,4 @@
-"""The chosen rung learns again, from training and validation images together.
+"""Refitting the chosen method on training and validation images together.
 
 What was held out to choose by need not stay unlearned. The temperature and the threshold of
 "unknown" come from images that whatever answered them had not learned from: of a head on features

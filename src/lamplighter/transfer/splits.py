@@ -1,4 +1,4 @@
-"""Before the climb: files looked through, shared out into splits, and what is said of them."""
+"""The files of a ladder: audited, and assigned to splits."""
 
 from __future__ import annotations
 

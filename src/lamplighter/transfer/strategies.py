@@ -1,4 +1,4 @@
-"""The rungs of the ladder: ways to learn new images, each dearer than the one before."""
+"""The rungs of the ladder: kNN, SVM, linear, head, last blocks, full fine-tuning."""
 
 from __future__ import annotations
 

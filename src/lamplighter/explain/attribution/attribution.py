@@ -1,4 +1,4 @@
-"""Why this answer: which parts of an image a classifier's answer rests on."""
+"""`attribute`: attribution maps of images by any of the methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deletion and insertion curves: a score for a map of attribution."""
+"""Deletion and insertion curves (Petsiuk et al. 2018)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integrated gradients: a method of attribution whose parts add up."""
+"""Integrated gradients (Sundararajan et al. 2017), with adaptive steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which method of attribution to believe on a network: all of them, measured on the same images."""
+"""Attribution methods compared on the same images: sanity checks and curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods of attribution by name, each with its paper and what it means."""
+"""The attribution methods by name, each with its paper and what it means."""
 
 from __future__ import annotations
 

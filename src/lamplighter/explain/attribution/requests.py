@@ -1,4 +1,4 @@
-"""What a method of attribution is asked, and what it answers."""
+"""What an attribution method is given, and what it returns."""
 
 from __future__ import annotations
 

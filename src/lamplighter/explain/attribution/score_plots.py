@@ -1,4 +1,4 @@
-"""Pictures of what tells which map to believe: the sanity check, and methods side by side."""
+"""Plots of the sanity check and of the comparison of methods."""
 
 from __future__ import annotations
 

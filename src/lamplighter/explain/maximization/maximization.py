@@ -1,4 +1,4 @@
-"""Images that a neuron, a channel, a layer or a class answers to most strongly.
+"""Activation maximization of a neuron, a channel, a layer or a class.
 
 Gradient ascent on the image (Erhan et al., 2009, "Visualizing higher-layer features of a deep
 network"), with what makes the result a picture rather than noise: a spectrum instead of pixels,

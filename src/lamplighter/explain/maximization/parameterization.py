@@ -1,4 +1,4 @@
-"""What is optimised in place of an image: its pixels, or its spectrum in decorrelated colours.
+"""Parameterizations of an image to optimise: pixels, or a decorrelated spectrum.
 
 The same images can be reached either way, but not as easily. On natural images each frequency
 and each colour axis matters as much as its share of the variance; a step in a space where these

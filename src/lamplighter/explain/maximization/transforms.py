@@ -1,4 +1,4 @@
-"""Small random changes to an image while it is optimised, so that what is found is no fluke.
+"""Random transforms of an image while it is optimised, against adversarial noise.
 
 A picture that holds only in one place, at one size and at one angle is mostly noise that
 suits the network; one that survives being moved shows what the network looks for (Olah et al.,

@@ -1,4 +1,4 @@
-"""Heads that learn from feature vectors, and the classifiers that they complete."""
+"""`fit_head` and `with_head`: heads fitted on features, and classifiers made of them."""
 
 from __future__ import annotations
 

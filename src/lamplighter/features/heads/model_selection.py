@@ -1,4 +1,4 @@
-"""The search for a head's parameters: each choice is tried by cross-validation."""
+"""Cross-validated search for a head's parameters."""
 
 from __future__ import annotations
 

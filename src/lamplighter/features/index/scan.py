@@ -1,4 +1,4 @@
-"""Which vectors may be the nearest: a scan of all of them, one byte for each number, with FAISS.
+"""A quantised scan of all vectors with FAISS, which finds candidates for neighbours.
 
 The only module that knows FAISS. What it finds are candidates, which the index ranks anew by the
 exact vectors. Each of the D numbers of a vector is kept on a scale of its own from the smallest to

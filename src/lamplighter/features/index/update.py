@@ -1,4 +1,4 @@
-"""Features into an index: what differs is written, in one transaction."""
+"""Updates of an index: what differs is written, in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One handwritten digit, photographed or drawn, brought to the form of MNIST.
+"""A handwritten digit, photographed or drawn, centred as MNIST has it.
 
 MNIST's own recipe (LeCun et al., 1998, "Gradient-based learning applied to document
 recognition"): white on black, the digit fitted into 20 x 20 pixels with its aspect ratio kept,

@@ -1,4 +1,8 @@
-"""Sets of numbered members that are united step by step."""
+"""Connected components and morphology on small masks.
+
+scipy.ndimage has both, but is no part of the base install, and importing it takes 0.2 s: two thirds
+of what `predict` takes for one digit.
+"""
 
 from __future__ import annotations
 

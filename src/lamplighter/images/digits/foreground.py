@@ -1,4 +1,4 @@
-"""The ink of one handwritten digit: what departs from a smooth background, lines and dust apart."""
+"""The foreground of a digit: ink that departs from a smooth background."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What surrounds a handwritten digit in a picture: a desk, a sheet on it, a frame, a shadow."""
+"""Page detection: leaves out desk, frame and shadow around a sheet with a digit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of one digit in two grey levels, its ground and its ink: drawn, scanned, evenly lit.
+"""Digits in two grey levels: which of them is ink, told by the border.
 
 The ground is what there is more of at the border, also of a tight crop or where thick strokes
 cover more than half of the picture. So what a stroke encloses is never taken for the digit.
