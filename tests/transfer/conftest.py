@@ -17,7 +17,7 @@ CLASSES = ("disc", "ring", "square")
 
 
 def draw(kind: str, number: int) -> Image.Image:
-    """Return a shape of some size, place and colour, on some ground."""
+    """Return a shape of some size, place and colour, on some context."""
     rng = np.random.default_rng([CLASSES.index(kind), number])
     dark, light = (tuple(int(v) for v in rng.integers(*span, 3)) for span in ((0, 90), (160, 256)))
     image = Image.new("RGB", (48, 40), dark)

@@ -148,9 +148,9 @@ def spend_the_budget_on_a_rung(monkeypatch):
     """Let the budget be spent once the first rung is climbed."""
     original = ladder_module.climb
 
-    def slow(name, ground):
-        rung = original(name, ground)
-        ground.deadline = time.monotonic()
+    def slow(name, context):
+        rung = original(name, context)
+        context.deadline = time.monotonic()
         return rung
 
     monkeypatch.setattr(ladder_module, "climb", slow)
@@ -179,10 +179,10 @@ def test_a_head_is_left_out_where_its_first_epochs_tell_that_it_would_take_too_l
 def test_a_rung_that_fails_is_left_out(shapes, tiny, monkeypatch, error):
     original, watch = ladder_module.climb, Noted()
 
-    def failing(name, ground):
+    def failing(name, context):
         if name == "svm":
             raise error
-        return original(name, ground)
+        return original(name, context)
 
     monkeypatch.setattr(ladder_module, "climb", failing)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "svm", "linear"], watch=watch)
@@ -211,10 +211,10 @@ def test_what_cannot_be_measured_costs_no_classifier(shapes, tiny, monkeypatch, 
 def test_ctrl_c_compares_what_is_done(shapes, tiny, monkeypatch):
     original = ladder_module.climb
 
-    def interrupted(name, ground):
+    def interrupted(name, context):
         if name == "linear":
             raise KeyboardInterrupt
-        return original(name, ground)
+        return original(name, context)
 
     monkeypatch.setattr(ladder_module, "climb", interrupted)
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear", "full"])

@@ -95,7 +95,7 @@ _PLAN = "plan.json"
 
 
 @dataclass(eq=False, kw_only=True)
-class Ground:
+class Context:
     """What all rungs stand on.
 
     Attributes:
@@ -164,7 +164,7 @@ class Plan:
     seconds: float = 0.0
 
 
-def begin(folder: Path | None, ground: Ground, epochs: int) -> None:
+def begin(folder: Path | None, context: Context, epochs: int) -> None:
     """Note in `folder` what fine-tuning begins with, so that it can be resumed, and only so.
 
     Raises:
@@ -180,7 +180,7 @@ def begin(folder: Path | None, ground: Ground, epochs: int) -> None:
             f"{folder}, for checkpoints, cannot be written to: {error.strerror}; choose another "
             "place."
         ) from error
-    _write(folder, {**_terms(ground), "epochs": epochs, "seconds": 0.0})
+    _write(folder, {**_terms(context), "epochs": epochs, "seconds": 0.0})
 
 
 def note_seconds(folder: Path, seconds: float) -> None:
@@ -198,7 +198,7 @@ def _write(folder: Path, plan: dict[str, Any]) -> None:
         file.write(json.dumps(plan, indent=2).encode() + b"\n")
 
 
-def planned(folder: Path | None, ground: Ground) -> Plan | None:
+def planned(folder: Path | None, context: Context) -> Plan | None:
     """Return what a fine-tuning that was stopped was begun with, or None if none was.
 
     Raises:
@@ -214,7 +214,7 @@ def planned(folder: Path | None, ground: Ground) -> Plan | None:
             f"{folder / _PLAN} is missing or damaged, so that it is not known what was begun; "
             "begin anew without --resume."
         ) from error
-    differing = [name for name, value in _terms(ground).items() if plan.get(name) != value]
+    differing = [name for name, value in _terms(context).items() if plan.get(name) != value]
     if differing:
         raise ResumeError(
             f"the fine-tuning in {folder} was begun with another {differing[0]}; "
@@ -223,11 +223,11 @@ def planned(folder: Path | None, ground: Ground) -> Plan | None:
     return noted
 
 
-def _terms(ground: Ground) -> dict[str, Any]:
+def _terms(context: Context) -> dict[str, Any]:
     return {
-        "training images": fingerprint_of(ground.train),
-        "validation images": fingerprint_of(ground.val),
-        "backbone": ground.train.network,
-        "balancing": ground.balanced,
-        "seed": ground.seed,
+        "training images": fingerprint_of(context.train),
+        "validation images": fingerprint_of(context.val),
+        "backbone": context.train.network,
+        "balancing": context.balanced,
+        "seed": context.seed,
     }

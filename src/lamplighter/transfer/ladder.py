@@ -28,7 +28,7 @@ from lamplighter.models.classifier import check_classifier
 from lamplighter.names import unknown_name
 from lamplighter.saving.pretrained import pretrained
 from lamplighter.text import align, counted, first_line, listed
-from lamplighter.transfer.context import Ground, fingerprint_of, known_labels, report_on
+from lamplighter.transfer.context import Context, fingerprint_of, known_labels, report_on
 from lamplighter.transfer.refitting import Refit
 from lamplighter.transfer.refitting import refit as refitted
 from lamplighter.transfer.splits import Quiet, Watch, name_set_aside, prepared
@@ -231,7 +231,7 @@ def climb_ladder(
         f"features of {counted(len(features), 'image')} in {seconds:.1f} s, "
         f"{features.cached:,} known before"
     )
-    ground = Ground(
+    context = Context(
         base=base,
         train=features.split("train"),
         val=features.split("val"),
@@ -248,16 +248,16 @@ def climb_ladder(
         resume=resume,
         verbose=watch.verbose,
     )
-    climbed, left_out = _climb_all(wanted, ground, watch)
+    climbed, left_out = _climb_all(wanted, context, watch)
     # Of two alike the cheaper: the first. Measured seconds would choose otherwise each time.
     best = max(climbed, key=lambda rung: (rung.report.accuracy.value, rung.report.macro_f1.value))
-    again, not_again = _refitted(best, ground, watch) if refit else (None, "as asked")
-    classifier = _finished(best, again, ground, features, watch)
+    again, not_again = _refitted(best, context, watch) if refit else (None, "as asked")
+    classifier = _finished(best, again, context, features, watch)
     fitted = again.fitted if again else best.fitted
     tests = []
     for split in (name for name in features.files.split_names if name.startswith("test")):
         try:
-            tests.append(_tested(classifier, fitted, ground, features, split))
+            tests.append(_tested(classifier, fitted, context, features, split))
         except LamplighterError as error:  # what was learned is not lost for it
             watch.say(f"not measured on {split}: {error}")
     return Ladder(
@@ -327,14 +327,14 @@ def _seconds_per_image(base: Classifier) -> float:
 
 
 def _climb_all(
-    names: Sequence[str], ground: Ground, watch: Watch
+    names: Sequence[str], context: Context, watch: Watch
 ) -> tuple[list[Rung], dict[str, str]]:
     climbed: list[Rung] = []
     left_out: dict[str, str] = {}
     failure: LamplighterError | None = None
     for place, name in enumerate(names):
         try:
-            rung = climb(name, ground)
+            rung = climb(name, context)
         except ResumeError:
             raise
         except (LamplighterError, OSError, MemoryError, RuntimeError) as error:
@@ -365,10 +365,10 @@ def _climb_all(
     return climbed, left_out
 
 
-def _refitted(best: Rung, ground: Ground, watch: Watch) -> tuple[Refit | None, str]:
+def _refitted(best: Rung, context: Context, watch: Watch) -> tuple[Refit | None, str]:
     """Return the rung after it has learned again, or why it has not: what is done is not lost."""
     try:
-        again = refitted(best, ground)
+        again = refitted(best, context)
     except ResumeError:
         raise
     except LamplighterError as error:
@@ -378,7 +378,7 @@ def _refitted(best: Rung, ground: Ground, watch: Watch) -> tuple[Refit | None, s
     except KeyboardInterrupt:
         reason = "it was stopped"
     else:
-        new = [name for name in again.class_names if name not in ground.class_names]
+        new = [name for name in again.class_names if name not in context.class_names]
         watch.say(
             f"{best.name}: learned again from all {again.images:,} training and validation images "
             f"in {again.seconds:.1f} s"
@@ -396,7 +396,7 @@ def _words_of(error: Exception) -> str:
 
 
 def _finished(
-    best: Rung, again: Refit | None, ground: Ground, features: Features, watch: Watch
+    best: Rung, again: Refit | None, context: Context, features: Features, watch: Watch
 ) -> Classifier:
     """Return the classifier of a rung with its trust, its record and images to prove it on.
 
@@ -404,22 +404,24 @@ def _finished(
     """
     classifier = best.make() if again is None else again.classifier
     if classifier.samples is None:
-        few = features.split("train").take(range(min(_SAMPLES, len(ground.train))))
+        few = features.split("train").take(range(min(_SAMPLES, len(context.train))))
         with contextlib.suppress(DataError):  # images that are gone: a graph can do without
             data = (
-                ground.pixels() if best.tuned else load_images(few.files, ground.base.preprocessing)
+                context.pixels()
+                if best.tuned
+                else load_images(few.files, context.base.preprocessing)
             )
             classifier.samples = data["train"].images[:_SAMPLES]
     try:
         if again is None:
-            classifier.trust = _trust_before(classifier, best, ground)
+            classifier.trust = _trust_before(classifier, best, context)
         else:
-            classifier.trust = _trust_after(classifier, best, again, ground)
+            classifier.trust = _trust_after(classifier, best, again, context)
     except LamplighterError as error:
         watch.say(f"not calibrated, and nothing is called unknown: {error}")
     record = classifier.record
     details = {name: value for name, value in best.details.items() if name != "grid"}
-    record.recipe = {"name": "transfer", "rung": best.name, "seed": ground.seed, **details}
+    record.recipe = {"name": "transfer", "rung": best.name, "seed": context.seed, **details}
     record.data = {
         name: fingerprint_of(features.split(name)) for name in features.files.split_names
     }
@@ -430,27 +432,27 @@ def _finished(
     return classifier
 
 
-def _trust_before(classifier: Classifier, best: Rung, ground: Ground) -> Trust:
+def _trust_before(classifier: Classifier, best: Rung, context: Context) -> Trust:
     """Return the trust measured on the validation images, which are held out."""
-    train, val = ground.train.vectors, ground.val.vectors
+    train, val = context.train.vectors, context.val.vectors
     if best.tuned:
-        train, val = (own_answers(classifier, ground, split)[1] for split in ("train", "val"))
+        train, val = (own_answers(classifier, context, split)[1] for split in ("train", "val"))
     return make_trust(
         classifier,
         val_logits=best.logits,
-        val_labels=known_labels(ground.val, ground.class_names),
+        val_labels=known_labels(context.val, context.class_names),
         val_features=val,
         train_features=train,
-        train_labels=known_labels(ground.train, ground.class_names),
-        seed=ground.seed,
+        train_labels=known_labels(context.train, context.class_names),
+        seed=context.seed,
     )
 
 
-def _trust_after(classifier: Classifier, best: Rung, again: Refit, ground: Ground) -> Trust:
+def _trust_after(classifier: Classifier, best: Rung, again: Refit, context: Context) -> Trust:
     """Return the trust measured on what was said of images before they were learned from."""
-    vectors = ground.both.vectors
+    vectors = context.both.vectors
     if best.tuned:
-        parts = [own_answers(classifier, ground, split)[1] for split in ("train", "val")]
+        parts = [own_answers(classifier, context, split)[1] for split in ("train", "val")]
         vectors = np.concatenate(parts)
     trust = make_trust(
         classifier,
@@ -458,8 +460,8 @@ def _trust_after(classifier: Classifier, best: Rung, again: Refit, ground: Groun
         val_labels=again.held_out.labels,
         val_distances=again.held_out.distances,
         train_features=vectors,
-        train_labels=known_labels(ground.both, again.class_names),
-        seed=ground.seed,
+        train_labels=known_labels(context.both, again.class_names),
+        seed=context.seed,
     )
     trust.measured["source"] = again.held_out.source
     return trust
@@ -468,14 +470,14 @@ def _trust_after(classifier: Classifier, best: Rung, again: Refit, ground: Groun
 def _tested(
     classifier: Classifier,
     fitted: FittedHead | None,
-    ground: Ground,
+    context: Context,
     features: Features,
     split: str,
 ) -> Report:
     """Return the report on a test split, which nothing was chosen by."""
     test = features.split(split)
     if fitted is None:
-        logits, vectors = own_answers(classifier, ground, split)
+        logits, vectors = own_answers(classifier, context, split)
         test = replace(test, vectors=vectors)
     else:
         logits = head_logits(fitted, test.vectors)

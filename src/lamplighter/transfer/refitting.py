@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.models.classifier import Classifier
-    from lamplighter.transfer.context import Ground
+    from lamplighter.transfer.context import Context
 
 _FOLDS = 3  # of the training images; the validation images are one more
 _BELOW = 20.0  # how far below all others the score of a class is that a head did not know
@@ -80,7 +80,7 @@ class Refit:
     held_out: HeldOut
 
 
-def refit(rung: Rung, ground: Ground) -> Refit:
+def refit(rung: Rung, context: Context) -> Refit:
     """Return the rung after it has learned from training and validation images.
 
     The parameters that were searched for, and the number of epochs, stay as they are.
@@ -88,28 +88,28 @@ def refit(rung: Rung, ground: Ground) -> Refit:
     Raises:
         BudgetSpentError: it would take longer than what is left of the budget.
     """
-    both = ground.both
+    both = context.both
     pooled = replace(
-        ground, train=both, class_names=both.files.classes_present(), pixels=_Pooled(ground)
+        context, train=both, class_names=both.files.classes_present(), pixels=_Pooled(context)
     )
-    _check_time(rung, ground)
+    _check_time(rung, context)
     start = time.perf_counter()
     if rung.name in HEADS:
         assert rung.fitted is not None
         labels = known_labels(both, pooled.class_names)
         fitted = fit_again(rung.fitted, both.vectors, labels, len(pooled.class_names))
-        held_out = _cross_validated(rung, ground, pooled)
+        held_out = _cross_validated(rung, context, pooled)
     elif rung.fitted is not None:
         fitted = trained_head(pooled)
-        held_out = _before(rung, ground, pooled)
+        held_out = _before(rung, context, pooled)
     else:
-        held_out = _before(rung, ground, pooled)  # the network of before is not kept beside it
+        held_out = _before(rung, context, pooled)  # the network of before is not kept beside it
         classifier = fine_tuned(
             rung.name, pooled, epochs=rung.details["epochs"], folder=f"{rung.name}-refit"
         ).classifier
         fitted = None
     if fitted is not None:
-        classifier = ground.classifier_with(fitted, pooled.class_names)
+        classifier = context.classifier_with(fitted, pooled.class_names)
     return Refit(
         images=len(both),
         seconds=time.perf_counter() - start,
@@ -120,12 +120,12 @@ def refit(rung: Rung, ground: Ground) -> Refit:
     )
 
 
-def _check_time(rung: Rung, ground: Ground) -> None:
+def _check_time(rung: Rung, context: Context) -> None:
     """Refuse what would take minutes that are not left; heads on features take a second."""
     if rung.name in HEADS:
         return
-    needed = rung.seconds * len(ground.both) / len(ground.train)
-    left = max(0.0, ground.deadline - time.monotonic())
+    needed = rung.seconds * len(context.both) / len(context.train)
+    left = max(0.0, context.deadline - time.monotonic())
     if needed > left:
         raise BudgetSpentError(
             f"it takes about {spoken(needed)} and {spoken(left)} of the budget are left; add about "
@@ -136,8 +136,8 @@ def _check_time(rung: Rung, ground: Ground) -> None:
 class _Pooled:
     """Gives the training and validation images as one training split."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._pixels = ground.pixels
+    def __init__(self, context: Context) -> None:
+        self._pixels = context.pixels
 
     def __call__(self) -> ImageData:
         data = self._pixels()
@@ -152,7 +152,7 @@ class _Pooled:
         )
 
 
-def _cross_validated(rung: Rung, ground: Ground, pooled: Ground) -> HeldOut:
+def _cross_validated(rung: Rung, context: Context, pooled: Context) -> HeldOut:
     """Return what heads with the same parameters say of images that they did not learn from.
 
     The validation images are a fold of their own, since they may be of other days or places than
@@ -161,23 +161,23 @@ def _cross_validated(rung: Rung, ground: Ground, pooled: Ground) -> HeldOut:
     assert rung.fitted is not None
     both, names = pooled.train, pooled.class_names
     labels = known_labels(both, names)
-    count = len(ground.train)
+    count = len(context.train)
     first = np.arange(count)
     logits = np.empty((len(both), len(names)), dtype=np.float32)
     apart = np.empty(len(both), dtype=np.float32)
     seen = np.zeros(len(both), dtype=bool)
 
     own = np.arange(count, len(both))
-    logits[own] = _widened(rung.logits, ground.class_names, names)
-    apart[own] = _distances(ground, pooled, learned=first, asked=own)
+    logits[own] = _widened(rung.logits, context.class_names, names)
+    apart[own] = _distances(context, pooled, learned=first, asked=own)
     seen[own] = np.isin(labels[own], labels[first])
-    for asked in _parts(ground, labels[first]):
+    for asked in _parts(context, labels[first]):
         learned = _others(both.files.groups, asked)
         if len(np.unique(labels[learned])) < 2:
             continue
         fitted = fit_again(rung.fitted, both.vectors[learned], labels[learned], len(names))
         logits[asked] = head_logits(fitted, both.vectors[asked])
-        apart[asked] = _distances(ground, pooled, learned=learned, asked=asked)
+        apart[asked] = _distances(context, pooled, learned=learned, asked=asked)
         seen[asked] = np.isin(labels[asked], labels[learned])
         own = np.concatenate([own, asked])
     return HeldOut(
@@ -188,11 +188,11 @@ def _cross_validated(rung: Rung, ground: Ground, pooled: Ground) -> HeldOut:
     )
 
 
-def _parts(ground: Ground, labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+def _parts(context: Context, labels: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     """Return the rows of each fold of the training images."""
-    groups = numbered_groups(ground.train.files.groups, len(ground.train))
-    samples = Samples(ground.train.vectors, labels, int(labels.max()) + 1, groups)
-    return [fold.test for fold in folds_of(samples, parts=_FOLDS, seed=ground.seed)]
+    groups = numbered_groups(context.train.files.groups, len(context.train))
+    samples = Samples(context.train.vectors, labels, int(labels.max()) + 1, groups)
+    return [fold.test for fold in folds_of(samples, parts=_FOLDS, seed=context.seed)]
 
 
 def _others(groups: Sequence[str], asked: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -206,27 +206,27 @@ def _others(groups: Sequence[str], asked: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _distances(
-    ground: Ground, pooled: Ground, *, learned: NDArray[np.intp], asked: NDArray[np.intp]
+    context: Context, pooled: Context, *, learned: NDArray[np.intp], asked: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     vectors, labels = pooled.train.vectors, known_labels(pooled.train, pooled.class_names)
     reference = make_reference(
-        vectors[learned], labels[learned], len(pooled.class_names), seed=ground.seed
+        vectors[learned], labels[learned], len(pooled.class_names), seed=context.seed
     )
     return distances(vectors[asked], reference)
 
 
-def _before(rung: Rung, ground: Ground, pooled: Ground) -> HeldOut:
+def _before(rung: Rung, context: Context, pooled: Context) -> HeldOut:
     """Return what the rung said of the validation images before it learned again."""
-    train, val = ground.train.vectors, ground.val.vectors
+    train, val = context.train.vectors, context.val.vectors
     if rung.tuned:
         classifier = rung.make()
-        train, val = (own_answers(classifier, ground, split)[1] for split in ("train", "val"))
-    labels = known_labels(ground.train, ground.class_names)
-    reference = make_reference(train, labels, len(ground.class_names), seed=ground.seed)
-    known = known_labels(ground.val, ground.class_names) >= 0
+        train, val = (own_answers(classifier, context, split)[1] for split in ("train", "val"))
+    labels = known_labels(context.train, context.class_names)
+    reference = make_reference(train, labels, len(context.class_names), seed=context.seed)
+    known = known_labels(context.val, context.class_names) >= 0
     return HeldOut(
-        logits=_widened(rung.logits, ground.class_names, pooled.class_names),
-        labels=np.where(known, known_labels(ground.val, pooled.class_names), -1),
+        logits=_widened(rung.logits, context.class_names, pooled.class_names),
+        labels=np.where(known, known_labels(context.val, pooled.class_names), -1),
         distances=distances(val, reference),
         source="the validation images, before it learned from them",
     )

@@ -12,7 +12,7 @@ from lamplighter.errors import LamplighterError
 from lamplighter.features.heads.fitting import HEADS, FittedHead
 from lamplighter.inference.runtime import runtime
 from lamplighter.transfer.context import (
-    Ground,
+    Context,
     Plan,
     begin,
     known_labels,
@@ -91,33 +91,33 @@ class Rung:
         return SUMMARIES[self.name]
 
 
-def climb(name: str, ground: Ground) -> Rung:
+def climb(name: str, context: Context) -> Rung:
     """Return what the rung `name` costs and gains.
 
     Raises:
         BudgetSpentError: the budget is spent, or the rung is known not to fit into the rest.
     """
-    if time.monotonic() >= ground.deadline:
+    if time.monotonic() >= context.deadline:
         raise BudgetSpentError("the budget was spent before it could begin")
     if name in HEADS:
-        return _on_features(name, ground, ground.fitted(name))
+        return _on_features(name, context, context.fitted(name))
     if name == "head":
-        return _on_features(name, ground, trained_head(ground))
-    return _tuned(name, ground)
+        return _on_features(name, context, trained_head(context))
+    return _tuned(name, context)
 
 
-def _on_features(name: str, ground: Ground, fitted: FittedHead) -> Rung:
+def _on_features(name: str, context: Context, fitted: FittedHead) -> Rung:
     start = time.perf_counter()
-    logits = head_logits(fitted, ground.val.vectors)
-    per_image = ground.backbone_seconds + (time.perf_counter() - start) / len(logits)
+    logits = head_logits(fitted, context.val.vectors)
+    per_image = context.backbone_seconds + (time.perf_counter() - start) / len(logits)
     return Rung(
         name=name,
-        report=report_on(ground.val, "val", logits, ground.class_names),
+        report=report_on(context.val, "val", logits, context.class_names),
         seconds=fitted.seconds,
         per_image=per_image,
         details=fitted.chosen,
         logits=logits,
-        make=lambda: ground.classifier_with(fitted, ground.class_names),
+        make=lambda: context.classifier_with(fitted, context.class_names),
         fitted=fitted,
     )
 
@@ -131,7 +131,7 @@ def head_logits(fitted: FittedHead, vectors: NDArray[np.float32]) -> NDArray[np.
     return logits
 
 
-def trained_head(ground: Ground) -> FittedHead:
+def trained_head(context: Context) -> FittedHead:
     """Return a new last layer, trained from nothing on the features."""
     import torch
     from torch import nn
@@ -144,14 +144,14 @@ def trained_head(ground: Ground) -> FittedHead:
 
     load_engine()  # not counted: it is loaded once for all trials
     start = time.perf_counter()
-    seed_all(ground.seed)
-    count = len(ground.class_names)
-    head = LinearHead(ground.train.vectors.shape[1], count)
-    labels = known_labels(ground.train, ground.class_names)
-    weights = class_weights(labels, count) if ground.balanced else None
+    seed_all(context.seed)
+    count = len(context.class_names)
+    head = LinearHead(context.train.vectors.shape[1], count)
+    labels = known_labels(context.train, context.class_names)
+    weights = class_weights(labels, count) if context.balanced else None
     # Fitted by gradient descent, features of one scale are learned from sooner.
-    mean, std = ground.train.vectors.mean(axis=0), float(ground.train.vectors.std())
-    scaled = torch.from_numpy((ground.train.vectors - mean) / std)
+    mean, std = context.train.vectors.mean(axis=0), float(context.train.vectors.std())
+    scaled = torch.from_numpy((context.train.vectors - mean) / std)
     ends: list[float] = []
 
     @on_epoch_end
@@ -159,7 +159,7 @@ def trained_head(ground: Ground) -> FittedHead:
         # The first epoch sets things up as well, so that the second tells what the others take.
         ends.append(time.monotonic())
         if len(ends) == 2:
-            epoch, others, left = ends[1] - ends[0], _HEAD_EPOCHS - 2, ground.deadline - ends[1]
+            epoch, others, left = ends[1] - ends[0], _HEAD_EPOCHS - 2, context.deadline - ends[1]
             if others * epoch > left:
                 raise _too_dear(epoch, others, left)
 
@@ -170,27 +170,27 @@ def trained_head(ground: Ground) -> FittedHead:
         metrics=["loss", "acc"],
         callbacks=[OneCycle(None), LabelSmoothing(0.05), check_budget],
         verbose=0,
-        seed=ground.seed,
+        seed=context.seed,
     ).with_train_data(scaled, torch.from_numpy(labels), batch_size=_HEAD_BATCH)
     trial.with_trainer(devices=1, accelerator="cpu").run(_HEAD_EPOCHS)
     with torch.no_grad():  # the scale becomes part of the weights
         head.weight.div_(std)
         head.bias.sub_(head.weight @ torch.from_numpy(mean))
-    chosen = {"epochs": _HEAD_EPOCHS, "learning_rate": _HEAD_RATE, "balanced": ground.balanced}
+    chosen = {"epochs": _HEAD_EPOCHS, "learning_rate": _HEAD_RATE, "balanced": context.balanced}
     return FittedHead("linear", head.eval(), chosen, time.perf_counter() - start, {})
 
 
-def _tuned(name: str, ground: Ground) -> Rung:
+def _tuned(name: str, context: Context) -> Rung:
     """Return the rung whose last block, or all of it, is fine-tuned, from the linear head on."""
     from lamplighter.inference.predictor import predict_pixels
 
-    tuned = fine_tuned(name, ground, folder=name)
-    logits = predict_pixels(tuned.classifier, ground.pixels()["val"].images).logits
+    tuned = fine_tuned(name, context, folder=name)
+    logits = predict_pixels(tuned.classifier, context.pixels()["val"].images).logits
     return Rung(
         name=name,
-        report=report_on(ground.val, "val", logits, ground.class_names),
+        report=report_on(context.val, "val", logits, context.class_names),
         seconds=tuned.seconds,
-        per_image=ground.backbone_seconds,
+        per_image=context.backbone_seconds,
         details=tuned.details,
         logits=logits,
         make=lambda: tuned.classifier,
@@ -206,13 +206,13 @@ class Tuned:
     details: dict[str, Any]
 
 
-def fine_tuned(name: str, ground: Ground, *, folder: str, epochs: int | None = None) -> Tuned:
+def fine_tuned(name: str, context: Context, *, folder: str, epochs: int | None = None) -> Tuned:
     """Return what the rung `name`, one that tunes the network, makes of the training images.
 
     Args:
         name: "blocks" or "full".
-        ground: what it stands on.
-        folder: where within the ground's its checkpoint is kept.
+        context: what it stands on.
+        folder: where within the context's its checkpoint is kept.
         epochs: of how many it is; by default as many as are of use and fit into the budget.
     """
     from lamplighter.datasets.augmentation import photo_augmentation
@@ -222,15 +222,15 @@ def fine_tuned(name: str, ground: Ground, *, folder: str, epochs: int | None = N
 
     load_engine()
     start = time.perf_counter()
-    classifier = ground.classifier_with(ground.fitted("linear"), ground.class_names)
-    data = ground.pixels()
+    classifier = context.classifier_with(context.fitted("linear"), context.class_names)
+    data = context.pixels()
     since = None if name == "full" else _last_block(classifier)
-    place = ground.folder / folder if ground.folder is not None else None
-    plan = planned(place, ground) if ground.resume else None
+    place = context.folder / folder if context.folder is not None else None
+    plan = planned(place, context) if context.resume else None
     resume = plan is not None
     if plan is None:
-        plan = Plan(epochs or _affordable(name, ground, classifier, data, since))
-        begin(place, ground, plan.epochs)
+        plan = Plan(epochs or _affordable(name, context, classifier, data, since))
+        begin(place, context, plan.epochs)
     start -= plan.seconds  # of the part that was done before a stop
 
     @on_epoch_end
@@ -247,22 +247,22 @@ def fine_tuned(name: str, ground: Ground, *, folder: str, epochs: int | None = N
         **rates,
         batch_size=_BATCH,
         augmentation=photo_augmentation() if name == "full" else None,
-        balanced=ground.balanced,
-        seed=ground.seed,
+        balanced=context.balanced,
+        seed=context.seed,
         folder=place,
         resume=resume,
         callbacks=[keep_time],
-        verbose=ground.verbose,
+        verbose=context.verbose,
     )
     details = {"since": since, "epochs": plan.epochs, **rates, "augmented": name == "full"}
     return Tuned(classifier, time.perf_counter() - start, details)
 
 
 def own_answers(
-    classifier: Classifier, ground: Ground, split: str
+    classifier: Classifier, context: Context, split: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return what a tuned network says of a split, (N, K), and its features, (N, D)."""
-    wanted, images = classifier.preprocessing, ground.pixels()[split].images
+    wanted, images = classifier.preprocessing, context.pixels()[split].images
     compute = runtime(classifier)
     parts = [
         compute.with_features(wanted.normalise(images[start : start + _AT_ONCE]))
@@ -284,7 +284,7 @@ def _last_block(classifier: Classifier) -> str:
 
 
 def _affordable(
-    name: str, ground: Ground, classifier: Classifier, data: ImageData, since: str | None
+    name: str, context: Context, classifier: Classifier, data: ImageData, since: str | None
 ) -> int:
     """Return how many epochs fit into the budget, at most as many as are of use."""
     from lamplighter.datasets.augmentation import photo_augmentation
@@ -295,12 +295,12 @@ def _affordable(
     epoch = steps * seconds_per_step(
         classifier, data, since=since, batch_size=_BATCH, augmentation=changes
     )
-    measured = len(data["val"]) * ground.backbone_seconds
-    left = ground.deadline - time.monotonic()
+    measured = len(data["val"]) * context.backbone_seconds
+    left = context.deadline - time.monotonic()
     if since is None:
         epoch += measured
     else:  # what comes before is computed once
-        left -= len(data["train"]) * ground.backbone_seconds + measured
+        left -= len(data["train"]) * context.backbone_seconds + measured
     epochs = min(_MOST_EPOCHS[name], int(left / epoch)) if epoch else _MOST_EPOCHS[name]
     if epochs < _FEWEST_EPOCHS:
         raise _too_dear(epoch, _MOST_EPOCHS[name], left)
