@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lamplighter.errors import ImageError
+from lamplighter.evaluation.plots import NEUTRAL
 from lamplighter.evaluation.preprocessing_preview import fits_sheet
 from lamplighter.evaluation.sheets import contact_sheet
 from lamplighter.images.decoding import flatten_alpha, open_image, within_memory
@@ -24,7 +25,6 @@ CELL = 224  # pixels of the longer side of an image in a sheet
 _MOST_GROUPS, _MOST_IN_ROW, _MOST_IMAGES = 20, 4, 40
 _MOST_FITTED = 8  # images of odd size that are shown under each fit
 _SEEN = 224  # pixels a side that most pretrained networks see
-_GREY = "#8a8a8a"  # behind an image with nothing to show
 
 
 def audit_sheets(audit: Audit) -> dict[str, Image.Image]:
@@ -62,7 +62,7 @@ def thumbnail(audit: Audit, path: str, size: tuple[int, int]) -> Image.Image:
             image = flatten_alpha(open_image(audit.files.root / path, at_least=size))
             return ImageOps.contain(image.convert("RGB"), size)
     except ImageError:
-        return Image.new("RGB", size, _GREY)
+        return Image.new("RGB", size, NEUTRAL)
 
 
 def _rows(audit: Audit, finding: Finding) -> Image.Image:
@@ -81,7 +81,7 @@ def _fitted(audit: Audit, path: str) -> Image.Image:
         with within_memory():
             return fits_sheet(open_image(audit.files.root / path), _SEEN, title=title)
     except ImageError:
-        return fits_sheet(Image.new("RGB", (CELL, CELL), _GREY), _SEEN, title=title)
+        return fits_sheet(Image.new("RGB", (CELL, CELL), NEUTRAL), _SEEN, title=title)
 
 
 def _stacked(rows: Sequence[Image.Image]) -> Image.Image:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_NUMBERED = 20  # classes up to which each cell shows its count
 _MOST_NAMED = 100  # classes up to which each has its name beside the matrix
 INK = "#1a1a1a"
+BLUE, ORANGE, NEUTRAL = "#2b6cb0", "#c05621", "#8a8a8a"
 FRAME, GRID = "#c8c8c8", "#e4e4e4"
 # Okabe and Ito's colours without yellow, which white swallows: told apart by colour-blind eyes.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444")

@@ -10,7 +10,7 @@ from lamplighter.errors import DatasetError
 from lamplighter.evaluation.calibration import Reliability
 from lamplighter.evaluation.calibration import reliability as measure
 from lamplighter.evaluation.open_set import Coverage
-from lamplighter.evaluation.plots import GRID, INK, finished, new_figure
+from lamplighter.evaluation.plots import BLUE, GRID, INK, NEUTRAL, ORANGE, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from lamplighter.evaluation.report import Report
     from lamplighter.models.reliability import Trust
-
-_BLUE, _ORANGE, _GREY = "#2b6cb0", "#c05621", "#8a8a8a"
 
 
 def reliabilities(trust: Trust) -> tuple[Reliability, Reliability]:
@@ -112,7 +110,7 @@ def draw_reliability(reliabilities: dict[str, Reliability]) -> Figure:
         upper.set_title(f"{title}\ncalibration error {error}", fontsize=10)
         edges = np.linspace(0, 100, len(reliability.count) + 1)
         lower.bar(
-            edges[:-1], reliability.count, width=edges[1], align="edge", color=_BLUE, alpha=0.45
+            edges[:-1], reliability.count, width=edges[1], align="edge", color=BLUE, alpha=0.45
         )
         lower.set_ylim(0, 1.25 * most)
         lower.set_xlabel("highest probability, %")
@@ -150,18 +148,18 @@ def draw_coverage(curve: Coverage, *, threshold: float | None = None) -> Figure:
     axes = figure.add_subplot()
     shares = 100 * curve.coverage
     axes.fill_between(
-        shares, 100 * curve.low, 100 * curve.high, color=_BLUE, alpha=0.15, linewidth=0
+        shares, 100 * curve.low, 100 * curve.high, color=BLUE, alpha=0.15, linewidth=0
     )
-    axes.plot(shares, 100 * curve.accuracy, color=_BLUE, marker=".", markersize=4)
+    axes.plot(shares, 100 * curve.accuracy, color=BLUE, marker=".", markersize=4)
     if threshold is not None:
         place = float(np.interp(threshold, curve.threshold, shares))
-        axes.axvline(place, color=_ORANGE, linestyle="--", linewidth=1.2)
+        axes.axvline(place, color=ORANGE, linestyle="--", linewidth=1.2)
         axes.annotate(
             f"threshold {threshold:.3f} ",
             (place, 0.02),
             xycoords=("data", "axes fraction"),
             ha="right" if place > 50 else "left",
-            color=_ORANGE,
+            color=ORANGE,
             fontsize=9,
         )
     axes.set_xlim(0, 102)
@@ -179,13 +177,13 @@ def _draw_bins(axes: Axes, reliability: Reliability) -> None:
     there = reliability.count > 0
     sure, right = 100 * reliability.confidence[there], 100 * reliability.accuracy[there]
     reach = right - 100 * reliability.low[there], 100 * reliability.high[there] - right
-    axes.plot([0, 100], [0, 100], color=_GREY, linestyle="--", linewidth=1)
+    axes.plot([0, 100], [0, 100], color=NEUTRAL, linestyle="--", linewidth=1)
     axes.errorbar(
         sure,
         right,
         np.maximum(reach, 0),
         fmt="o-",
-        color=_BLUE,
+        color=BLUE,
         markersize=4,
         elinewidth=1,
         capsize=2,

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lamplighter.errors import UnknownLayerError
-from lamplighter.evaluation.plots import finished
+from lamplighter.evaluation.plots import NEUTRAL, finished
 from lamplighter.explain.feature_maps import chosen_channels, selection_text
 from lamplighter.explain.hooks import check_finite, find_layer, network_of
 from lamplighter.explain.style import (
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _MOST = 64  # filters that are drawn unless others are asked for
 _ROWS, _COLUMNS = 32, 32  # filters and their input channels, where each has several
-_LINES = "#8a8a8a"  # between filters
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
@@ -132,8 +131,8 @@ def _by_input(
     )
     if tall * wide > 1:
         ends = picture.shape[0] - 0.5, picture.shape[1] - 0.5
-        axes.vlines(np.arange(1, columns) * wide - 0.5, -0.5, ends[0], _LINES, linewidth=0.6)
-        axes.hlines(np.arange(1, rows) * tall - 0.5, -0.5, ends[1], _LINES, linewidth=1.2)
+        axes.vlines(np.arange(1, columns) * wide - 0.5, -0.5, ends[0], NEUTRAL, linewidth=0.6)
+        axes.hlines(np.arange(1, rows) * tall - 0.5, -0.5, ends[1], NEUTRAL, linewidth=1.2)
     across, down = _ticks(columns, 0.2 * columns / size[0]), _ticks(rows, 0.13 * rows / size[1])
     axes.set_xticks(across * wide + (wide - 1) / 2, across, fontsize=SMALL)
     labels = [str(chosen[row]) for row in down]

@@ -48,7 +48,6 @@ def scale_of(
 SEQUENTIAL = "viridis"  # of values that begin at 0
 DIVERGING = "RdBu_r"  # of values on both sides of 0: blue below, white at 0, red above
 GREY = "gray"
-BLUE, ORANGE = "#2b6cb0", "#c05621"
 
 TITLE, SMALL = 10.0, 8.0  # points
 DPI = 144  # of a figure as it is shown
