@@ -2,8 +2,8 @@
 
 BetterCNN, batches of 128, epochs of MNIST. Each side runs in processes of its own, as it would for
 its user, and the sides take turns. A Trial has the C library keep freed memory, which is a good
-part of the time; so the Trial's processes also run the plain loop, in turn with the Trial and with
-its memory kept alike.
+part of the time; so the Trial's processes also run the plain loop, and the same loop on Lightning's
+Fabric, in turn with the Trial and with its memory kept alike.
 """
 
 from __future__ import annotations
@@ -53,6 +53,28 @@ def trial(data: ImageData, batches: object) -> nn.Module:
     return network
 
 
+def fabric(data: ImageData, batches: object) -> nn.Module:
+    from lightning_fabric import Fabric
+
+    network, optimizer, criterion = fresh(data)
+    runner = Fabric(accelerator="cpu", devices=1)
+    runner.launch()
+    model, optimizer = runner.setup(network, optimizer)
+    model.train()
+    total, right, count = 0.0, 0, 0
+    for batch in batches:
+        images, labels = runner.to_device(batch)
+        optimizer.zero_grad()
+        logits = model(images)
+        loss = criterion(logits, labels)
+        runner.backward(loss)
+        optimizer.step()
+        total += loss.item() * len(labels)
+        right += (logits.argmax(1) == labels).sum().item()
+        count += len(labels)
+    return network
+
+
 def torchbearer(data: ImageData, batches: object) -> nn.Module:
     from torchbearer import Trial as Original
 
@@ -98,7 +120,7 @@ def lightning(data: ImageData, batches: object) -> nn.Module:
 
 SIDES = {
     "plain loop": [loop],
-    "Trial": [trial, loop],
+    "Trial": [trial, loop, fabric],
     "Torchbearer 0.5.5": [torchbearer],
     "plain Lightning": [lightning],
 }
@@ -135,6 +157,7 @@ def main() -> None:
     kept = "plain loop, memory kept"
     seconds = {side: [each[side][SIDES[side][0].__name__] for each in rounds] for side in SIDES}
     seconds[kept] = [each["Trial"]["loop"] for each in rounds]
+    seconds["bare Fabric loop, memory kept"] = [each["Trial"]["fabric"] for each in rounds]
 
     def over(side: str, other: str, kind: int) -> list[float]:
         pairs = zip(seconds[side], seconds[other], strict=True)
