@@ -225,3 +225,15 @@ def test_a_finding_is_one_line_and_all_else_is_silent() -> None:
     assert (done.returncode, done.stdout) == (0, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("[unshuffled] the training batches come in the same order")
+
+
+def test_no_room_takes_the_place_of_a_public_name():
+    code = (
+        "import importlib, pkgutil, types, lamplighter\n"
+        "for room in pkgutil.iter_modules(lamplighter.__path__):\n"
+        "    if room.ispkg: importlib.import_module(f'lamplighter.{room.name}')\n"
+        "values = {name: getattr(lamplighter, name) for name in lamplighter.__all__}\n"
+        "print(*(name for name, v in values.items() if isinstance(v, types.ModuleType)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["callbacks", "errors", "models", "objectives", "watching"]

@@ -267,6 +267,6 @@ def test_the_tests_pass_from_the_sdist(unpacked):
     done = run([*pytest_, "--collect-only", "tests"], unpacked, **variables)
     assert done.returncode == 0, done.stdout[-3000:]
     chosen = ["tests/test_errors.py", "tests/test_names.py", "tests/test_installation.py"]
-    chosen += ["tests/test_readme.py", "tests/models", "tests/saving", "tests/inference"]
+    chosen += ["tests/test_docs.py", "tests/models", "tests/saving", "tests/inference"]
     done = run([*pytest_, *chosen], unpacked, **variables)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -14,7 +14,7 @@ from lamplighter.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from lamplighter import models as models
-    from lamplighter.audit.audit import audit as audit
+    from lamplighter.auditing.audit import audit as audit
     from lamplighter.datasets.augmentation import Compose as Compose
     from lamplighter.datasets.augmentation import RandomColour as RandomColour
     from lamplighter.datasets.augmentation import RandomFlip as RandomFlip
@@ -159,7 +159,7 @@ _HOMES = {
     "assign_splits": "lamplighter.datasets.splitting",
     "at_precision": "lamplighter.features.quantized",
     "attribute": "lamplighter.explain.attribution.attribution",
-    "audit": "lamplighter.audit.audit",
+    "audit": "lamplighter.auditing.audit",
     "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",
     "calibration_error": "lamplighter.evaluation.calibration",
     "class_weights": "lamplighter.training.balancing",

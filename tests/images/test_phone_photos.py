@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.audit.audit import audit
+from lamplighter.auditing.audit import audit
 from lamplighter.datasets.folders import find_files
 from lamplighter.errors import ImageError
 from lamplighter.images.decoding import image_size, open_image

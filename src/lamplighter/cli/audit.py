@@ -18,7 +18,7 @@ from lamplighter.cli.terminal import bar, printable, wrapped
 from lamplighter.errors import LamplighterError, OutputError
 
 if TYPE_CHECKING:
-    from lamplighter.audit.audit import Audit
+    from lamplighter.auditing.audit import Audit
 
 _FINDINGS, _PAGE = "findings.json", "report.html"
 _INDENT = 6
@@ -50,7 +50,7 @@ def audit(
     """
     if report is not None:
         _prepare(report, folder, force=force)
-    from lamplighter.audit.audit import audit as look
+    from lamplighter.auditing.audit import audit as look
 
     files = found_files(folder, group=group)
     for note in files.notes:
@@ -66,7 +66,7 @@ def audit(
 
 
 def _text(found: Audit) -> str:
-    from lamplighter.audit.report import audit_table
+    from lamplighter.auditing.report import audit_table
 
     findings, blank, classes = audit_table(found).partition("\n\n")
     lines = [wrapped(printable(line), _INDENT) for line in findings.split("\n")]
@@ -101,8 +101,8 @@ def _prepare(report: Path, folder: Path, *, force: bool) -> None:
 
 def _write(found: Audit, report: Path, *, force: bool) -> None:
     """Write the report; pictures of an earlier one that it replaces go."""
-    from lamplighter.audit.report import audit_page
-    from lamplighter.audit.sheet import audit_sheets
+    from lamplighter.auditing.report import audit_page
+    from lamplighter.auditing.sheet import audit_sheets
     from lamplighter.files.writing import written_whole
 
     sheets = audit_sheets(found)

@@ -171,7 +171,7 @@ def _named(settings: Settings) -> ImageData:
 
 def _looked_through(files: ImageFiles, settings: Settings) -> ImageFiles:
     """Return the usable files, with what is wrong said on stderr, and near-copies grouped."""
-    from lamplighter.audit.audit import audit
+    from lamplighter.auditing.audit import audit
     from lamplighter.datasets.splitting import all_shared_out
 
     with bar("looking") as progress:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.audit.thumbnails import content_hash, file_state
+from lamplighter.auditing.thumbnails import content_hash, file_state
 from lamplighter.errors import DatasetError, ImageError, ModelError
 from lamplighter.files.content_cache import ContentCache
 from lamplighter.files.naming import shown

@@ -44,7 +44,7 @@ from lamplighter.transfer.strategies import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.audit.audit import Audit
+    from lamplighter.auditing.audit import Audit
     from lamplighter.datasets.files import ImageFiles
     from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report

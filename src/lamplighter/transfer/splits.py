@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lamplighter.audit.audit import audit as look_through
+from lamplighter.auditing.audit import audit as look_through
 from lamplighter.datasets.files import ImageFiles, named
 from lamplighter.datasets.folders import find_files
 from lamplighter.datasets.scenes import scene_notes
@@ -16,7 +16,7 @@ from lamplighter.errors import DatasetError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from lamplighter.audit.audit import Audit
+    from lamplighter.auditing.audit import Audit
     from lamplighter.datasets.files import Progress
 
 _NAMED = 10  # files set aside that are named one by one

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.audit.duplicates import near_duplicates
-from lamplighter.audit.findings import (
+from lamplighter.auditing.duplicates import near_duplicates
+from lamplighter.auditing.findings import (
     NO_SPLIT,
     Finding,
     bad_files,
@@ -19,8 +19,13 @@ from lamplighter.audit.findings import (
     similar_names,
     split_columns,
 )
-from lamplighter.audit.leakage import copies, groups_across_splits, merged_groups, scenes_in_names
-from lamplighter.audit.thumbnails import (
+from lamplighter.auditing.leakage import (
+    copies,
+    groups_across_splits,
+    merged_groups,
+    scenes_in_names,
+)
+from lamplighter.auditing.thumbnails import (
     Look,
     LookCache,
     content_hash,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from lamplighter.audit.findings import NO_SPLIT, Finding, split_columns
+from lamplighter.auditing.findings import NO_SPLIT, Finding, split_columns
 from lamplighter.datasets.scenes import scene_advice
 from lamplighter.images.digits.connected_components import root
 from lamplighter.text import counted

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamplighter.audit.thumbnails import SIDE
+from lamplighter.auditing.thumbnails import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from lamplighter.audit.thumbnails import Look
+    from lamplighter.auditing.thumbnails import Look
 
 # Bits of 64. Of 8,824 changed copies of 1,103 photos of one camera the farthest was at 8, and one
 # pair in 400 of different photos is nearer than 13.

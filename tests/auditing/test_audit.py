@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.audit import audit as auditing
-from lamplighter.audit import thumbnails
-from lamplighter.audit.audit import Audit, audit
+from lamplighter.auditing import audit as auditing
+from lamplighter.auditing import thumbnails
+from lamplighter.auditing.audit import Audit, audit
 from lamplighter.datasets.files import SetAside
 from lamplighter.datasets.folders import find_files
 from tests.datasets.pictures import files_of, picture, saved
@@ -20,7 +20,7 @@ from tests.datasets.pictures import files_of, picture, saved
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lamplighter.audit.findings import Finding
+    from lamplighter.auditing.findings import Finding
 
 
 def kinds(found: Audit) -> list[str]:

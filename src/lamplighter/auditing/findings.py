@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.audit.thumbnails import Look
+    from lamplighter.auditing.thumbnails import Look
     from lamplighter.datasets.files import ImageFiles
 
 Severity = Literal["error", "warning", "note"]

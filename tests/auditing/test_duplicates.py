@@ -9,16 +9,16 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy.fft import dctn
 
-from lamplighter.audit import duplicates
-from lamplighter.audit.duplicates import close_pairs, near_duplicates, perceptual_hashes
-from lamplighter.audit.thumbnails import content_hash, look_at
+from lamplighter.auditing import duplicates
+from lamplighter.auditing.duplicates import close_pairs, near_duplicates, perceptual_hashes
+from lamplighter.auditing.thumbnails import content_hash, look_at
 from tests.datasets.pictures import picture, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lamplighter.audit.thumbnails import Look
+    from lamplighter.auditing.thumbnails import Look
 
 RNG = np.random.default_rng(0)
 

@@ -8,14 +8,14 @@ import io
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from lamplighter.audit.sheet import thumbnail
+from lamplighter.auditing.sheet import thumbnail
 from lamplighter.text import align, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lamplighter.audit.audit import Audit
-    from lamplighter.audit.findings import Finding
+    from lamplighter.auditing.audit import Audit
+    from lamplighter.auditing.findings import Finding
 
 _THUMBNAIL = (180, 120)  # pixels at most, width and height
 _MOST_THUMBNAILS = 24  # for each finding

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.audit.audit import Audit
-    from lamplighter.audit.findings import Finding
+    from lamplighter.auditing.audit import Audit
+    from lamplighter.auditing.findings import Finding
 
 CELL = 224  # pixels of the longer side of an image in a sheet
 _MOST_GROUPS, _MOST_IN_ROW, _MOST_IMAGES = 20, 4, 40

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from lamplighter.audit.thumbnails import Look, LookCache
+from lamplighter.auditing.thumbnails import Look, LookCache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,8 +150,8 @@ def test_several_processes_at_once(path: Path) -> None:
 import sys
 import numpy as np
 from pathlib import Path
-from lamplighter.audit.thumbnails import LookCache
-from lamplighter.audit.thumbnails import Look
+from lamplighter.auditing.thumbnails import LookCache
+from lamplighter.auditing.thumbnails import Look
 start = int(sys.argv[2])
 zeros = np.zeros((32, 32), np.uint8), np.zeros((8, 8, 3), np.uint8)
 with LookCache(Path(sys.argv[1])) as cache:

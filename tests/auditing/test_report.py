@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.audit.audit import audit
-from lamplighter.audit.report import audit_page, audit_table
-from lamplighter.audit.sheet import audit_sheets
+from lamplighter.auditing.audit import audit
+from lamplighter.auditing.report import audit_page, audit_table
+from lamplighter.auditing.sheet import audit_sheets
 from lamplighter.datasets.files import ImageFiles
 from lamplighter.datasets.folders import find_files
 from lamplighter.evaluation.preprocessing_preview import fits_sheet
@@ -20,7 +20,7 @@ from lamplighter.evaluation.preprocessing_preview import fits_sheet
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lamplighter.audit.audit import Audit
+    from lamplighter.auditing.audit import Audit
 
 STEERING = '<script>alert("1")</script> & \x1b[31m船'
 
