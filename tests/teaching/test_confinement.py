@@ -92,6 +92,19 @@ def test_native_code_and_other_programs_are_held_too(tmp_path):
     assert seen == ["done"] * 7 + ["PermissionError"] * 2
 
 
+@pytest.mark.skipif(not landlock_version(), reason="this system has no Landlock")
+def test_what_lies_around_the_package_cannot_be_read(tmp_path):
+    package = "Path(confinement.__file__).parents"
+    seen = _outcomes(
+        tmp_path,
+        "held",
+        f"({package}[1] / 'version.py').read_text()",
+        f"({package}[3] / 'pyproject.toml').read_text()",
+        f"os.listdir({package}[3])",
+    )
+    assert seen == ["done", "PermissionError", "PermissionError"]
+
+
 def test_memory_is_limited(tmp_path):
     seen = _outcomes(tmp_path, "held", "bytearray(10**9)", "bytearray(3 * 10**9)")
     assert seen == ["done", "MemoryError"]

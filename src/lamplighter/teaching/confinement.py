@@ -82,7 +82,7 @@ def confine(folder: Path, memory: int, *, extra: Sequence[Path] = ()) -> None:
     _limit(memory)
     readable = [Path(place) for place in _SYSTEM]
     readable += [Path(place) for place in (sys.prefix, sys.base_prefix, *sys.path) if place]
-    readable += [Path(sysconfig.get_paths()["stdlib"]), Path(__file__).parents[3], *extra]
+    readable += [Path(sysconfig.get_paths()["stdlib"]), Path(__file__).parents[2], *extra]
     held = confine_files(readable, [folder, *map(Path, _DEVICES)])
     confine_network()
     _watch(folder, processes=held)
