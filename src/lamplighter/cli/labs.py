@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from lamplighter.cli import options
+from lamplighter.cli.options import AsJson
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.terminal import bar, printable, quoted, wrapped
 from lamplighter.errors import LabError, MissingPackageError, OutputError
@@ -40,7 +41,6 @@ class LabsGroup(TyperGroup):
 Memory = Annotated[
     float, typer.Option(min=1.0, metavar="GB", help="How much memory a notebook may take.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document.")]
 
 
 def write(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lamplighter.cli import options
 from lamplighter.cli.classifier_arguments import named_classifier
 from lamplighter.cli.options import AsJson, Bundle
 from lamplighter.cli.outputs import beside, check_figure, write_figure
@@ -35,9 +36,7 @@ Out = Annotated[
         metavar="FILE", help="The picture: .png, .pdf or .svg; by default beside the bundle."
     ),
 ]
-Force = Annotated[
-    bool, typer.Option("--force", metavar="", help="Replace the picture, if it is there.")
-]
+Force = Annotated[bool, options.force("Replace the picture, if it is there.")]
 
 
 def layers(
