@@ -40,6 +40,8 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 _PROGRAMS = {"apt-get", "find", "nohup", "scp", "source"}
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _ANYTHING = "..."
+# Set where make runs the tests: a make below it would tell of the folder it enters.
+_OF_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
 # After these a number tells of this machine and run.
 _VARYING = re.compile(r"^ ?(?:s|ms|MB|images/s)\b")
 
@@ -59,7 +61,8 @@ def run_page(page: Path) -> dict[str, Any]:
             CodeBlockParser("sh", _sh),
         ]
     )
-    environment = {**os.environ, "PATH": f"{_programs()}{os.pathsep}{os.environ['PATH']}"}
+    environment = {key: value for key, value in os.environ.items() if key not in _OF_MAKE}
+    environment["PATH"] = f"{_programs()}{os.pathsep}{os.environ['PATH']}"
     document = sybil.parse(page)
     document.namespace.update(__name__=page.stem, printed=None, environment=environment)
     for example in document.examples():
