@@ -52,7 +52,7 @@ def import_seconds() -> float:
 
 
 def from_nothing(folder: Path, home: str) -> tuple[dict, float]:
-    """Return the test scores of BetterCNN trained from nothing, and the seconds it took."""
+    """Return the test scores of BetterCNN trained from scratch, and the seconds it took."""
     bundle = str(Path(home) / "better.lamp")
     options = ["--model", "better-cnn", "--balance", "weights", "--force", "--out", bundle]
     _, seconds = run(["train", str(folder), *options], home)
@@ -102,7 +102,7 @@ def main() -> None:
             ["test split", "accuracy, %", "macro-F1, %", "s"],
             [
                 [
-                    "better-cnn from nothing",
+                    "better-cnn from scratch",
                     score(scratch["accuracy"]),
                     score(scratch["macro_f1"]),
                     f"{scratch_seconds:.0f}",

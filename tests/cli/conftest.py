@@ -35,7 +35,7 @@ class Outcome:
         """What went to stderr, if it is one line and no traceback."""
         assert self.err.endswith("\n")
         assert self.err.count("\n") == 1, self.err
-        assert "should not have happened" not in self.err
+        assert "internal error" not in self.err
         return self.err.rstrip("\n")
 
 

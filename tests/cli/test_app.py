@@ -121,7 +121,7 @@ def test_models(run):
         (["transfer", "x", "--rungs", "knm,svm"], "no rung 'knm'; did you mean 'knn'? There are"),
         (
             ["transfer", "x", "--rungs", "knn svm"],
-            "linear, head, blocks, full. Put commas between.",
+            "linear, head, blocks, full. Separate them with commas.",
         ),
         (["explain", "a", "b", "--methods", "gradcamm"], "'gradcamm'; did you mean 'grad-cam'?"),
         (["labs", "chek", "x.ipynb"], "labs: No such command 'chek'. Did you mean 'check'? See"),
@@ -133,7 +133,10 @@ def test_models(run):
             "lamplighter train: Option '--seed' requires an argument. See lamplighter train "
             "--help.",
         ),
-        (["train", "cifar"], "the data must be mnist or emoji, or a folder, zip or CSV file"),
+        (
+            ["train", "cifar"],
+            "the data must be mnist or emoji, or an existing folder, zip or CSV file",
+        ),
         (["train", "mnist", "--recipe", "slow"], "'slow' is not one of 'lab', 'quick', 'best'"),
         (["train", "mnist", "--model", "simple-cn"], "did you mean 'simple-cnn'?"),
         (
@@ -147,7 +150,7 @@ def test_models(run):
         (["evaluate", "a.lamp"], "Missing argument 'DATA'"),
         (
             ["evaluate", "a.lamp", "cifar"],
-            "the data must be mnist or emoji, or a folder, zip or CSV file",
+            "the data must be mnist or emoji, or an existing folder, zip or CSV file",
         ),
         (["predict", "a.lamp"], "Missing argument 'IMAGE...'"),
         (["predict", "a.lamp", "x.png", "--top", "0"], "'--top': it must be at least 1"),
@@ -175,8 +178,8 @@ def test_an_unexpected_error_is_one_line(run, monkeypatch, bundle):
     outcome = run("info", bundle)
     assert outcome.code == 1
     assert outcome.err == (
-        "lamplighter: this should not have happened: RuntimeError: first "
-        "Please report it, with what LAMPLIGHTER_TRACEBACK=1 prints.\n"
+        "lamplighter: internal error: RuntimeError: first "
+        "Please report it, with the traceback that LAMPLIGHTER_TRACEBACK=1 prints.\n"
     )
     monkeypatch.setenv("LAMPLIGHTER_TRACEBACK", "1")
     monkeypatch.setattr(sys, "argv", ["lamplighter", "info", str(bundle)])

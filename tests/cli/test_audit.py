@@ -101,7 +101,7 @@ def test_a_report_never_lies_within_the_images(run, photos, place):
     before = files_below(photos)
     outcome = run("audit", photos, "--report", photos / place)
     assert outcome.code == 1
-    assert "must lie outside the images" in outcome.line
+    assert "must be a folder outside the images" in outcome.line
     assert files_below(photos) == before
     assert not (photos / "report").exists()
 
@@ -111,7 +111,7 @@ def test_places_that_cannot_hold_a_report(run, photos, tmp_path):
     for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/report")):
         outcome = run("audit", photos, "--report", place)
         assert (outcome.code, outcome.out) == (1, "")
-        assert "cannot be used as a folder" in outcome.line
+        assert "must be a folder that can be written to" in outcome.line
 
 
 def test_no_usable_image_is_code_1(run, tmp_path):
@@ -176,9 +176,9 @@ def test_what_was_understood_and_scenes_are_said(run, tmp_path):
     assert outcome.err == ("understood: train is Training; val is Validation; test is Testing.\n")
     text = " ".join(outcome.out.split())
     assert (
-        "warning scenes these names look like frames of 16 scenes, 4 of which stand in more than "
-        "one split, so that scores may be too good; look at them with lamplighter audit --group "
+        "warning scenes these names look like frames of 16 scenes, 4 of which are in more than "
+        "one split, so scores may be too high; look at them with lamplighter audit --group "
         r"'\d{8}_\d\d'."
     ) in text
     grouped = run("audit", tmp_path, "--group", r"\d{8}_\d\d").out
-    assert "4 groups of files stand in more than one split" in " ".join(grouped.split())
+    assert "4 groups of files are in more than one split" in " ".join(grouped.split())

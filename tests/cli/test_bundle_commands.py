@@ -37,14 +37,14 @@ def test_evaluate_prints_what_the_library_measures(run, trained, tiny_digits):
     assert report.table() in outcome.out
     assert report.confusion_table() in outcome.out
     true, said, count = report.confusions()[0]
-    assert f"most often: {true} taken for {said} ({count})" in outcome.out
+    assert f"most frequent mistakes: {true} predicted as {said} ({count})" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
 
 
 def test_evaluate_json_is_one_document(run, trained, tiny_digits):
     outcome = run("evaluate", trained, "mnist", "--split", "train", "--json")
     assert outcome.code == 0
-    assert outcome.line.startswith("note: the classifier learned from these 512 images")
+    assert outcome.line.startswith("note: the classifier was trained on these 512 images")
     assert json.loads(outcome.out) == evaluate(load(trained), tiny_digits, "train").to_dict()
 
 
@@ -70,7 +70,7 @@ def test_evaluate_draws(run, trained, tmp_path):
     confusion.write_text("mine")
     outcome = run(*arguments)
     assert (outcome.code, outcome.out) == (1, "")
-    assert f"{confusion} is there already: choose another --confusion" in outcome.line
+    assert f"{confusion} already exists: choose another --confusion" in outcome.line
     assert confusion.read_text() == "mine"
     outcome = run(*arguments, "--force")
     assert outcome.out.endswith(f"wrote {confusion}\nwrote {mistakes}\n")
@@ -82,7 +82,7 @@ def test_evaluate_refuses_a_picture_of_another_kind_than_its_name(run, trained, 
     picture = tmp_path / "a.jpg"
     outcome = run("evaluate", trained, "mnist", option, picture)
     assert outcome.code == 1
-    assert f"{option} must be a file ending .png" in outcome.line
+    assert f"{option} must be a file ending in .png" in outcome.line
     assert not picture.exists()
 
 
@@ -172,7 +172,7 @@ def test_evaluate_draws_how_reliable_the_probabilities_are(run, trained, tmp_pat
     outcome = run("evaluate", trained, "mnist", "--reliability", out)
     assert outcome.out.endswith(f"wrote {out}\n")
     assert out.read_bytes().startswith(PNG)
-    assert f"{out} is there already" in run("evaluate", trained, "mnist", "--reliability", out).line
+    assert f"{out} already exists" in run("evaluate", trained, "mnist", "--reliability", out).line
     outcome = run("evaluate", trained, "mnist", "--confusion", out, "--reliability", out, "--force")
     assert "--confusion and --reliability must be two files" in outcome.line
 
@@ -206,7 +206,7 @@ def test_info_draws(run, trusted, trained, tmp_path):
         assert path.read_bytes().startswith(PNG)
     again = run("info", trusted, *arguments)
     assert (again.code, again.out) == (1, "")
-    assert f"{reliability} is there already: choose another --reliability" in again.line
+    assert f"{reliability} already exists: choose another --reliability" in again.line
     assert run("info", trusted, *arguments, "--force").code == 0
     outcome = run("info", trained, "--coverage", tmp_path / "none.png")
     assert (outcome.code, outcome.out) == (1, "")
@@ -277,7 +277,7 @@ def test_export_replaces_nothing_unasked(run, bundle):
     mine.write_text("mine")
     outcome = run("export", bundle, "--format", "state-dict")
     assert outcome.code == 1
-    assert f"{mine} is there already: choose another --out" in outcome.line
+    assert f"{mine} already exists: choose another --out" in outcome.line
     assert mine.read_text() == "mine"
     assert run("export", bundle, "--format", "state-dict", "--force").code == 0
 
@@ -286,7 +286,7 @@ def test_export_never_replaces_the_bundle(run, bundle):
     before = bundle.read_bytes()
     outcome = run("export", bundle, "--format", "onnx", "--out", bundle, "--force")
     assert outcome.code == 1
-    assert "is the bundle itself" in outcome.line
+    assert "must not be the bundle itself" in outcome.line
     assert bundle.read_bytes() == before
 
 

@@ -85,8 +85,11 @@ def test_boats_without_a_server(run, web, tmp_path):
     [
         (["cats", "x"], "there is no data set 'cats'; did you mean 'boats'? There are mnist"),
         (["mnist", "x"], "mnist comes with the package"),
-        (["emoji"], "say where to: lamplighter data emoji DIR"),
-        (["emoji", "x", "--url", "http://a.example"], "are for boats"),
+        (
+            ["emoji"],
+            "needs a folder to write to, received none; give one: lamplighter data emoji DIR",
+        ),
+        (["emoji", "x", "--url", "http://a.example"], "need the data set boats"),
     ],
 )
 def test_bad_use(run, arguments, expected):

@@ -50,10 +50,10 @@ def test_one_json_document(run, backbone, photos, tmp_path):
 
 
 def test_a_second_run_knows_what_has_not_changed(run, backbone, photos):
-    assert "known from before" not in run("embed", photos, "--backbone", backbone).out
-    assert "36 known from before" in run("embed", photos, "--backbone", backbone).out
+    assert "from the cache" not in run("embed", photos, "--backbone", backbone).out
+    assert "36 from the cache" in run("embed", photos, "--backbone", backbone).out
     anew = run("embed", photos, "--backbone", backbone, "--no-cache")
-    assert "known from before" not in anew.out
+    assert "from the cache" not in anew.out
 
 
 def test_bad_files_are_named_once_and_left_out(run, backbone, photos):
@@ -73,7 +73,7 @@ def test_what_is_there_is_not_replaced(run, backbone, photos, tmp_path):
     out.write_text("mine")
     outcome = run("embed", photos, "--backbone", backbone, "--out", out)
     assert (outcome.code, outcome.out) == (1, "")
-    assert "is there already" in outcome.line
+    assert "already exists" in outcome.line
     assert out.read_text() == "mine"
     assert run("embed", photos, "--backbone", backbone, "--out", out, "--force").code == 0
     assert len(load_features(out)) == 36
@@ -91,7 +91,7 @@ def test_an_index_is_made_asked_and_brought_up_to_date(run, backbone, photos, tm
     told = run("embed", photos, "--backbone", backbone, "--index", index).out
     assert "1 added" in told
     assert "2 removed" in told
-    assert "34 as they were" in told
+    assert "34 unchanged" in told
 
 
 def test_an_index_of_another_network_is_refused_and_kept(run, backbone, photos, tmp_path, trained):
@@ -142,6 +142,6 @@ def test_a_zip_stands_for_its_folder(run, backbone, photos, tmp_path):
     shutil.make_archive(str(tmp_path / "Holiday"), "zip", photos.parent, photos.name)
     again = run("embed", archive, "--backbone", backbone, "--index", index)
     assert again.code == 0
-    assert "1 added, 0 replaced, 0 with another label, 0 removed, 36 as they were" in again.out
+    assert "1 added, 0 replaced, 0 with another label, 0 removed, 36 unchanged" in again.out
     hits = run("similar", index, grown, "-k", "1", "--json")
     assert "/Holiday/" in hits.out

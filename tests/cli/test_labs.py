@@ -32,10 +32,10 @@ def test_the_notebooks_are_copied_and_nothing_is_replaced(run, course, tmp_path)
     assert f"lamplighter labs check {folder}/0_1_sizes.ipynb" in done.err
     again = run("labs", folder)
     assert again.code == 1
-    assert "is there already" in again.line
+    assert "already exists" in again.line
     blocked = run("labs", folder / "0_1_sizes.ipynb" / "x")
     assert blocked.code == 1
-    assert "cannot be made" in blocked.line
+    assert "cannot be created" in blocked.line
     assert json.loads(run("labs", tmp_path / "b", "--json").out)["notebooks"] == ["0_1_sizes.ipynb"]
 
 
@@ -48,7 +48,7 @@ def test_a_notebook_is_graded(run, course, hand_in):  # noqa: F811
     assert lines[1] == "  0.1-a   2 of 2  right"
     assert lines[2] == "  0.1-b   0.5 of 2  partly right"
     assert lines[3].strip() == "expected values that rise evenly from 0 to 1, saw 0 to 0"
-    assert lines[-1] == "  0.1-q1  - of 1  for a person to mark"
+    assert lines[-1] == "  0.1-q1  - of 1  to be marked by a person"
     assert max(map(len, lines)) <= 80
 
 

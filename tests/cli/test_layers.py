@@ -37,7 +37,7 @@ def test_filters_beside_the_bundle(run, bundle):
     assert written.read_bytes().startswith(PNG)
     again = run("filters", bundle)
     assert again.code == 1
-    assert "is there already: choose another --out" in again.line
+    assert "already exists: choose another --out" in again.line
     assert run("filters", bundle, "--force").code == 0
 
 
@@ -62,7 +62,7 @@ def test_feature_maps_of_a_photo_of_a_digit(run, bundle):
     [
         (("filters", "--layer", "nowhere"), "the network has no Conv2d or ConvTranspose2d"),
         (("filters", "--channel", "999"), "received 999"),
-        (("filters", "--out", "a.jpg"), "--out must be a file ending .png, .pdf or .svg"),
+        (("filters", "--out", "a.jpg"), "--out must be a file ending in .png, .pdf or .svg"),
         (("filters", "--out", "absent/a.png"), "there is no folder"),
         (("feature-maps", "absent.png"), "there is no file absent.png"),
         (("feature-maps", str(DIGITS[1]), "--layer", "fc"), "gives 10 for an image"),

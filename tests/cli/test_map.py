@@ -59,7 +59,7 @@ def test_a_folder_of_images(run, trained, tmp_path, tiny_digits):
         (["mnist", "--thumbnails", "-1"], 2, "--thumbnails"),
         (["mnist", "--split", "val"], 1, "no split 'val'"),
         (["emoji"], 1, "no digit was found"),
-        (["mnist", "--out", "map.jpg"], 1, "ending .png, .pdf or .svg"),
+        (["mnist", "--out", "map.jpg"], 1, "ending in .png, .pdf or .svg"),
     ],
 )
 def test_bad_use_is_one_line(run, trained, tmp_path, monkeypatch, arguments, code, said):
@@ -74,7 +74,7 @@ def test_bad_use_is_one_line(run, trained, tmp_path, monkeypatch, arguments, cod
 def test_nothing_is_overwritten_unasked(run, trained, tmp_path):
     out = tmp_path / "map.png"
     out.write_text("mine")
-    assert "is there already" in run("map", trained, "mnist", "--out", out).line
+    assert "already exists" in run("map", trained, "mnist", "--out", out).line
     assert out.read_text() == "mine"
     assert run("map", trained, "mnist", "--out", out, "--force").code == 0
 

@@ -41,7 +41,7 @@ def test_nothing_is_replaced_unasked_and_a_seed_gives_the_same(run, bundle, tmp_
     first = out.read_bytes()
     refused = run(*call, 4)
     assert refused.code == 1
-    assert "is there already" in refused.line
+    assert "already exists" in refused.line
     assert out.read_bytes() == first
     assert run(*call, 4, "--force").code == 0
     assert out.read_bytes() == first
@@ -50,10 +50,14 @@ def test_nothing_is_replaced_unasked_and_a_seed_gives_the_same(run, bundle, tmp_
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ((), 2, "give one of --class, --all-classes and --layer"),
-        (("--class", "3", "--layer", "fc"), 2, "give one of --class, --all-classes and --layer"),
-        (("--class", "3", "--channel", 1), 2, "--channel is of a layer"),
-        (("--layer", "fc", "--neuron", "1,1"), 2, "--neuron is of a channel"),
+        ((), 2, "exactly one of --class, --all-classes and --layer is needed"),
+        (
+            ("--class", "3", "--layer", "fc"),
+            2,
+            "exactly one of --class, --all-classes and --layer is needed",
+        ),
+        (("--class", "3", "--channel", 1), 2, "--channel needs a layer"),
+        (("--layer", "fc", "--neuron", "1,1"), 2, "--neuron needs a channel of a layer"),
         (("--layer", "features.0", "--channel", 1, "--neuron", "1"), 2, "a row and a column"),
         (("--class", "3", "--steps", 0), 2, "at least 1, received 0"),
         (("--class", "3", "--seed", -1), 2, "received -1"),
@@ -73,7 +77,7 @@ def test_bad_input_is_one_line(run, bundle, tmp_path, options, code, message):
 
 def test_other_files(run, bundle, tmp_path):
     assert (
-        "--out must be a file ending"
+        "--out must be a file ending in"
         in run("maximise", bundle, "--class", "3", "--out", tmp_path / "x.jpg").line
     )
     absent = tmp_path / "absent.lamp"

@@ -199,7 +199,7 @@ def test_show_input_replaces_nothing_unasked(run, trained, digit):
     there.write_text("mine")
     outcome = run("predict", trained, digit, "--show-input", seen)
     assert (outcome.code, outcome.out) == (1, "")
-    assert f"{there} is there already" in outcome.line
+    assert f"{there} already exists" in outcome.line
     assert there.read_text() == "mine"
     assert run("predict", trained, digit, "--show-input", seen, "--force").code == 0
     assert pixels_of(there).shape == (280, 280)
@@ -221,7 +221,7 @@ def test_answers_are_given_where_a_picture_cannot_be_written(run, trained, digit
 def test_show_input_into_a_file_is_one_line(run, trained, digit):
     outcome = run("predict", trained, digit, "--show-input", digit)
     assert outcome.code == 1
-    assert f"{digit} cannot be used as a folder" in outcome.line
+    assert f"--show-input must be a folder that can be written to, received {digit}" in outcome.line
 
 
 def test_as_is_takes_the_whole_image(run, trained, tiny_digits, tmp_path):

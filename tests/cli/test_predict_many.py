@@ -51,7 +51,7 @@ def test_a_folder_is_the_images_in_it(run, trained, folder):
     outcome = run("predict", trained, folder, "--csv")
     names = ["1.jpg", "15.dng", "2.jpg", "bad.png"]
     assert (outcome.code, paths(outcome)) == (1, [str(folder / name) for name in names])
-    assert f"note: 1 file in {folder} not looked at: no images by their names." in outcome.err
+    assert f"note: 1 file in {folder} skipped: not images by their names." in outcome.err
     assert f"{folder / '15.dng'}: a raw photo, which is not read; export it as JPEG." in outcome.err
     expected = predict(load(trained), [folder / "1.jpg", folder / "2.jpg"]).labels
     rows = answers(outcome)
@@ -82,7 +82,7 @@ def test_recursively_with_a_summary_and_in_the_order_of_the_input(run, trained, 
 
 def test_a_folder_of_folders_points_to_the_option(run, trained, folder):
     (folder / "c" / "d").mkdir(parents=True)
-    for option, mend in (((), "-r looks through the folders in it"), (("-r",), "name another")):
+    for option, mend in (((), "-r also searches its subfolders"), (("-r",), "name another")):
         outcome = run("predict", trained, folder / "c", *option)
         assert (outcome.code, outcome.out) == (1, "")
         assert f"there is no image in the folder {folder / 'c'}; {mend}" in outcome.line

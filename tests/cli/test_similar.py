@@ -66,7 +66,7 @@ def test_duplicates_are_listed(run, index):
     assert {hit["path"] for hit in group} == {f"odd/{DIGITS[3].name}", "odd/three again.jpg"}
     outcome = run("similar", index, "--duplicates", "--threshold", 1)
     assert outcome.out.splitlines()[0] == "group 1: 2 images"
-    assert outcome.out.splitlines()[-1].startswith("2 of 11 images are nearly the same as another")
+    assert outcome.out.splitlines()[-1].startswith("2 of 11 images have a near-duplicate")
 
 
 def test_a_file_that_vanished_is_listed_and_said_so(run, album, tmp_path):
@@ -77,7 +77,7 @@ def test_a_file_that_vanished_is_listed_and_said_so(run, album, tmp_path):
     )
     gone, there = sorted(outcome.out.splitlines(), key=len, reverse=True)
     assert gone.startswith(f"{home / 'digits' / 'odd' / 'three again.jpg'}  ")
-    assert gone.endswith("the file has vanished")
+    assert gone.endswith("the file no longer exists")
     assert not there.endswith("vanished")
     with Image.open(tmp_path / "s.png") as picture:
         assert picture.width > 224
@@ -99,7 +99,7 @@ def test_the_sheet_begins_with_the_image_asked_for(run, index, tmp_path):
     content = sheet.read_bytes()
     again = run("similar", index, DIGITS[3], "--sheet", sheet)
     assert (again.code, again.out) == (1, "")
-    assert "replace it with --force" in again.line
+    assert "overwrite it with --force" in again.line
     assert sheet.read_bytes() == content
     assert run("similar", index, DIGITS[3], "--sheet", sheet, "--force").code == 0
     assert sheet.read_bytes() != content
@@ -108,10 +108,10 @@ def test_the_sheet_begins_with_the_image_asked_for(run, index, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        ([], 2, "name one IMAGE, or ask for --duplicates"),
-        ([DIGITS[0], "--duplicates"], 2, "name one IMAGE"),
+        ([], 2, "either an IMAGE or --duplicates is needed"),
+        ([DIGITS[0], "--duplicates"], 2, "either an IMAGE or --duplicates is needed"),
         ([DIGITS[0], "-k", 0], 2, "at least 1"),
-        ([DIGITS[0], "--where", "even"], 2, "--where takes KEY=VALUE"),
+        ([DIGITS[0], "--where", "even"], 2, "--where must be KEY=VALUE"),
         ([DIGITS[0], "--where", "label=x", "--where", "label=y"], 2, "each key once"),
         ([DIGITS[0], "--where", "colour=red"], 1, "by label or split, received 'colour'"),
         ([DIGITS[0], "--where", "label=red"], 1, "no image of label 'red'; it has even, odd"),

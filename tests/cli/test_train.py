@@ -102,7 +102,7 @@ def test_what_is_there_stays(run, tmp_path):
     out.write_text("mine")
     outcome = run("train", "mnist", *QUICK, "--out", out)
     assert (outcome.code, outcome.out) == (1, "")
-    assert f"{out} is there already: choose another --out" in outcome.line
+    assert f"{out} already exists: choose another --out" in outcome.line
     assert out.read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["a.lamp"]
     assert run("train", "mnist", *QUICK, "--out", out, "--force").code == 0
@@ -183,7 +183,7 @@ def stopped(run, monkeypatch, tmp_path) -> Path:
         outcome = run("train", "mnist", "--epochs", 3, "--seed", 5, "--out", out)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.splitlines()[-1] == (
-        f"lamplighter: stopped; the last whole epoch is kept in {tmp_path / 'a.training'}: "
+        f"lamplighter: stopped; the last complete epoch is kept in {tmp_path / 'a.training'}: "
         "continue with --resume."
     )
     assert not out.exists()
@@ -195,7 +195,7 @@ def test_a_second_training_needs_force_or_resume(run, stopped):
     before = checkpoint.read_bytes()
     outcome = run("train", "mnist", "--out", stopped)
     assert outcome.code == 1
-    assert "holds a training that was stopped: continue it with --resume" in outcome.line
+    assert "holds an interrupted training: continue it with --resume" in outcome.line
     assert checkpoint.read_bytes() == before
     outcome = run("train", "mnist", *QUICK, "--out", stopped, "--force")
     assert outcome.code == 0
@@ -206,7 +206,7 @@ def test_a_second_training_needs_force_or_resume(run, stopped):
 def test_resume_goes_on_with_what_was_begun(run, stopped):
     outcome = run("train", "mnist", "--resume", "--out", stopped)
     assert outcome.code == 0
-    assert "3 epochs, continued" in outcome.err
+    assert "3 epochs, resumed" in outcome.err
     recipe = describe(stopped)["record"]["recipe"]
     assert (recipe["epochs"], recipe["seed"]) == (3, 5)
     history = stopped.with_suffix(".training") / "history.csv"
@@ -216,11 +216,11 @@ def test_resume_goes_on_with_what_was_begun(run, stopped):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--epochs", 9), "was begun with epochs 3, received 9"),
-        (("--seed", 6), "was begun with seed 5, received 6"),
-        (("--recipe", "lab"), "was begun with recipe quick, received lab"),
-        (("--model", "champion"), "was begun with model quick-cnn, received champion"),
-        (("--validation", 0.5), "was begun with validation 0.0, received 0.5"),
+        (("--epochs", 9), "was started with epochs 3, received 9"),
+        (("--seed", 6), "was started with seed 5, received 6"),
+        (("--recipe", "lab"), "was started with recipe quick, received lab"),
+        (("--model", "champion"), "was started with model quick-cnn, received champion"),
+        (("--validation", 0.5), "was started with validation 0.0, received 0.5"),
     ],
 )
 def test_resume_mixes_nothing(run, stopped, arguments, expected):
@@ -234,7 +234,7 @@ def test_resume_mixes_nothing(run, stopped, arguments, expected):
 def test_resume_of_other_data_asks_for_the_data(run, stopped):
     outcome = run("train", "emoji", "--resume", "--out", stopped)
     assert outcome.code == 1
-    assert "was begun with data mnist, received emoji; give mnist for DATA, or" in outcome.line
+    assert "was started with data mnist, received emoji; give mnist for DATA, or" in outcome.line
 
 
 def test_resume_takes_the_same_settings_again(run, stopped):
@@ -303,7 +303,7 @@ def test_a_graph_that_cannot_be_proven_costs_no_training(run, monkeypatch, tmp_p
         outcome = run("train", "mnist", *QUICK, "--out", out)
     assert outcome.code == 0, outcome.err
     assert f"lamplighter: {out} is written without its ONNX graph" in outcome.err
-    assert "none, so that it answers with torch alone: the ONNX graph" in " ".join(
+    assert "none, so torch answers in its place: the ONNX graph" in " ".join(
         run("info", out).out.split()
     )
     digits = tmp_path / "digits"
@@ -341,7 +341,7 @@ def test_stopped_and_resumed_gives_the_same_weights(start, run, uninterrupted, t
     assert "Traceback" not in said
     if how == signal.SIGINT:
         assert running.returncode == 1
-        assert said.splitlines()[-1].startswith("lamplighter: stopped; the last whole epoch")
+        assert said.splitlines()[-1].startswith("lamplighter: stopped; the last complete epoch")
         assert said.count("lamplighter: ") == 1
     assert 2 <= epochs_in(folder) < EPOCHS
     assert not out.exists()
@@ -401,7 +401,7 @@ def test_where_to_go_on_is_named_as_it_is(run, monkeypatch, tmp_path):
     outcome = run("train", "mnist", *QUICK, "--out", tmp_path / "My Digits.lamp")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1] == (
-        "lamplighter: the disk is full; make room; the last whole epoch is kept in "
+        "lamplighter: the disk is full; make room; the last complete epoch is kept in "
         f"{tmp_path / 'My Digits.training'}: continue with --resume."
     )
 

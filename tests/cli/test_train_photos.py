@@ -91,9 +91,9 @@ def test_a_folder_without_splits(run, folder, tmp_path):
     assert again.err == ""
     assert json.loads(again.out)["accuracy"] == accuracy
     learned = run("evaluate", out, manifest, "--split", "train", "--json")
-    assert learned.line.startswith("note: the classifier learned from these 42 images")
+    assert learned.line.startswith("note: the classifier was trained on these 42 images")
     whole = run("evaluate", out, folder, "--json")
-    assert "learned from 42 of these 60 images" in whole.line
+    assert "trained on 42 of these 60 images" in whole.line
     assert (json.loads(whole.out)["split"], json.loads(whole.out)["count"]) == ("all", 60)
     (tmp_path / "elsewhere").mkdir()  # a bundle without its training folder still works
     moved = shutil.copy(out, tmp_path / "elsewhere")
@@ -105,7 +105,7 @@ def test_a_folder_with_splits(run, splits, tmp_path, caplog):
     outcome = run("train", splits, *QUICK[:4], "--out", out, "--show-augmentation", sheet)
     assert outcome.code == 0, outcome.err
     assert "set aside train/red/bad.jpg: " in outcome.err
-    assert "audit: error: 1 file is no image" in outcome.err
+    assert "audit: error: 1 file is not an image" in outcome.err
     assert "1 of the 9 images of 'test' are left out" in caplog.text
     assert "unknown to the classifier, always wrong: violet" in outcome.out
     assert "without an image, not in macro-F1: blue" in outcome.out
@@ -167,7 +167,10 @@ def test_what_cannot_be_measured_does_not_cost_the_bundle(run, folder, tmp_path,
     out = tmp_path / "a.lamp"
     outcome = run("train", folder, *QUICK, "--out", out)
     assert outcome.code == 0, outcome.err
-    assert "not calibrated, and nothing is called unknown: the network answers NaN." in outcome.err
+    assert (
+        "not calibrated, and no image will be called unknown: the network answers NaN."
+        in outcome.err
+    )
     assert "not tested: the network answers NaN." in outcome.err
     assert describe(out)["trust"] is None
     assert load(out).class_names == tuple(COLOURS)
@@ -253,7 +256,7 @@ def test_a_killed_training_goes_on_with_its_splits_and_options(start, run, folde
     photo(copy / "red" / "new.png", 0, 9999)  # no part of the training that goes on
     outcome = run("train", copy, "--resume", "--size", 32, "--out", out)
     assert outcome.code == 1
-    assert "was begun with size 16, received 32; resume without --size" in outcome.line
+    assert "was started with size 16, received 32; resume without --size" in outcome.line
     outcome = run("train", copy, "--resume", "--out", out)
     assert outcome.code == 0, outcome.err
     assert weights(out) == weights(whole)
@@ -265,12 +268,12 @@ def test_a_killed_training_goes_on_with_its_splits_and_options(start, run, folde
         (
             ("absent",),
             2,
-            "must be mnist or emoji, or a folder, zip or CSV file that is there, received",
+            "must be mnist or emoji, or an existing folder, zip or CSV file, received",
         ),
-        (("mnist", "--size", "32"), 2, "--size is for photos; mnist has its own"),
+        (("mnist", "--size", "32"), 2, "--size is for photos, received mnist, which has its own"),
         (("mnist", "--group", "x"), 2, "--group is for photos"),
-        (("FOLDER", "--size", "0"), 2, "a size must be as 64, or 96x128"),
-        (("FOLDER", "--size", "large"), 2, "a size must be as 64, or 96x128"),
+        (("FOLDER", "--size", "0"), 2, "the size must be a number of pixels, such as 64"),
+        (("FOLDER", "--size", "large"), 2, "the size must be a number of pixels, such as 64"),
         (("FOLDER", "--size", "5", "--no-audit"), 1, "images of 5 x 5 are too small"),
         (("FOLDER", "--size", "90000", "--no-audit"), 1, "must fit into half of the free memory"),
         (("FOLDER", "--group", "(", "--no-audit"), 1, "("),

@@ -74,11 +74,11 @@ def test_a_bundle_says_what_it_has_learned_from(climb, run, photos, tmp_path):
     bundle = tmp_path / "colours.lamp"
     told = " ".join(run("info", bundle).out.split())
     assert "refitted on train + validation (27 images)" in told
-    assert "before it learned from them too" in told
+    assert "before the refit on train + validation" in told
     assert "both measured by cross-validation" in told
     for split, note in (("val", True), ("test", False)):
         evaluated = run("evaluate", bundle, photos, "--split", split)
-        assert ("the classifier learned from" in evaluated.err) == note
+        assert ("the classifier was trained on" in evaluated.err) == note
     climb("--force", "--no-refit")
     assert "refitted" not in run("info", bundle).out
     assert "learned from" not in run("evaluate", bundle, photos, "--split", "val").err
@@ -98,7 +98,7 @@ def test_a_bundle_that_is_there_is_not_replaced(climb, tmp_path):
     mine.write_text("mine")
     outcome = climb()
     assert (outcome.code, outcome.out) == (1, "")
-    assert "is there already" in outcome.line
+    assert "already exists" in outcome.line
     assert mine.read_text() == "mine"
     assert climb("--force").code == 0
     assert load(mine).num_classes == 3
@@ -119,7 +119,7 @@ def test_files_set_aside_and_unseen_classes_are_named(climb, photos):
         assert outcome.code == 0
         assert "set aside train/red/empty.png: is empty (0 bytes)" in outcome.err
         assert "green" in outcome.err
-        assert "now with green, of validation alone" in outcome.err
+        assert "with green, which only validation has" in outcome.err
     kept = climb("--force", "--no-refit")
     assert "always wrong: green" in kept.out
 
@@ -127,7 +127,7 @@ def test_files_set_aside_and_unseen_classes_are_named(climb, photos):
 def test_ctrl_c_keeps_what_is_done_and_what_was_begun(climb, tmp_path, stopped):
     outcome = climb(rungs="linear,blocks")
     assert outcome.code == 0
-    assert "stopped in blocks" in outcome.err
+    assert "interrupted in blocks" in outcome.err
     assert "blocks was left out" in " ".join(outcome.out.split())
     assert load(tmp_path / "colours.lamp").num_classes == 3
     assert (tmp_path / "colours.transfer" / "blocks" / "last.ckpt").is_file()
@@ -170,7 +170,7 @@ def test_what_was_stopped_is_not_begun_anew_unasked(climb, tmp_path, stopped):
     assert checkpoint.read_bytes() == before
     other = climb("--resume", "--seed", 3, rungs="blocks")
     assert other.code == 1
-    assert "begun with another seed" in other.err
+    assert "started with another seed" in other.err
     assert checkpoint.read_bytes() == before
     assert climb("--resume", rungs="blocks").code == 0
 
@@ -203,8 +203,8 @@ def test_what_is_kept_where_the_bundle_cannot_be_written(climb, monkeypatch):
     outcome = climb()
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1] == (
-        "lamplighter: the disk is full; make room; feature vectors that are done are kept; "
-        "nothing else was."
+        "lamplighter: the disk is full; make room; the feature vectors computed so far are kept, "
+        "and nothing else."
     )
 
 
@@ -221,7 +221,7 @@ def test_an_image_that_vanishes_under_way_is_named(climb, photos, monkeypatch):
     monkeypatch.setattr(ladder, "embed", embedded)
     outcome = climb(rungs="linear,blocks")
     assert outcome.code == 0
-    assert "blocks: left out, val/red/0.png could be read when it was embedded" in outcome.err
+    assert "blocks: left out, val/red/0.png was readable when it was embedded" in outcome.err
 
 
 def test_a_group_that_fits_nothing_is_said(climb):

@@ -113,7 +113,7 @@ def test_splits_that_part_scenes_are_named() -> None:
     advice = scene_advice(files_of(Path(), parted))
     assert advice is not None
     assert advice[1]
-    assert ", 2 of which stand in more than one split" in advice[0]
+    assert ", 2 of which are in more than one split" in advice[0]
     # Where a split is still to be made, it matters anyway.
     two = {path: "train" if split == "val" else split for path, split in whole.items()}
     assert "keep each scene in one split" in scene_notes(files_of(Path(), two))[0]
@@ -139,4 +139,4 @@ def test_the_photos_of_boats(boats: Path) -> None:
         for hour in hours
         if len({s for p, s in zip(files.paths, files.splits, strict=True) if f"/{hour}" in p}) > 1
     ]
-    assert f", {len(parted)} of which stand in more than one split" in scene_notes(files)[0]
+    assert f", {len(parted)} of which are in more than one split" in scene_notes(files)[0]

@@ -177,7 +177,7 @@ class TestAddTrust:
     def test_without_a_train_split_what_is_missing_is_said(self, classifier, data, caplog):
         only = ImageData({"val": data["val"]}, data.class_names, preprocessing=PREPROCESSING)
         assert add_trust(classifier, only).reference is None
-        assert "no split 'train', so that nothing can be called unknown" in caplog.text
+        assert "no split 'train', so no image can be called unknown" in caplog.text
 
     def test_without_a_train_split_a_reference_that_is_there_stays(self, classifier, data, caplog):
         whole = add_trust(classifier, data)

@@ -111,14 +111,18 @@ def test_reads_well(reader, written):
         "vaporetto       0      0         -                -          -        -"
     )
     assert report.confusion_table() == (
-        "true \\ said  1  2  3\n1 gondola    1  1  .\n2 topa       .  1  .\n3 vaporetto  .  .  ."
+        "true \\ predicted  1  2  3\n1 gondola         1  1  .\n2 topa            .  1  .\n"
+        "3 vaporetto       .  .  ."
     )
     assert repr(report) == f"Report(coded, test, 3 images, {report.accuracy})"
 
 
 def test_short_names_head_the_columns(reader, written):
     report = evaluate(reader("ab"), written("ab", [0, 1], [0, 0]))
-    assert report.confusion_table() == "true \\ said  a  b\na            1  .\nb            1  0"
+    assert (
+        report.confusion_table()
+        == "true \\ predicted  a  b\na                 1  .\nb                 1  0"
+    )
 
 
 def test_images_of_another_size(reader):

@@ -225,7 +225,7 @@ def test_the_command_of_make_labs(labs_copy, monkeypatch, capsys, tmp_path):
     code, said = run("--nbgrader", str(tmp_path / "course"))
     assert (code, "0_1_sizes.ipynb" in said) == (0, True)
     code, said = run("--nbgrader", str(tmp_path / "course"))
-    assert (code, "is there already" in said) == (1, True)
+    assert (code, "already exists" in said) == (1, True)
 
 
 def test_the_page_lists_each_lab_in_three_ways(sample):

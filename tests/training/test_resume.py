@@ -91,7 +91,7 @@ def test_fewer_epochs_than_the_checkpoint_has_leave_the_trial_as_it_was(
 ) -> None:
     steered(Checkpoint(tmp_path)).run(EPOCHS)
     again = steered(start=9)
-    with pytest.raises(ResumeError, match=rf"of {EPOCHS} epochs, received {epochs} .*least"):
+    with pytest.raises(ResumeError, match=rf"has {EPOCHS} epochs, received {epochs} .*least"):
         again.run(epochs, checkpoint=tmp_path / "last.ckpt")
     assert again.history == []
     assert toys.same_weights(again.network, steered(start=9).network)

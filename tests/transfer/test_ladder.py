@@ -60,7 +60,7 @@ def test_every_rung_is_measured_and_the_best_is_chosen(shapes, tiny, tmp_path):
     assert (test.split, test.count) == ("test", 24)
     *rows, note = ladder.table().splitlines()
     assert len(rows) == 1 + len(strategies.RUNGS)
-    assert note.startswith("blocks and full: one image as the backbone takes")
+    assert note.startswith("blocks and full: the time for one image is that of the backbone")
     assert ladder.chosen.name in ladder.recommendation()
     json.dumps(ladder.to_dict())
 
@@ -108,7 +108,7 @@ def test_classes_go_by_name(shapes, tiny):
     watch = Noted()
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear"], watch=watch)
     assert ladder.classifier.class_names == ("disc", "ring", "square")  # learned from validation
-    assert "now with ring, of validation alone" in watch.lines[-1]
+    assert "with ring, which only validation has" in watch.lines[-1]
     assert ladder.classifier.trust.measured["unknown_count"] >= 8  # before, ring was unknown
     assert ladder.tests[0].unknown_classes == ()
     kept = climb_ladder(shapes, backbone=tiny, rungs=["linear"], refit=False)
@@ -161,9 +161,9 @@ def test_no_rung_begins_once_the_budget_is_spent(shapes, tiny, monkeypatch):
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn", "svm", "linear", "head"])
     assert [rung.name for rung in ladder.rungs] == ["knn"]
     assert list(ladder.left_out) == ["svm", "linear", "head"]
-    assert "spent before it could begin" in ladder.left_out["linear"]
+    assert "used up before it could start" in ladder.left_out["linear"]
     # Of several rungs the reason is given once.
-    with pytest.raises(TrainingError, match=r"budget: the budget was spent before[^;]*; choose"):
+    with pytest.raises(TrainingError, match=r"budget: the budget was used up before[^;]*; choose"):
         climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear"], budget=1e-9)
 
 
@@ -202,7 +202,7 @@ def test_what_cannot_be_measured_costs_no_classifier(shapes, tiny, monkeypatch, 
     assert ladder.tests == ()
     assert ladder.classifier.trust is None
     assert watch.lines[-2:] == [
-        "not calibrated, and nothing is called unknown: the network answers NaN.",
+        "not calibrated, and no image will be called unknown: the network answers NaN.",
         "not measured on test: the network answers NaN.",
     ]
     assert load(save(ladder.classifier, tmp_path / "a.lamp")).num_classes == 3
@@ -262,7 +262,7 @@ def test_fine_tuning_that_was_stopped_goes_on(shapes, tiny, tmp_path, monkeypatc
     )
     np.testing.assert_allclose(resumed.chosen.logits, alone.chosen.logits, atol=1e-4)
     assert resumed.chosen.seconds > plan["seconds"] > 1000  # the part before the stop counts
-    with pytest.raises(ResumeError, match="begun with another seed"):
+    with pytest.raises(ResumeError, match="started with another seed"):
         climb_ladder(
             shapes, backbone=tiny, rungs=["blocks"], folder=tmp_path / "f", resume=True, seed=2
         )
@@ -276,7 +276,7 @@ def test_the_chosen_rung_learns_from_validation_images_too(shapes, tiny, kind):
     kept = climb_ladder(shapes, backbone=tiny, rungs=[kind], refit=False)
     assert (ladder.refitted, kept.refitted) == (72, None)
     assert "refitted on train + validation (72 images)" in ladder.recommendation()
-    assert "not refitted on train + validation: as asked" in kept.recommendation()
+    assert "not refitted on train + validation: not requested" in kept.recommendation()
     assert ladder.chosen.report.accuracy == kept.chosen.report.accuracy
     recipe = ladder.classifier.record.recipe
     assert recipe["refitted"] == {"splits": ["train", "val"], "images": 72}
@@ -329,8 +329,10 @@ def test_a_refit_that_is_stopped_loses_nothing(shapes, tiny, tmp_path, monkeypat
     options = {"backbone": tiny, "rungs": ["blocks"], "folder": tmp_path / "f"}
     with stopped_in_refit(KeyboardInterrupt):
         ladder = climb_ladder(shapes, **options, watch=watch)
-    assert (ladder.refitted, ladder.not_refitted) == (None, "it was stopped")
-    assert "blocks: stays as it was, not learned again: it was stopped" in watch.lines
+    assert (ladder.refitted, ladder.not_refitted) == (None, "it was interrupted")
+    assert (
+        "blocks: not refitted on training and validation images: it was interrupted" in watch.lines
+    )
     kept = predict(ladder.classifier, find_files(shapes).split("val").files, always_answer=True)
     np.testing.assert_allclose(kept.logits, ladder.chosen.logits, atol=1e-3)
 
@@ -367,7 +369,7 @@ def test_a_refit_that_does_not_fit_into_the_budget_is_left_out(shapes, tiny, mon
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["head"])
     assert ladder.refitted == 72
     assert ladder.classifier.trust.measured["count"] == 24
-    assert "before it learned from them" in ladder.classifier.trust.measured["source"]
+    assert "before it was trained on them" in ladder.classifier.trust.measured["source"]
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("no memory"), DatasetError("none.")])
@@ -379,7 +381,7 @@ def test_a_refit_that_fails_loses_nothing(shapes, tiny, monkeypatch, error):
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn"])
     assert ladder.refitted is None
     assert ladder.not_refitted in (
-        "it failed (the memory does not suffice)",
+        "it failed (there is not enough memory)",
         "it failed (no memory)",
         "none",
     )

@@ -134,7 +134,7 @@ def test_activations_that_cannot_be(data: ImageData, tmp_path: Path) -> None:
     images = data["val"].images
     with pytest.raises(TrainingError, match="there are no images"):
         activations(cut, images[:0], model.preprocessing)
-    with pytest.raises(OutputError, match=r"cannot be written to .*nowhere: No such file.*; make"):
+    with pytest.raises(OutputError, match=r"cannot be written to .*nowhere: No such file.*; free"):
         activations(cut, images, model.preprocessing, limit=0, folder=tmp_path / "nowhere")
     unfreeze(model.network, since="features.4")
     with pytest.raises(TrainingError, match=r"up to features\.4 must be frozen, and were unfrozen"):
@@ -146,5 +146,5 @@ def test_a_full_disk_is_said(data: ImageData, monkeypatch: pytest.MonkeyPatch) -
     cut = CutNetwork(model.network, "features.4", sample(data))
     full = Path("/dev/full").open("wb", 0)  # noqa: SIM115 - the activations close it
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full)
-    with pytest.raises(OutputError, match="No space left on device; make room, or cut nearer"):
+    with pytest.raises(OutputError, match="No space left on device; free some space, or cut nearer"):
         activations(cut, data["val"].images, model.preprocessing, limit=0)

@@ -33,17 +33,17 @@ _UNEVEN, _VERY_UNEVEN = 3.0, 10.0  # images of the largest class / of the smalle
 _FAULTS = {
     "empty": ("empty (0 bytes)", "fetch or save {them} again"),
     "needs-package": (
-        "HEIC, as telephones save photos, which takes one package more to read",
+        "HEIC, the format of phone photos, which needs one more package",
         f"{INSTALL_HEIF}, or save {{them}} as JPEG",
     ),
-    "not-read": ("of a format that is not read", "see the reason of each"),
+    "not-read": ("in a format that is not supported", "see the reason of each"),
     "not-an-image": (
-        "no image that can be read, whatever the name says",
-        "look at what {they}, and save {them} as PNG or JPEG or leave {them} out",
+        "not an image that can be read, whatever the name says",
+        "check what {they}, and save {them} as PNG or JPEG or leave {them} out",
     ),
-    "damaged": ("damaged or cut short, or of a rare kind", "fetch or save {them} again"),
+    "damaged": ("damaged or cut short, or in a rare format", "fetch or save {them} again"),
     "too-large": ("too large to be decoded safely", "scale {them} down"),
-    "unreadable": ("not readable", "see the reason of each"),
+    "unreadable": ("unreadable", "see the reason of each"),
 }
 
 
@@ -89,7 +89,7 @@ def bad_files(files: ImageFiles, faults: Mapping[str, tuple[str, str]]) -> Itera
     if files.set_aside:
         aside = {left_out.path: left_out.reason for left_out in files.set_aside}
         what = counted(len(aside), "file or folder was", "files or folders were")
-        sentence = f"{what} set aside when the images were looked for; see the reason of each."
+        sentence = f"{what} set aside while searching for images; see the reason of each."
         # A text beside the images, such as their licence, is nothing to mend.
         texts = all(reason.startswith(NO_IMAGE_NAME) for reason in aside.values())
         severity: Severity = "note" if texts else "error"
@@ -125,8 +125,9 @@ def odd_sizes(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:
     if tiny.any():
         named = _named(paths, tiny)
         sentence = (
-            f"{counted(len(named), 'image has', 'images have')} a side of less than {_TINY} "
-            f"pixels; look at {_them(named)}, and take larger copies where there are some."
+            f"{counted(len(named), 'image has', 'images have')} a side of less than "
+            f"{_TINY} pixels; look at {_them(named)}, and use larger copies if there "
+            "are some."
         )
         yield Finding("tiny", "warning", sentence, named)
     if not len(looks):
@@ -141,9 +142,9 @@ def odd_sizes(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:
         named = _named(paths, odd)
         usual = f"{np.median(width):.0f} x {np.median(height):.0f}"
         sentence = (
-            f"{counted(len(named), 'image has', 'images have')} a size or shape far from the "
-            f"usual {usual}; look at what the network sees of {_them(named)}, and choose how "
-            "images are fitted."
+            f"{counted(len(named), 'image has', 'images have')} a size or shape far "
+            f"from the usual {usual}; look at what the network sees of "
+            f"{_them(named)}, and choose how images are fitted."
         )
         sizes = {
             path: [look.width, look.height]
@@ -170,7 +171,7 @@ def class_balance(files: ImageFiles, counts: NDArray[np.int64]) -> Iterator[Find
         yield Finding("unlabelled", "note", sentence, named)
     total = counts.sum(axis=1)
     if len(names) == 1:
-        yield _classes("one-class", "warning", names, "there is one class only: {}; add another.")
+        yield _classes("one-class", "warning", names, "there is only one class: {}; add another.")
     absent = [name for name, count in zip(names, total, strict=True) if count == 0]
     if absent:
         text = "no image is left of {}; add some, or remove the class."
@@ -183,7 +184,9 @@ def class_balance(files: ImageFiles, counts: NDArray[np.int64]) -> Iterator[Find
         missing = _named(names, (counts[:, place] == 0) & (learnt > 0))
         labelled = counts[:, place].any()  # else nothing is measured on it anyway
         if missing and labelled and split not in ("train", ""):
-            text = f"{split} has no image of {{}}; how well they are told apart stays unknown."
+            text = (
+                f"{split} has no image of {{}}; how well these are recognised cannot be measured."
+            )
             finding = _classes("missing-from-split", "warning", missing, text)
             finding.details["split"] = split
             yield finding
@@ -201,8 +204,8 @@ def similar_names(names: Sequence[str]) -> Iterator[Finding]:
     if found:
         shown = "; ".join(" and ".join(map(repr, group)) for group in found)
         sentence = (
-            f"class names differ by case, spaces or Unicode form alone: {shown}; give one name "
-            "to what is one class."
+            f"class names that differ only by case, spaces or Unicode form: {shown}; "
+            "give the images of one class one name."
         )
         yield Finding("similar-names", "warning", sentence, details={"classes": found})
 
@@ -218,12 +221,13 @@ def _training_classes(
     unseen = _named(names, (learnt == 0) & (total > 0))
     if unseen:
         text = (
-            "training has no image of {}, which other splits have; it cannot be learned from them."
+            "training has no image of {}, which other splits have; add some, or the "
+            "network cannot learn them."
         )
         yield _classes("never-trained", "warning", unseen, text)
     single = _named(names, learnt == 1)
     if single:
-        text = "training has one image only of {}; add more, or remove the class."
+        text = "training has only one image of {}; add more, or remove the class."
         yield _classes("one-image", "warning", single, text)
     present = np.flatnonzero(learnt > 0)
     if len(present) < 2:
@@ -233,9 +237,10 @@ def _training_classes(
     if ratio >= _UNEVEN:
         severity: Severity = "warning" if ratio >= _VERY_UNEVEN else "note"
         sentence = (
-            f"the largest class ({names[largest]}, {learnt[largest]:,}) has {ratio:.1f} times as "
-            f"many training images as the smallest ({names[smallest]}, {learnt[smallest]:,}); "
-            "weigh the classes, and look at macro-F1."
+            f"the largest class ({names[largest]}, {learnt[largest]:,}) has "
+            f"{ratio:.1f} times as many training images as the smallest "
+            f"({names[smallest]}, {learnt[smallest]:,}); weight the classes, and "
+            "look at macro-F1."
         )
         details = {"ratio": ratio, "largest": names[largest], "smallest": names[smallest]}
         yield Finding("imbalance", severity, sentence, details=details)

@@ -31,8 +31,8 @@ def copies(files: ImageFiles, exact: Groups, near: Groups) -> Iterator[Finding]:
     within = _within(files, exact)
     if within:
         sentence = (
-            f"{_size(within)} are the same picture within one split; keep one of each, or it "
-            "counts more than others."
+            f"{_size(within)} are the same picture within one split; keep one of "
+            "each, or it counts more than others."
         )
         yield _finding("exact-duplicates", "warning", sentence, files, within)
     original = {index: group[0] for group in exact for index in group}
@@ -56,8 +56,8 @@ def groups_across_splits(files: ImageFiles) -> Iterator[Finding]:
     found = [m for m in members.values() if len({files.splits[index] for index in m}) > 1]
     if found:
         sentence = (
-            f"{counted(len(found), 'group of files stands', 'groups of files stand')} in more "
-            "than one split; move each to one of them, or scores are too good."
+            f"{counted(len(found), 'group of files is', 'groups of files are')} in "
+            "more than one split; move each to one of them, or scores are too high."
         )
         yield _finding("group-leakage", "warning", sentence, files, found)
 
@@ -113,9 +113,9 @@ def _leaks(files: ImageFiles, near: Groups) -> Iterator[Finding]:
         total = files.splits.count(judged)
         sentence = (
             f"{concerned:,} of {counted(total, f'{judged} image')} "
-            f"{'is a copy or near-copy' if concerned == 1 else 'are copies or near-copies'} of "
-            f"images in {kept or NO_SPLIT}; take them out of one of the two, or scores on "
-            f"{judged} are too good."
+            f"{'is a copy or near-copy' if concerned == 1 else 'are copies or near-copies'} "
+            f"of images in {kept or NO_SPLIT}; take them out of one of the two, or "
+            f"scores on {judged} are too high."
         )
         finding = _finding("leakage", "warning", sentence, files, shared)
         finding.details.update(splits=[kept or NO_SPLIT, judged], concerned=concerned, of=total)
@@ -130,8 +130,8 @@ def _other_labels(files: ImageFiles, near: Groups) -> Iterator[Finding]:
             found.append(_varied(group, labels))
     if found:
         sentence = (
-            f"{_size(found)} are the same picture, or nearly, with different labels; settle "
-            "which label is right."
+            f"{_size(found)} are the same picture, or nearly, with different labels; "
+            "decide which label is right."
         )
         yield _finding("conflicting-labels", "warning", sentence, files, found)
 

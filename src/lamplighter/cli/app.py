@@ -215,12 +215,12 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError):  # a full disk, a file that may not be read
         _drop_output()
         return (
-            f"lamplighter: the system refuses: {first}; "
-            "is there free space, and are files and folders yours to use?"
+            f"lamplighter: operating system error: {first}; check the free disk "
+            "space and the permissions of the files and folders."
         )
     return (
-        f"lamplighter: this should not have happened: {type(error).__name__}: {first} "
-        "Please report it, with what LAMPLIGHTER_TRACEBACK=1 prints."
+        f"lamplighter: internal error: {type(error).__name__}: {first} Please report it, with "
+        "the traceback that LAMPLIGHTER_TRACEBACK=1 prints."
     )
 
 

@@ -30,23 +30,23 @@ def audit(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="A regular expression. Files whose names have the same match belong together.",
+            help="Regular expression; files whose names give the same match form one group.",
         ),
     ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Write findings.json, report.html and sheets of images to this folder.",
+            help="Write findings.json, report.html and contact sheets of images to this folder.",
         ),
     ] = None,
-    force: Annotated[bool, options.force("Replace a report that is in DIR.")] = False,
+    force: Annotated[bool, options.force("Overwrite the report in DIR if there is one.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find bad files, copies, leakage and uneven classes.
+    """Find bad files, copies, leakage and unbalanced classes.
 
-    Nothing is changed or deleted. The exit code is 0 whatever was found; it
-    is 1 where no image can be used.
+    Nothing is changed or deleted. The exit code is 0 whatever is found, and 1 if no image can be
+    used.
     """
     if report is not None:
         _prepare(report, folder, force=force)
@@ -55,7 +55,7 @@ def audit(
     files = found_files(folder, group=group)
     for note in files.notes:
         sys.stderr.write(printable(note) + "\n")
-    with bar("looking at images") as progress:
+    with bar("auditing") as progress:
         found = look(files, progress=progress)
     if report is not None:
         _write(found, report, force=force)
@@ -84,8 +84,8 @@ def _prepare(report: Path, folder: Path, *, force: bool) -> None:
         place, images = report.resolve(), folder.resolve()
         if images.is_dir() and (place == images or images in place.parents):
             raise OutputError(
-                f"--report must lie outside the images, received {report}; its pictures would "
-                "be taken for images of a class."
+                f"--report must be a folder outside the images, received {report}; "
+                "choose another, since its pictures would be audited as images."
             )
         report.mkdir(parents=True, exist_ok=True)
     except LamplighterError:
@@ -93,7 +93,8 @@ def _prepare(report: Path, folder: Path, *, force: bool) -> None:
     except (OSError, RuntimeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise OutputError(
-            f"{report} cannot be used as a folder: {reason}; choose another --report."
+            f"--report must be a folder that can be written to, received {report} "
+            f"({reason}); choose another."
         ) from error
     for name in (_FINDINGS, _PAGE):
         check_new(report / name, "--report", force=force)

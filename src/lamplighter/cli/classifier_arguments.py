@@ -36,8 +36,8 @@ def named_classifier(name: Path, *, fit: Fit | None = None) -> Classifier:
 
         if fit is not None:
             raise DataError(
-                f"a fit is for pretrained networks, and {name} has its own preprocessing; leave "
-                "it out."
+                f"a fit can be chosen for pretrained networks only, received {name}, "
+                "whose bundle has its own preprocessing; leave the fit out."
             )
         return load(name)
     try:

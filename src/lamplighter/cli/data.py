@@ -50,14 +50,14 @@ def data(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="digits, emoji or boats; without it, all are listed."
+            metavar="[NAME]", help="digits, emoji or boats. Without it, all data sets are listed."
         ),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="The folder to make.")
+        Path | None, typer.Argument(metavar="[DIR]", help="The folder to create.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another address to download the boats from.")
+        str | None, typer.Option(metavar="URL", help="Download the boats from this URL.")
     ] = None,
     sha256: Annotated[
         str | None,
@@ -65,10 +65,10 @@ def data(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the data sets, or write one to a folder of images.
+    """List the data sets, or write one as a folder of images.
 
-    The folder has train, val and test in it, and in each a folder for each class. A download that
-    was interrupted goes on when the same command is run again.
+    Emoji and boats get the subfolders train, val and test, each with one folder per class. To
+    continue an interrupted download, run the same command again.
     """
     if name is None:
         typer.echo(json.dumps(_SETS, indent=2) if as_json else _listed())
@@ -100,9 +100,15 @@ def _check_use(name: str, folder: Path | None, *, downloading: bool) -> None:
     if name not in _SETS:
         raise typer.BadParameter(unknown_name("data set", name, _SETS))
     if folder is None:
-        raise typer.BadParameter(f"say where to: lamplighter data {name} DIR.")
+        raise typer.BadParameter(
+            f"lamplighter data {name} needs a folder to write to, received none; "
+            f"give one: lamplighter data {name} DIR."
+        )
     if downloading and name != "boats":
-        raise typer.BadParameter("--url and --sha256 are for boats, which alone is downloaded.")
+        raise typer.BadParameter(
+            "--url and --sha256 need the data set boats, which is the only "
+            f"download, received {name}; leave them out."
+        )
 
 
 def _listed() -> str:

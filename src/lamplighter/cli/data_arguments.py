@@ -38,8 +38,8 @@ def is_named(name: str) -> bool:
     if not there:
         meant = dict.fromkeys([*near_names(name, NAMED), *near_paths(name)])
         raise typer.BadParameter(
-            f"the data must be {' or '.join(NAMED)}, or a folder, zip or CSV file that is there, "
-            f"received {name!r}" + (f"; did you mean {either(meant)}?" if meant else ".")
+            f"the data must be {' or '.join(NAMED)}, or an existing folder, zip or "
+            f"CSV file, received {name!r}" + (f"; did you mean {either(meant)}?" if meant else ".")
         )
     return False
 

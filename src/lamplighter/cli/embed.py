@@ -30,21 +30,24 @@ def embed(
     backbone: Backbone = "efficientnet-lite0",
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write vectors, file names and labels to this .npz."),
+        typer.Option(
+            metavar="FILE", help="Write the vectors, file names and labels to this .npz file."
+        ),
     ] = None,
     index: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Make an index for `lamplighter similar`, or update the one that is there.",
+            help="Create or update an index for `lamplighter similar`.",
         ),
     ] = None,
     fit: Annotated[
         Literal["squash", "crop", "letterbox"] | None,
         typer.Option(
             metavar="FIT",
-            help="How images that are not square are made to fit: squash, crop or letterbox; by "
-            "default squash for a pretrained network, else as the classifier was trained.",
+            help="How images that are not square are resized: squash, crop or "
+            "letterbox. Default: squash for a pretrained network, else as the "
+            "classifier was trained.",
         ),
     ] = None,
     precision: Annotated[
@@ -56,20 +59,24 @@ def embed(
         typer.Option(
             "--whole",
             metavar="",
-            help="Decode large JPEG files at full size; slower, exact to the pixel.",
+            help="Decode large JPEG files at full size: slower, exact to the pixel.",
         ),
     ] = False,
     no_cache: Annotated[
         bool,
-        typer.Option("--no-cache", metavar="", help="Compute every vector again, and keep none."),
+        typer.Option(
+            "--no-cache",
+            metavar="",
+            help="Neither read nor write the cache: compute every vector again.",
+        ),
     ] = False,
-    force: Annotated[bool, options.force("Replace the .npz, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the .npz file if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute the features of images: one vector of numbers each.
+    """Compute the features of images: one vector for each image.
 
-    Vectors are kept in a cache, so that a second run, or a folder that has grown, costs only what
-    is new. A file that cannot be read is named and left out.
+    The vectors are cached: a second run computes those of new images only. A file that cannot be
+    read is reported and left out.
     """
     if out is not None:
         from lamplighter.features.files import check_features_target
@@ -126,8 +133,8 @@ def backbone_named(name: str, fit: Fit | None) -> Classifier:
 def _summary(features: Features, seconds: float) -> str:
     count, dimension = features.vectors.shape
     speed = f"{count / seconds:,.0f} images/s" if seconds else ""
-    known = f", {features.cached:,} known from before" if features.cached else ""
-    what = f"{counted(count, 'image')}, {dimension:,} numbers each"
+    known = f", {features.cached:,} from the cache" if features.cached else ""
+    what = f"{counted(count, 'image')}, {dimension:,} features each"
     return f"{what}, in {seconds:.1f} s ({speed}{known})"
 
 
@@ -186,7 +193,7 @@ def _index_line(path: Path, changes: Changes | None) -> str:
     if changes is None:
         return f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)"
     return (
-        f"brought {path} up to date: {changes.added:,} added, {changes.replaced:,} replaced, "
+        f"updated {path}: {changes.added:,} added, {changes.replaced:,} replaced, "
         f"{changes.relabelled:,} with another label, {changes.removed:,} removed, "
-        f"{changes.unchanged:,} as they were"
+        f"{changes.unchanged:,} unchanged"
     )

@@ -42,15 +42,16 @@ def evaluate(
         str,
         typer.Argument(
             metavar="DATA",
-            help="What to test on: mnist, emoji, a folder with a folder of photos for each class, "
-            "a zip file of it, or a CSV file with the columns path and label.",
+            help="The images to evaluate on: mnist, emoji, a folder with one folder "
+            "of photos per class, a zip file of it, or a CSV file with the "
+            "columns path and label.",
         ),
     ],
     split: SplitName = None,
     against: Annotated[
         Path | None,
         typer.Option(
-            metavar="BUNDLE", help="Another classifier, to compare with on the same images."
+            metavar="BUNDLE", help="A second classifier to compare with, on the same images."
         ),
     ] = None,
     confusion: Annotated[
@@ -70,10 +71,10 @@ def evaluate(
             help="Draw a reliability diagram of these images: PNG, PDF or SVG.",
         ),
     ] = None,
-    force: Annotated[bool, options.force("Replace these files, if they are there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the output files if they exist.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a classifier, each score with its 95 % interval."""
+    """Evaluate a classifier; each score has its 95 % confidence interval."""
     _check_pictures(confusion, mistakes, reliability, force=force)
     named = is_named(data)
     from lamplighter.evaluation.comparison import compare
@@ -140,8 +141,8 @@ def _warn(
     """Say on stderr where the classifier has learned from these images."""
     if classifier.record.data.get("train") == images.fingerprint(split):
         say(
-            f"note: the classifier learned from these {len(images[split]):,} images: scores on "
-            "them say nothing of new ones."
+            f"note: the classifier was trained on these {len(images[split]):,} images: scores on "
+            "them say nothing about new images."
         )
         return
     manifests = [bundle.with_suffix(kind) / SPLITS for kind in (".training", ".transfer")]
@@ -153,8 +154,8 @@ def _warn(
     }
     if seen:
         say(
-            f"note: the classifier learned from {len(seen):,} of these {len(files):,} images: "
-            "scores on them say nothing of new ones; for those that were held out: "
+            f"note: the classifier was trained on {len(seen):,} of these {len(files):,} images: "
+            "scores on them say nothing about new images; for the images held out: "
             f"lamplighter evaluate {quoted(bundle)} {quoted(manifest)} --split test"
         )
 
@@ -182,10 +183,10 @@ def _comparison_text(comparison: Comparison, a: str, b: str) -> str:
 def _text(report: Report) -> str:
     text = f"{report}\n\n{report.table()}\n\n{report.confusion_table()}"
     confusions = ", ".join(
-        f"{true} taken for {said} ({n})" for true, said, n in report.confusions()
+        f"{true} predicted as {said} ({n})" for true, said, n in report.confusions()
     )
     if confusions:
-        text += "\n\n" + wrapped(f"most often: {confusions}", 12)
+        text += "\n\n" + wrapped(f"most frequent mistakes: {confusions}", 24)
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
@@ -197,7 +198,7 @@ def _check_pictures(
             check_figure(figure, option, force=force)
     if mistakes is not None:
         if mistakes.suffix.lower() != ".png":
-            raise OutputError(f"--mistakes must be a file ending .png, received {mistakes}.")
+            raise OutputError(f"--mistakes must be a file ending in .png, received {mistakes}.")
         check_new(mistakes, "--mistakes", force=force)
     options = {"--confusion": confusion, "--mistakes": mistakes, "--reliability": reliability}
     seen: dict[Path, str] = {}

@@ -40,11 +40,12 @@ def _named_methods(text: str) -> str:
 
 def explain(
     bundle: Bundle,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="The image files.")],
     target: Annotated[
         str | None,
         typer.Option(
-            metavar="CLASS", help="The class to ask about; by default each image's most probable."
+            metavar="CLASS",
+            help="The class to explain. Default: the most probable class of each image.",
         ),
     ] = None,
     methods: Annotated[
@@ -53,7 +54,7 @@ def explain(
             metavar="NAMES",
             callback=_named_methods,
             show_default=False,
-            help=f"The methods, with commas between them; by default all: {', '.join(METHODS)}.",
+            help=f"The attribution methods, separated by commas. Default: {', '.join(METHODS)}.",
         ),
     ] = ",".join(METHODS),
     compare: Annotated[
@@ -61,25 +62,28 @@ def explain(
         typer.Option(
             "--compare",
             metavar="",
-            help="Also run the sanity check (do the maps change when the network's weights are "
-            "random?) and deletion curves (how fast is the class lost when what they mark is "
-            "taken away?). Takes longer.",
+            help="Also run the sanity check (do the maps change when the network's "
+            "weights are random?) and deletion curves (how fast does the "
+            "probability fall when the marked pixels are removed?). Slower.",
         ),
     ] = False,
     out: Annotated[
         Path,
-        typer.Option(metavar="DIR", help="The folder to write to, which must be new or empty."),
+        typer.Option(metavar="DIR", help="The folder to write to; it must be new or empty."),
     ] = Path("explanations"),
     force: Annotated[
-        bool, options.force("Write to a folder that is not empty, replacing files.")
+        bool,
+        options.force(
+            "Write to a folder that is not empty, and overwrite files of the same names."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show which parts of an image an answer is based on.
+    """Show which parts of an image a prediction is based on.
 
-    Several methods are used. They write a picture for each image and method, a table
-    (explanations.json) and a page for a browser (index.html) that needs no other file. A file that
-    cannot be used is reported, and the others are explained; the exit code is then 1.
+    The results are a picture for each image and attribution method, a table (explanations.json)
+    and a page for the browser (index.html) that needs no other file. A file that cannot be used
+    is reported, the others are explained, and the exit code is 1.
     """
     _check_folder(out, force=force)
     classifier = named_classifier(bundle)
@@ -233,11 +237,11 @@ def _text(explanations: list[Explanation], comparison: str, out: Path) -> str:
         said = f"{name}  {probability:.1%}"
         if one.known is False:
             said = f"{one.label}  (nearest to {name} {probability:.1%})"
-        about = "" if one.target == name else f", asked about {one.target}"
+        about = "" if one.target == name else f", explained for {one.target}"
         lines.append(printable(f"{one.path:<{width}}  {said}{about}"))
     if comparison:
         lines += ["", *map(printable, comparison.split("\n")), ""]
-    lines.append(wrapped(printable(f"wrote {out / _PAGE} and what is beside it")))
+    lines.append(wrapped(printable(f"wrote {out / _PAGE}, {_TABLE} and the pictures")))
     return "\n".join(lines)
 
 

@@ -28,25 +28,26 @@ def export(
         Literal["onnx", "bundle", "state-dict", "torch-export"],
         typer.Option(
             metavar="FORMAT",
-            help="onnx: for most other software; state-dict: weights for torch.load; "
-            "torch-export: a program for torch.export.load; bundle: the bundle with its ONNX "
-            "graph, where it was written without.",
+            help="onnx: for most other software; state-dict: PyTorch weights for "
+            "torch.load; torch-export: a PyTorch program for torch.export.load; "
+            "bundle: the same bundle with an ONNX graph, if it was saved "
+            "without one.",
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The file to write; by default beside the bundle."),
+        typer.Option(metavar="FILE", help="The file to write. Default: named after the bundle."),
     ] = None,
-    force: Annotated[bool, options.force("Replace the file, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the output file if it exists.")] = False,
 ) -> None:
-    """Write the network of a bundle for other software.
+    """Export the network of a bundle for other software.
 
-    Its class names and preprocessing stay behind in the bundle (but for the format bundle).
+    Class names and preprocessing are not part of the exported file (except with the format bundle).
     """
     classifier = named_classifier(bundle)
     out = out or _beside(bundle, _SUFFIXES[format])
     if format != "bundle" and out.resolve() == bundle.resolve():
-        raise OutputError(f"{out} is the bundle itself: choose another --out.")
+        raise OutputError(f"--out must not be the bundle itself, received {out}; choose another.")
     check_new(out, "--out", force=force)
     from lamplighter.saving.export import export as write
 

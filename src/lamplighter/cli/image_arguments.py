@@ -65,7 +65,7 @@ def given_images(
         OutputError: a zip file cannot be unpacked into the cache.
     """
     if arguments.count(STDIN) > 1:
-        raise typer.BadParameter("- stands for standard input; give it once.")
+        raise typer.BadParameter("- is standard input, received more than one; give it once.")
     if null and STDIN not in arguments:
         raise typer.BadParameter("-0 is for paths on standard input; give - as well.")
     return [
@@ -119,7 +119,7 @@ def _in_folder(folder: str, *, recursive: bool) -> Iterator[GivenImage]:
         return
     if not paths and not _photos(others):
         inside = not recursive and any(child.is_dir() for child in Path(folder).iterdir())
-        mend = "-r looks through the folders in it as well" if inside else "name another folder"
+        mend = "-r also searches its subfolders" if inside else "name another folder"
         yield GivenImage(folder, ImageError(f"there is no image in the folder {folder}; {mend}."))
     yield from _listed(folder, Path(folder), paths, others)
 
@@ -158,7 +158,7 @@ def _listed(
             yield GivenImage(shown, str(root / path))
     left = len(others) - len(reasons)
     if left:
-        say(f"note: {counted(left, 'file')} in {name} not looked at: no images by their names.")
+        say(f"note: {counted(left, 'file')} in {name} skipped: not images by their names.")
 
 
 def _photos(others: Iterable[SetAside]) -> list[SetAside]:
@@ -171,7 +171,7 @@ def _photos(others: Iterable[SetAside]) -> list[SetAside]:
 def _from_stdin(*, null: bool) -> Iterator[GivenImage]:
     """Yield the image that comes on standard input, or the files whose paths do."""
     if sys.stdin.isatty():
-        say("reading paths from the keyboard, one a line; Ctrl-D ends them")
+        say("reading paths from the keyboard, one per line; end with Ctrl-D")
     content = sys.stdin.buffer.read(_MOST_STDIN + 1)
     if len(content) > _MOST_STDIN:
         error = ImageError(
@@ -187,8 +187,8 @@ def _from_stdin(*, null: bool) -> Iterator[GivenImage]:
 def _on_lines(content: bytes, *, null: bool) -> Iterator[GivenImage]:
     if not null and b"\0" in content:
         error = ImageError(
-            "standard input must hold an image, or paths one a line, received null characters; "
-            "give -0 for paths that end with them."
+            "standard input must hold an image, or paths, one per line, received "
+            "null characters; give -0 for paths that end with them."
         )
         yield GivenImage(STDIN, error)
         return

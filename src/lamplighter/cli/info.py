@@ -36,17 +36,18 @@ def info(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Draw reliability diagrams, before and after calibration.",
+            help="Draw reliability diagrams, before and after calibration, to this PNG file.",
         ),
     ] = None,
     coverage: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Plot accuracy against coverage, the share of images that is answered.",
+            help="Plot accuracy against coverage, the share of the images that are "
+            "answered, to this PNG file.",
         ),
     ] = None,
-    force: Annotated[bool, options.force("Replace the files, if they are there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the output files if they exist.")] = False,
 ) -> None:
     """Show what is in a bundle: classes, training, scores."""
     from lamplighter.saving.bundle import describe
@@ -74,7 +75,9 @@ def _draw(bundle: Path, reliability: Path | None, coverage: Path | None, *, forc
     from lamplighter.models.reliability import Trust
 
     if reliability and coverage and reliability.resolve() == coverage.resolve():
-        raise OutputError("--reliability and --coverage must be two files; choose another.")
+        raise OutputError(
+            "--reliability and --coverage must be two files, received one for both; choose another."
+        )
     for path, option in ((reliability, "--reliability"), (coverage, "--coverage")):
         if path is not None:
             check_new(path, option, force=force)
@@ -113,7 +116,7 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if parity.get("failure"):
         yield (
             "ONNX graph",
-            f"none, so that it answers with torch alone: {str(parity['failure']).rstrip('.')}",
+            f"none, so torch answers in its place: {str(parity['failure']).rstrip('.')}",
         )
     if isinstance(parity.get("max_difference"), float):
         text = f"differs from torch by at most {parity['max_difference']:.1e}"
@@ -139,7 +142,7 @@ def trust_lines(trust: dict[str, Any]) -> Iterator[tuple[str, str]]:
             for when in ("before", "after")
         )
         note = measured["calibration"]["note"]
-        said = f"error {before} before it, {after} after it"
+        said = f"error {before} before, {after} after"
         yield "calibration", f"{temperature}; " + (f"error {before}; {note}" if note else said)
     except (KeyError, TypeError, ValueError, OverflowError):
         yield "calibration", temperature
@@ -165,7 +168,7 @@ def _score(score: Any) -> str:
         accuracy = Estimate(**score["accuracy"])
         said = f"accuracy {accuracy} on {counted(score['count'], 'image')} of {score['data']}"
         before = score.get("before_refit") is True
-        return f"{said}, before it learned from them too" if before else said
+        return f"{said}, before the refit on train + validation" if before else said
     except (KeyError, TypeError, ValueError, OverflowError):
         return _listed(score) if isinstance(score, dict) else str(score)
 

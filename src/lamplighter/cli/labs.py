@@ -38,9 +38,7 @@ class LabsGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-Memory = Annotated[
-    float, typer.Option(min=1.0, metavar="GB", help="How much memory a notebook may take.")
-]
+Memory = Annotated[float, typer.Option(min=1.0, metavar="GB", help="Memory limit of a notebook.")]
 
 
 def write(
@@ -49,7 +47,7 @@ def write(
 ) -> None:
     """Write the notebooks of the labs to a folder. `labs DIR` does the same.
 
-    Nothing in the folder is replaced.
+    No existing file is overwritten.
     """
     _copy(folder, as_json=as_json)
 
@@ -61,28 +59,29 @@ def check(
 ) -> None:
     """Grade one notebook: points for each exercise, what was expected and what was seen.
 
-    Grading runs the code in the notebook. It works on a copy, without the network, and each cell
-    has a time limit. Where the system is not Linux, only grade what you would run yourself.
+    Grading runs the code of the notebook: on a copy, without network access, with a time limit for
+    each cell. Only Linux can confine this code; on other systems, grade only notebooks that you
+    would run yourself.
     """
     _check(notebook, int(memory * _GIGABYTE), as_json=as_json)
 
 
 def collect(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder with a folder for each learner.")
+        Path, typer.Argument(metavar="DIR", help="A folder with one folder per learner.")
     ],
     memory: Memory = 4.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The table to write; by default DIR/points.csv."),
+        typer.Option(metavar="FILE", help="The table to write. Default: DIR/points.csv."),
     ] = None,
-    force: Annotated[bool, options.force("Replace the table, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the table if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Grade the notebooks of a class, and write a table of points.
 
-    It can be stopped and run again: what has not changed is not graded twice. Grading runs the
-    code in the notebooks; `lamplighter labs check --help` says how it is confined.
+    Run again after an interruption, it grades only notebooks that are new or have changed. Grading
+    runs the code of the notebooks; `lamplighter labs check --help` says how it is confined.
     """
     _collect(folder, int(memory * _GIGABYTE), out, as_json=as_json, force=force)
 
@@ -108,12 +107,14 @@ def _copy(folder: Path, *, as_json: bool) -> None:
     there = [path.name for path in found if (folder / path.name).exists()]
     if there:
         raise OutputError(
-            f"{folder / there[0]} is there already, and may hold your work; choose another folder."
+            f"{folder / there[0]} already exists, and may hold your work; choose another folder."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {error.strerror or error}.") from error
+        raise OutputError(
+            f"{folder} cannot be created: {error.strerror or error}; choose another folder."
+        ) from error
     for path in found:
         with written_whole(folder / path.name) as file:
             file.write(path.read_bytes())
@@ -163,7 +164,7 @@ def _report(grade: Grade) -> list[str]:
         told = [*exercise.feedback, *(f"note: {problem}" for problem in exercise.problems)]
         lines += [wrapped(indent + printable(text), width + 6) for text in told]
     for question in grade.questions:
-        state = "for a person to mark" if question.text else "not answered"
+        state = "to be marked by a person" if question.text else "not answered"
         lines.append(f"  {question.id:<{width}}  - of {question.most:g}  {state}")
     lines += [wrapped(f"note: {printable(note)}", 6) for note in grade.notes]
     return lines
@@ -183,7 +184,10 @@ def _collect(folder: Path, memory: int, out: Path | None, *, as_json: bool, forc
     out = out or folder / TABLE
     find_notebooks(folder)
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder} must be writable: what is graded is kept there.")
+        raise OutputError(
+            f"{folder} must be writable, since the results are kept there; change "
+            "its permissions, or copy the notebooks to another folder."
+        )
     check_new(out, "--out", force=force or is_own_table(out, folder))
     rows = gather(folder, read_catalogue(), memory=memory, progress=_tell)
     check_new(out, "--out", force=force or is_own_table(out, folder))  # that was a long time

@@ -24,28 +24,31 @@ _NEEDS = "looking inside a network"
 
 Layer = Annotated[
     str | None,
-    typer.Option(metavar="LAYER", help="The layer, as `lamplighter layers BUNDLE` lists it."),
+    typer.Option(
+        metavar="LAYER",
+        help="The layer, one of `lamplighter layers BUNDLE`. Default: the first that can be drawn.",
+    ),
 ]
 Channels = Annotated[
     list[int] | None,
-    typer.Option("--channel", metavar="N", help="Draw only this channel; may be repeated."),
+    typer.Option("--channel", metavar="N", help="Draw this channel only; can be repeated."),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="The picture: .png, .pdf or .svg; by default beside the bundle."
+        metavar="FILE", help="The picture: .png, .pdf or .svg. Default: beside the bundle."
     ),
 ]
-Force = Annotated[bool, options.force("Replace the picture, if it is there.")]
+Force = Annotated[bool, options.force("Overwrite the picture if it exists.")]
 
 
 def layers(
     bundle: Bundle,
     as_json: AsJson = False,
 ) -> None:
-    """List the layers of a network, with shapes and parameters.
+    """List the layers of a network, with output shapes and numbers of parameters.
 
-    feature-maps can draw those whose output has height and width, and filters the convolutions.
+    `feature-maps` can draw layers whose output has height and width; `filters` draws convolutions.
     """
     from lamplighter.saving.tracing import needs_training_packages
 
@@ -69,9 +72,9 @@ def filters(
 ) -> None:
     """Draw the filters of a convolution.
 
-    By default it is the first one. Its filters are drawn in colour or grey, as the images are;
-    those of deeper layers have a picture for each input channel. Of a large layer only the first
-    filters are drawn; the title says how many.
+    The filters of the first convolution are drawn in colour or grey, as the images are; a filter
+    of a deeper layer has one picture per input channel. Of a large layer only the first filters are
+    drawn; the title says how many.
     """
     out = out or beside(bundle, f"filters-{layer}" if layer else "filters")
     check_figure(out, "--out", force=force)
@@ -87,16 +90,15 @@ def filters(
 
 def feature_maps(
     bundle: Bundle,
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image to look at.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The input image.")],
     layer: Layer = None,
     channels: Channels = None,
     out: Out = None,
     force: Force = False,
 ) -> None:
-    """Draw what a layer makes of an image, channel by channel.
+    """Draw the feature maps of a layer for an image: the activations of each channel.
 
-    By default it is the first layer. Of a large layer only the first 64 maps are drawn, and the
-    title says so.
+    Of a large layer only the first 64 maps are drawn; the title says so.
     """
     of_layer = f"-{layer}" if layer else ""
     out = out or beside(bundle, f"maps{of_layer}-{image.stem}")

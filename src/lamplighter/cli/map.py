@@ -35,48 +35,52 @@ def map_data(
         str,
         typer.Argument(
             metavar="DATA",
-            help="What to map: mnist, emoji, a folder with a folder of photos for each class, a "
-            "zip file of it, or a CSV file with the columns path and label.",
+            help="The images to draw: mnist, emoji, a folder with one folder of "
+            "photos per class, a zip file of it, or a CSV file with the columns "
+            "path and label.",
         ),
     ],
     split: SplitName = None,
     method: Annotated[
         Method,
         typer.Option(
-            help="pca takes a second and its distances can be read; tsne takes up to a minute and "
-            "shows groups better."
+            help="pca: takes a second, and its distances have a meaning; tsne: takes "
+            "up to a minute, and shows groups better."
         ),
     ] = Method.PCA,
     thumbnails: Annotated[
         int,
         typer.Option(
-            metavar="N", min=0, help="Show up to N of the images themselves at their points."
+            metavar="N", min=0, help="Draw up to N of the images themselves as thumbnails."
         ),
     ] = 0,
     limit: Annotated[
         int,
         typer.Option(
-            metavar="N", min=2, help="The most images that are drawn; of more, a random sample."
+            metavar="N", min=2, help="Maximum number of images; of more, a random sample is drawn."
         ),
     ] = _MOST,
     seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="The same seed gives the same map.")
+        int, typer.Option(metavar="N", min=0, help="Random seed: the same seed gives the same map.")
     ] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The picture: .png, .pdf or .svg; by default beside the bundle."
+            metavar="FILE", help="The picture: .png, .pdf or .svg. Default: beside the bundle."
         ),
     ] = None,
-    force: Annotated[bool, options.force("Replace the file, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the picture if it exists.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON document with each point.")
+        bool,
+        typer.Option(
+            "--json", metavar="", help="Print one JSON document with the position of each image."
+        ),
     ] = False,
 ) -> None:
-    """Draw images as points, similar ones near each other.
+    """Draw a map of images, in which similar images are near each other.
 
-    Images are similar where the network computes similar features. Points are coloured by their
-    true class, and mistakes have a ring.
+    Images are similar if the network computes similar features for them. The colour of a point is
+    its true class; mistakes have a ring.
     """
     out = out or beside(bundle, "map")
     check_figure(out, "--out", force=force)
@@ -108,6 +112,6 @@ def _text(made: DataMap, out: Path) -> str:
     lines = [made.describe()]
     if made.explained is not None:
         first, second = (f"{100 * share:.0f} %" for share in made.explained)
-        lines.append(f"the two axes hold {first} and {second} of the variance of the features")
+        lines.append(f"the two axes explain {first} and {second} of the variance of the features")
     lines.append(f"wrote {out}")
     return "\n".join(wrapped(printable(line)) for line in lines)

@@ -39,17 +39,17 @@ def maximise(
     bundle: Bundle,
     classes: Annotated[
         list[str] | None,
-        typer.Option("--class", metavar="NAME", help="A class; may be repeated."),
+        typer.Option("--class", metavar="NAME", help="A class; can be repeated."),
     ] = None,
     all_classes: Annotated[
-        bool, typer.Option("--all-classes", metavar="", help="Every class, in one picture.")
+        bool, typer.Option("--all-classes", metavar="", help="All classes, in one picture.")
     ] = False,
     layer: Annotated[
         str | None,
-        typer.Option(metavar="LAYER", help="A layer, as `lamplighter layers` names it."),
+        typer.Option(metavar="LAYER", help="A layer, one of `lamplighter layers BUNDLE`."),
     ] = None,
     channel: Annotated[
-        int | None, typer.Option(metavar="C", help="A channel of the layer, from 0.")
+        int | None, typer.Option(metavar="C", help="A channel of the layer; the first is 0.")
     ] = None,
     neuron: Annotated[
         str | None,
@@ -60,33 +60,37 @@ def maximise(
         ),
     ] = None,
     steps: Annotated[
-        int, typer.Option(metavar="N", callback=_checked_steps, help="Steps of the ascent.")
+        int,
+        typer.Option(
+            metavar="N", callback=_checked_steps, help="Number of steps of gradient ascent."
+        ),
     ] = 256,
     seed: Annotated[
         int,
-        typer.Option(metavar="N", callback=checked_seed, help="Of the noise that it starts from."),
+        typer.Option(metavar="N", callback=checked_seed, help="Seed of the initial noise."),
     ] = 0,
     plain: Annotated[
         bool,
         typer.Option(
             "--plain",
             metavar="",
-            help="Plain gradient ascent on pixels: no random movements, no priors.",
+            help="Plain gradient ascent on the pixels, without random transforms and "
+            "without priors.",
         ),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The picture to write; by default beside the bundle, named after what it shows.",
+            help="The picture to write. Default: beside the bundle, named after what it shows.",
         ),
     ] = None,
-    force: Annotated[bool, options.force("Replace the picture, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the picture if it exists.")] = False,
 ) -> None:
-    """Draw what a class, layer or channel responds to most.
+    """Draw the image that a class, layer or channel responds to most.
 
-    The image is found by gradient ascent, starting from noise. Give --class, --all-classes or
-    --layer; with --layer, --channel for one of its channels, and --neuron for one place in that.
+    The image is found by gradient ascent, starting from noise. Give one of --class, --all-classes
+    and --layer. With --layer, --channel selects a channel, and --neuron one position in it.
     """
     _check_choice(classes, all_classes, layer, channel, neuron)
     ending = _ending(classes, layer, channel, neuron)
@@ -115,11 +119,15 @@ def _check_choice(
 ) -> None:
     """Refuse options that do not say one thing to be maximised."""
     if sum((bool(classes), all_classes, layer is not None)) != 1:
-        raise typer.BadParameter("give one of --class, --all-classes and --layer.")
+        raise typer.BadParameter(
+            "exactly one of --class, --all-classes and --layer is needed; give one."
+        )
     if channel is not None and layer is None:
-        raise typer.BadParameter("--channel is of a layer; give --layer as well.")
+        raise typer.BadParameter("--channel needs a layer; give --layer as well.")
     if neuron is not None and channel is None:
-        raise typer.BadParameter("--neuron is of a channel; give --layer and --channel as well.")
+        raise typer.BadParameter(
+            "--neuron needs a channel of a layer; give --layer and --channel as well."
+        )
 
 
 def _objectives(
@@ -135,8 +143,8 @@ def _objectives(
         names = classes or classifier.class_names
         if classes is None and len(names) > _MOST_CLASSES:
             raise typer.BadParameter(
-                f"--all-classes draws at most {_MOST_CLASSES}, and there are {len(names):,}; "
-                "name some with --class."
+                f"--all-classes draws at most {_MOST_CLASSES} classes, received a "
+                f"classifier with {len(names):,}; choose some with --class."
             )
         return [objectives.class_(name) for name in names]
     if channel is None:

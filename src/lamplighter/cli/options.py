@@ -18,25 +18,30 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document.")]
 Backbone = Annotated[
     str,
-    typer.Option(metavar="NAME|BUNDLE", help="A pretrained network, or a classifier of your own."),
+    typer.Option(
+        metavar="NAME|BUNDLE", help="A pretrained network, or the bundle of your own classifier."
+    ),
 ]
 Bundle = Annotated[
     Path,
     typer.Argument(
         metavar="BUNDLE",
-        help="The classifier, NAME.lamp; or a pretrained network, such as efficientnet-lite0.",
+        help="The classifier: a bundle (NAME.lamp), or a pretrained network such as "
+        "efficientnet-lite0.",
     ),
 ]
 ImageFolder = Annotated[
     Path,
-    typer.Argument(metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."),
+    typer.Argument(
+        metavar="FOLDER", help="A folder of images, a zip file of it, or a CSV file of paths."
+    ),
 ]
 SplitName = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Which part of the data: train, val, test or test-NAME; by default test, or all files "
-        "of a folder without splits.",
+        help="The split to use: train, val, test or test-NAME. Default: test, or all "
+        "files of a folder without splits.",
     ),
 ]
 
@@ -61,7 +66,7 @@ def checked_seed(seed: int | None) -> int | None:
 
 
 def known_network(name: str | None) -> str | None:
-    """Refuse a network that cannot be trained from nothing."""
+    """Refuse a network that cannot be trained from scratch."""
     from lamplighter.models.registry import find
 
     try:
@@ -75,7 +80,7 @@ def known_network(name: str | None) -> str | None:
 def listed_names(kind: str, text: str, known: Iterable[str]) -> list[str]:
     """Return the names in `text`, which has commas between, as they are spelt in `known`."""
     known, found = list(known), []
-    between = " Put commas between." if re.search(r"[\s;]", text.strip()) else ""
+    between = " Separate them with commas." if re.search(r"[\s;]", text.strip()) else ""
     for name in (part.strip() for part in text.split(",")):
         spelt = same_name(name, known)
         if spelt is None:

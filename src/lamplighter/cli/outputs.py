@@ -41,7 +41,7 @@ def check_new_bundle(path: Path, option: str, *, force: bool) -> None:
 def _check_absent(path: Path, option: str, *, force: bool) -> None:
     if path.exists() and not force:
         raise OutputError(
-            f"{path} is there already: choose another {option}, or replace it with --force."
+            f"{path} already exists: choose another {option}, or overwrite it with --force."
         )
 
 
@@ -56,8 +56,8 @@ def check_figure(path: Path, option: str, *, force: bool) -> None:
     """
     if path.suffix.lower() not in _FORMATS:
         raise OutputError(
-            f"{option} must be a file ending {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}, "
-            f"received {path}."
+            f"{option} must be a file ending in {', '.join(_FORMATS[:-1])} or "
+            f"{_FORMATS[-1]}, received {path}."
         )
     check_new(path, option, force=force)
 

@@ -44,15 +44,13 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Image files, folders of them, zip files, quoted patterns such as 'photos/*.jpg', "
-            "or - for paths, or one image, on standard input.",
+            help="Image files, folders, zip files, quoted patterns such as "
+            "'photos/*.jpg', or - for standard input (paths, or one image).",
         ),
     ],
     recursive: Annotated[
         bool,
-        typer.Option(
-            "--recursive", "-r", metavar="", help="Look through folders in folders as well."
-        ),
+        typer.Option("--recursive", "-r", metavar="", help="Search subfolders too."),
     ] = False,
     null: Annotated[
         bool,
@@ -60,44 +58,49 @@ def predict(
             "--null",
             "-0",
             metavar="",
-            help="Paths on standard input end with a null character, as of find -print0.",
+            help="Paths on standard input end with a null character, as from find -print0.",
         ),
     ] = False,
     top: Annotated[
         int,
         typer.Option(
-            metavar="K", callback=_at_least_one, help="How many classes to name for each."
+            metavar="K", callback=_at_least_one, help="Number of classes to show for each image."
         ),
     ] = 3,
     as_json: AsJson = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", metavar="", help="Print a table of comma-separated values.")
+        bool, typer.Option("--csv", metavar="", help="Print a table as CSV.")
     ] = False,
     show_input: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Write what the network sees of each image to this folder."
+            metavar="FOLDER",
+            help="Write each image as the network sees it, after preprocessing, to this folder.",
         ),
     ] = None,
     as_is: Annotated[
         bool,
-        typer.Option("--as-is", metavar="", help="Do not look for a digit: take the whole image."),
+        typer.Option(
+            "--as-is", metavar="", help="Use the whole image, without searching for a digit in it."
+        ),
     ] = False,
     always_answer: Annotated[
         bool,
         typer.Option(
-            "--always-answer", metavar="", help="Name a class for images of unknown things too."
+            "--always-answer",
+            metavar="",
+            help="Always answer with a class, also for images that would be unknown.",
         ),
     ] = False,
-    force: Annotated[bool, options.force("Replace files in the folder.")] = False,
+    force: Annotated[bool, options.force("Overwrite files in the folder of --show-input.")] = False,
 ) -> None:
-    """Classify images, in the order in which they are given.
+    """Classify images; the answers have the order of the images.
 
-    An image unlike those that the classifier learned from is called unknown, if it was saved with
-    what it takes to tell.
+    An image that is unlike the training images is called unknown, if the bundle has a threshold
+    for it (see `lamplighter info`).
 
-    A file that cannot be used is reported and the others are answered; the exit code is then 1.
-    Of several images a summary follows on stderr.
+    A file that cannot be used is reported, the others are classified, and the exit code is 1. For
+    several images a summary follows on stderr.
     """
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv.")
@@ -176,7 +179,8 @@ def _pictures(given: Sequence[GivenImage], folder: Path | None, *, force: bool) 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder} cannot be used as a folder: {error.strerror}; choose another --show-input."
+            "--show-input must be a folder that can be written to, received "
+            f"{folder} ({error.strerror}); choose another."
         ) from error
     for picture in pictures:
         check_new(picture, "--show-input", force=force)

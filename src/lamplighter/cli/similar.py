@@ -34,45 +34,47 @@ def _at_least_one(count: int) -> int:
 
 def similar(
     index: Annotated[
-        Path, typer.Argument(metavar="PHOTOS.index", help="What `embed FOLDER --index` wrote.")
+        Path,
+        typer.Argument(metavar="PHOTOS.index", help="The index that `embed FOLDER --index` wrote."),
     ],
     image: Annotated[
         Path | None,
-        typer.Argument(metavar="[IMAGE]", help="Any image; it need not be one of the folder."),
+        typer.Argument(
+            metavar="[IMAGE]", help="The image to compare with; it need not be in the index."
+        ),
     ] = None,
     k: Annotated[
-        int, typer.Option("-k", metavar="K", callback=_at_least_one, help="How many to find.")
+        int,
+        typer.Option("-k", metavar="K", callback=_at_least_one, help="Number of images to find."),
     ] = 12,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only images with this label or split: label=NAME."),
+        typer.Option(
+            metavar="KEY=VALUE", help="Search only images with this label or split: label=NAME."
+        ),
     ] = None,
     duplicates: Annotated[
         bool,
-        typer.Option(
-            "--duplicates", metavar="", help="List images of the index that are nearly the same."
-        ),
+        typer.Option("--duplicates", metavar="", help="List the near-duplicates in the index."),
     ] = False,
     threshold: Annotated[
         float,
-        typer.Option(
-            metavar="S", help="How similar two images must be to be called nearly the same."
-        ),
+        typer.Option(metavar="S", help="Similarity from which two images are near-duplicates."),
     ] = 0.95,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the images that were found as one picture."),
+        typer.Option(metavar="FILE", help="Draw the images found to this file."),
     ] = None,
     as_json: AsJson = False,
-    force: Annotated[bool, options.force("Replace the picture, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the picture if it exists.")] = False,
 ) -> None:
     """Find the most similar images, or near-duplicates.
 
-    The similarity of two images is the cosine of the angle between their features: 1 for the same
-    image.
+    The similarity of two images is the cosine of the angle between their features: 1 for identical
+    images.
     """
     if (image is None) != duplicates:
-        raise typer.BadParameter("name one IMAGE, or ask for --duplicates.")
+        raise typer.BadParameter("either an IMAGE or --duplicates is needed; give one of them.")
     if sheet is not None:
         if image is None:
             raise typer.BadParameter("--sheet needs an IMAGE.")
@@ -103,9 +105,11 @@ def _conditions(given: Sequence[str]) -> dict[str, str]:
     for text in given:
         key, equals, value = text.partition("=")
         if not equals:
-            raise typer.BadParameter(f"--where takes KEY=VALUE, such as label=cat, not {text!r}.")
+            raise typer.BadParameter(
+                f"--where must be KEY=VALUE, such as label=cat, received {text!r}."
+            )
         if key in conditions:
-            raise typer.BadParameter(f"--where takes each key once, received {key!r} again.")
+            raise typer.BadParameter(f"--where must name each key once, received {key!r} again.")
         conditions[key] = value
     return conditions
 
@@ -122,7 +126,7 @@ def _list_duplicates(index: Index, threshold: float, *, as_json: bool) -> None:
         typer.echo(f"group {number}: {counted(len(group), 'image')}")
         _print(group, indent="  ")
     typer.echo(
-        f"{images:,} of {counted(len(index), 'image')} are nearly the same as another (similarity "
+        f"{images:,} of {counted(len(index), 'image')} have a near-duplicate (similarity "
         f"{threshold:g} or more), in {counted(len(groups), 'group')}"
     )
 
@@ -133,7 +137,7 @@ def _print(hits: Sequence[Hit], indent: str = "") -> None:
     labels = [printable(hit.label) for hit in hits]
     width, room = max(map(len, files), default=0), max(map(len, labels), default=0)
     for hit, file, label in zip(hits, files, labels, strict=True):
-        gone = "" if hit.file.exists() else "  the file has vanished"
+        gone = "" if hit.file.exists() else "  the file no longer exists"
         typer.echo(f"{indent}{file:<{width}}  {label:<{room}}  {hit.similarity:.4f}{gone}")
 
 
@@ -167,7 +171,7 @@ def _write_sheet(image: Path, hits: Sequence[Hit], sheet: Path) -> None:
         tiles.append(np.asarray(tile).transpose(2, 0, 1))
     captions = [f"like this one\n{image.name}"]
     for hit, picture in zip(hits, pictures[1:], strict=True):
-        state = "" if picture is not None else "vanished or unreadable\n"
+        state = "" if picture is not None else "missing or unreadable\n"
         captions.append(f"{hit.similarity:.3f} {hit.label}\n{state}{hit.file.name}")
     with written_whole(sheet) as file:
         contact_sheet(np.stack(tiles), [printable_lines(caption) for caption in captions]).save(

@@ -51,8 +51,8 @@ def learn_and_save(
     folder = out.with_suffix(".training")
     say(
         f"training {settings.model} on {counted(len(images['train']), 'image')} of "
-        f"{settings.data}, {counted(settings.epochs, 'epoch')}{', continued' if resume else ''}; "
-        "Ctrl-C keeps the last whole epoch"
+        f"{settings.data}, {counted(settings.epochs, 'epoch')}{', resumed' if resume else ''}; "
+        "Ctrl-C keeps the last complete epoch"
     )
     try:
         classifier = learn(
@@ -95,7 +95,7 @@ def _measured(classifier: Classifier, images: ImageData, settings: Settings) -> 
         try:
             add_trust(classifier, images, seed=settings.seed)
         except LamplighterError as error:
-            say(f"not calibrated, and nothing is called unknown: {error}")
+            say(f"not calibrated, and no image will be called unknown: {error}")
     if "test" in images:
         try:
             return evaluate(classifier, images, "test")
@@ -106,8 +106,8 @@ def _measured(classifier: Classifier, images: ImageData, settings: Settings) -> 
 
 def _kept(folder: Path) -> str:
     if has_checkpoint(folder):
-        return f"the last whole epoch is kept in {folder}: continue with --resume."
-    return "no epoch was complete, so that nothing is kept."
+        return f"the last complete epoch is kept in {folder}: continue with --resume."
+    return "no epoch was complete, so nothing is kept."
 
 
 def summarise(
@@ -121,7 +121,7 @@ def summarise(
 ) -> None:
     """Print what was trained on so many images and how good it is, with `classes` at each class."""
     assert classifier.architecture is not None
-    tested = "not measured on a test split"
+    tested = "not evaluated on a test split"
     if report is not None:
         tested = f"test accuracy {report.accuracy} on {counted(report.count, 'image')}"
     lines = [
@@ -148,7 +148,7 @@ def say_next(lesson: Lesson, settings: Settings, out: Path) -> None:
         f"{bundle} IMAGE"
     )
     if lesson.made:
-        say(f"{source} lists which images were learned from, and which were held out")
+        say(f"{source} lists which images were used for training, and which were held out")
 
 
 def show(lesson: Lesson, settings: Settings, path: Path) -> None:
@@ -160,7 +160,7 @@ def show(lesson: Lesson, settings: Settings, path: Path) -> None:
     augmentation = augmentation_of(settings.recipe, settings.augment)
     with written_whole(path) as file:
         augmentation_sheet(lesson.images, augmentation, seed=settings.seed).save(file, format="png")
-    say(f"{path} shows what is done to training images: {augmentation or 'nothing'}")
+    say(f"{path} shows the augmentation of the training images: {augmentation or 'none'}")
 
 
 _SEED = 7
@@ -171,9 +171,10 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="What to learn from: mnist, emoji, a folder with a folder of photos for each "
-            "class, with or without train, val and test above them, a zip file of it, or a CSV "
-            "file with the columns path, label and, if wanted, split and group.",
+            help="The training data: mnist, emoji, a folder with one folder of "
+            "photos per class (with or without train, val and test above them), "
+            "a zip file of it, or a CSV file with the columns path, label and, "
+            "optionally, split and group.",
         ),
     ],
     model: Annotated[
@@ -181,16 +182,16 @@ def train(
         typer.Option(
             metavar="NAME",
             callback=known_network,
-            help="The network, as `lamplighter models` lists it; by default the recipe's.",
+            help="The network, one of `lamplighter models`. Default: that of the recipe.",
         ),
     ] = None,
     recipe: Annotated[
         Literal["lab", "quick", "best", "photos"] | None,
         typer.Option(
             metavar="NAME",
-            help="How to train. lab: as in the first lab; quick: in "
-            "seconds, the default for mnist; "
-            "best: the highest score, in minutes; photos: the default for all other data.",
+            help="The training recipe. lab: as in the first lab; quick: takes "
+            "seconds, default for mnist; best: the highest accuracy, takes "
+            "minutes; photos: default for all other data.",
         ),
     ] = None,
     epochs: Annotated[
@@ -198,7 +199,7 @@ def train(
         typer.Option(
             metavar="N",
             callback=at_least_one,
-            help="How often each image is seen; by default as the recipe says.",
+            help="Number of epochs: passes over the training images. Default: that of the recipe.",
         ),
     ] = None,
     seed: Annotated[
@@ -206,20 +207,21 @@ def train(
         typer.Option(
             metavar="N",
             callback=checked_seed,
-            help=f"The same seed gives the same result; by default {_SEED}.",
+            help=f"Random seed: the same seed gives the same result. Default: {_SEED}.",
         ),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="cpu, cuda or another; by default the fastest."),
+        typer.Option(metavar="NAME", help="cpu, cuda or another. Default: the fastest."),
     ] = None,
     validation: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
             callback=checked_share,
-            help="Share of the training images that is kept for validation, where the data has "
-            f"no val; by default {train_images.VALIDATION:g} of photos, none of mnist and emoji.",
+            help="Fraction of the training images held out for validation, if the "
+            f"data has no val. Default: {train_images.VALIDATION:g} for photos, "
+            "0 for mnist and emoji.",
         ),
     ] = None,
     size: Annotated[
@@ -227,79 +229,86 @@ def train(
         typer.Option(
             metavar="N|HxW",
             callback=train_images.parsed_size,
-            help=f"The size in pixels that photos are scaled to; by default {train_images.SIZE}.",
+            help=f"The size in pixels to which photos are resized. Default: {train_images.SIZE}.",
         ),
     ] = None,
     fit: Annotated[
         Literal["squash", "crop", "letterbox", "full"] | None,
         typer.Option(
             metavar="FIT",
-            help="How photos of another shape are made to fit. squash, the default: stretched; "
-            "crop: the middle; letterbox: the whole, with bars; full: not scaled, in the size that "
-            "most photos have.",
+            help="How photos of another shape are resized. squash (default): "
+            "stretched; crop: the middle only; letterbox: the whole photo, with "
+            "bars; full: not resized, in the size that most photos have.",
         ),
     ] = None,
     group: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="A regular expression. Files whose names have the same match stay in one split, "
-            "such as '^[^_]*' for all files that begin alike up to the first _.",
+            help="Regular expression; files whose names give the same match stay in "
+            "one split, such as '^[^_]*' for the part of the name before the "
+            "first _.",
         ),
     ] = None,
     augment: Annotated[
         bool | None,
         typer.Option(
             "--augment/--no-augment",
-            help="Change the training images at random; by default as the recipe says.",
+            help="Random augmentation of the training images. Default: that of the recipe.",
         ),
     ] = None,
     balance: Annotated[
         Literal["none", "weights", "sampler"] | None,
         typer.Option(
             metavar="METHOD",
-            help="What to do about classes with few images. weights: they count for more in the "
-            "loss; sampler: all classes are drawn equally often; none: nothing, the default.",
+            help="How to treat classes with few images. weights: weighted more in "
+            "the loss; sampler: all classes are drawn equally often; none "
+            "(default): not treated.",
         ),
     ] = None,
     audit: Annotated[
         bool,
         typer.Option(
             "--audit/--no-audit",
-            help="Look for bad files, copies and leakage before learning from photos.",
+            help="Audit photos for bad files, copies and leakage before training.",
         ),
     ] = True,
     show_augmentation: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Draw some images after random changes to this PNG file."
+            metavar="FILE", help="Draw examples of augmented training images to this PNG file."
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The bundle to write; by default digits.lamp for mnist, else named as the data.",
+            help="The bundle to write. Default: digits.lamp for mnist, else named after the data.",
         ),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", metavar="", help="Continue a training that was stopped."),
+        typer.Option("--resume", metavar="", help="Continue an interrupted training."),
     ] = False,
-    force: Annotated[bool, options.force("Replace the bundle, or begin anew.")] = False,
+    force: Annotated[
+        bool,
+        options.force(
+            "Overwrite the bundle if it exists, and start again if a training was interrupted."
+        ),
+    ] = False,
     silence: Annotated[
         list[str] | None,
-        typer.Option(metavar="CHECK", help="Do not make this check for mistakes; may be repeated."),
+        typer.Option(metavar="CHECK", help="Turn off this check for mistakes; can be repeated."),
     ] = None,
 ) -> None:
-    """Train a classifier and write it to a bundle.
+    """Train a classifier and save it as a bundle.
 
-    Its history and a checkpoint of each epoch are kept in a folder beside it, NAME.training.
+    The history and a checkpoint of each epoch are written to the folder NAME.training beside it.
 
-    With photos, the probabilities are calibrated on the validation images, and an image that is
-    unlike all training images is later answered with "unknown".
+    With photos, the probabilities are calibrated on the validation images, and `predict` will
+    answer "unknown" for an image that is unlike all training images.
 
-    Ctrl-C stops; --resume continues after the last whole epoch.
+    Ctrl-C stops; --resume continues after the last complete epoch.
     """
     asked = _given(
         data=data,

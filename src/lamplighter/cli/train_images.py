@@ -111,7 +111,7 @@ def learned_from(manifest: Path, splits: Sequence[str] = ("train",)) -> set[str]
 
 
 def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Lesson:
-    """Return the data of a training: looked through, in splits, in memory.
+    """Return the data of a training: audited, in splits, in memory.
 
     Args:
         settings: what is asked for.
@@ -138,7 +138,7 @@ def read(settings: Settings, folder: Path, *, resume: bool, audit: bool) -> Less
         if not audit:
             files = replace(files, notes=(*files.notes, *scene_notes(files)))
         files, made = _in_splits(
-            _looked_through(files, settings) if audit else files, settings, audited=audit
+            _audited(files, settings) if audit else files, settings, audited=audit
         )
     say_set_aside(files.set_aside)
     check_classes(files)
@@ -154,13 +154,18 @@ def _named(settings: Settings) -> ImageData:
     if settings.data == "mnist":
         for option in ("size", "fit", "group"):
             if getattr(settings, option) is not None:
-                raise typer.BadParameter(f"--{option} is for photos; mnist has its own.")
+                raise typer.BadParameter(
+                    f"--{option} is for photos, received mnist, which has its own; leave it out."
+                )
         images = named_data("mnist")
     else:
         from lamplighter.images.preprocessing import Preprocessing
 
         if settings.fit == "full":
-            raise typer.BadParameter("--fit full is for files; emoji have one size.")
+            raise typer.BadParameter(
+                "--fit full is for files of different sizes, received emoji, which "
+                "have one size; choose another fit."
+            )
         height, width = _height_width(settings.size or str(SIZE))
         fit = settings.fit or "squash"
         images = named_data("emoji", Preprocessing(height=height, width=width, fit=fit))
@@ -169,12 +174,12 @@ def _named(settings: Settings) -> ImageData:
     return images
 
 
-def _looked_through(files: ImageFiles, settings: Settings) -> ImageFiles:
+def _audited(files: ImageFiles, settings: Settings) -> ImageFiles:
     """Return the usable files, with what is wrong said on stderr, and near-copies grouped."""
     from lamplighter.auditing.audit import audit
     from lamplighter.datasets.splitting import all_shared_out
 
-    with bar("looking") as progress:
+    with bar("auditing") as progress:
         found = audit(files, progress=progress)
     for finding in found.findings:
         say(f"audit: {finding.severity}: {finding.sentence}")
@@ -212,6 +217,7 @@ def _height_width(text: str) -> tuple[int, int]:
     height, width = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if min(height, width) < 1:
         raise typer.BadParameter(
-            f"a size must be as 64, or 96x128 for height x width, received {text!r}."
+            "the size must be a number of pixels, such as 64, or height x width, "
+            f"such as 96x128, received {text!r}."
         )
     return height, width

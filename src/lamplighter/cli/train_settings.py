@@ -52,13 +52,13 @@ def check_unused(folder: Path) -> None:
     """
     if has_checkpoint(folder):
         raise OutputError(
-            f"{folder} holds a training that was stopped: continue it with --resume, "
-            "or begin anew with --force."
+            f"{folder} holds an interrupted training: continue it with --resume, or "
+            "start again with --force."
         )
     if (folder / "history.csv").exists():
         raise OutputError(
-            f"{folder} holds the history of an earlier training: choose another --out, "
-            "or replace it with --force."
+            f"{folder} holds the history of an earlier training: choose another "
+            "--out, or overwrite it with --force."
         )
 
 
@@ -95,15 +95,16 @@ def resumed(folder: Path, asked: dict[str, Any]) -> Settings:
     """
     if not has_checkpoint(folder):
         raise ResumeError(
-            f"there is nothing to resume: {folder} holds no {_CHECKPOINT}; begin without --resume."
+            f"there is nothing to resume: {folder} holds no {_CHECKPOINT}; start without --resume."
         )
     settings = _read(folder / _FILE)
     for name, value in asked.items():
         begun = getattr(settings, name)
         if begun != value:
             raise ResumeError(
-                f"the training in {folder} was begun with {name} {begun}, received {value}; "
-                f"{_as_begun(name, begun)}, or begin anew with --force and without --resume."
+                f"the training in {folder} was started with {name} {begun}, received "
+                f"{value}; {_as_begun(name, begun)}, or start again with --force and "
+                "without --resume."
             )
     return settings
 
@@ -124,13 +125,13 @@ def _read(path: Path) -> Settings:
         settings = Settings(**values)
     except (OSError, ValueError, TypeError) as error:
         raise ResumeError(
-            f"{path} is missing or damaged, so that it is not known what the training was begun "
-            "with; begin anew with --force and without --resume."
+            f"{path} is missing or damaged, so the settings of the training are "
+            "unknown; start again with --force and without --resume."
         ) from error
     kinds = {"data": str, "recipe": str, "model": str, "epochs": int, "seed": int}
     wrong = [name for name, kind in kinds.items() if type(values[name]) is not kind]
     texts = ("size", "fit", "group", "balance")
     wrong += [name for name in texts if not isinstance(values.get(name), str | None)]
     if wrong or not isinstance(settings.validation, int | float):
-        raise ResumeError(f"{path} is damaged; begin anew with --force and without --resume.")
+        raise ResumeError(f"{path} is damaged; start again with --force and without --resume.")
     return settings

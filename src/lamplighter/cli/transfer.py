@@ -39,7 +39,8 @@ def transfer(
         Path,
         typer.Argument(
             metavar="FOLDER",
-            help="A folder of photos for each class, a zip of it, or a CSV of paths.",
+            help="A folder with one folder of photos per class, a zip file of it, or "
+            "a CSV file of paths.",
         ),
     ],
     backbone: Backbone = "efficientnet-lite0",
@@ -48,8 +49,8 @@ def transfer(
         typer.Option(
             metavar="NAMES",
             callback=_named_rungs,
-            help="Methods to try, with commas between them: knn, svm and linear take seconds; "
-            "head, blocks and full take minutes.",
+            help="The methods to try, separated by commas: knn, svm and linear take "
+            "seconds; head, blocks and full take minutes.",
         ),
     ] = ",".join(_RUNGS),
     budget: Annotated[
@@ -57,63 +58,67 @@ def transfer(
         typer.Option(
             metavar="MINUTES",
             min=0.01,
-            help="After this time no rung is started; head, blocks and full are also left out "
-            "where they would take longer than the time that is left.",
+            help="Time limit, after which no rung is started. head, blocks and full "
+            "are also left out if they would take longer than the time that is "
+            "left.",
         ),
     ] = 10.0,
     fit: Annotated[
         Literal["squash", "crop", "letterbox"] | None,
         typer.Option(
             metavar="FIT",
-            help="How images that are not square are made to fit. squash, the default: stretched; "
-            "crop: the middle; letterbox: the whole, with bars.",
+            help="How images that are not square are resized. squash (default): "
+            "stretched; crop: the middle only; letterbox: the whole image, with "
+            "bars.",
         ),
     ] = None,
     group: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="A regular expression. Files whose names have the same match stay in one split, "
-            "such as '^[^_]*_[^_]*' for all frames of one scene.",
+            help="Regular expression; files whose names give the same match stay in "
+            "one split, such as '^[^_]*_[^_]*' for all frames of one scene.",
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="The same seed gives the same result.")
+        int,
+        typer.Option(metavar="N", min=0, help="Random seed: the same seed gives the same result."),
     ] = _SEED,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The bundle to write.")] = Path(
         "photos.lamp"
     ),
     no_audit: Annotated[
-        bool, typer.Option("--no-audit", metavar="", help="Do not check the files first.")
+        bool, typer.Option("--no-audit", metavar="", help="Do not audit the files first.")
     ] = False,
     unbalanced: Annotated[
         bool,
         typer.Option(
-            "--unbalanced", metavar="", help="Let classes with more images count for more."
+            "--unbalanced",
+            metavar="",
+            help="Do not weight the classes: those with more images count more.",
         ),
     ] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", metavar="", help="Continue fine-tuning that was stopped."),
+        typer.Option("--resume", metavar="", help="Continue an interrupted fine-tuning."),
     ] = False,
     no_refit: Annotated[
         bool,
         typer.Option(
             "--no-refit",
             metavar="",
-            help="Keep the validation images held out: the best method does not learn again from "
-            "them too.",
+            help="Keep the validation images held out: do not train the best method on them too.",
         ),
     ] = False,
-    force: Annotated[bool, options.force("Replace the bundle, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the bundle if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a classifier for your photos, from a pretrained network.
+    """Train a classifier for your photos, by transfer from a pretrained network.
 
-    Several methods (rungs) are tried, from fast to slow, and the best is kept. All use the
-    features that a pretrained network computes. Each is measured on the validation images; the
-    best then learns from these too. The test images are used once, at the end. Ctrl-C stops, and
-    compares what is done so far.
+    Several methods (the rungs of a ladder) are tried, from fast to slow, and the best is kept. All
+    use the features that the pretrained network computes. Each is evaluated on the validation
+    images; the best is then trained again on training and validation images together. The test
+    images are used once, at the end. Ctrl-C stops, and compares the rungs done so far.
     """
     check_new_bundle(out, "--out", force=force)
     checkpoints = _checkpoints(out)
@@ -165,7 +170,9 @@ def _note_splits(ladder: Ladder, checkpoints: Path) -> None:
         checkpoints.mkdir(exist_ok=True)
         write_splits(ladder.files, checkpoints)
     except (OSError, OutputError) as error:  # the bundle is there
-        say(f"{checkpoints / SPLITS}, which image is in which split, is not written: {error}")
+        say(
+            f"which image is in which split could not be written to {checkpoints / SPLITS}: {error}"
+        )
 
 
 def _text(ladder: Ladder, out: Path) -> str:
@@ -197,20 +204,20 @@ def _checkpoints(out: Path) -> Path:
 
 
 def _check_unused(checkpoints: Path) -> None:
-    """Refuse to begin anew where fine-tuning was stopped.
+    """Refuse to start again where a fine-tuning was interrupted.
 
     Raises:
         OutputError: there is a checkpoint of it.
     """
     if _has_checkpoint(checkpoints):
         raise OutputError(
-            f"{checkpoints} holds fine-tuning that was stopped: continue it with --resume, or "
-            "begin anew with --force."
+            f"{checkpoints} holds an interrupted fine-tuning: continue it with "
+            "--resume, or start again with --force."
         )
     if (checkpoints / SPLITS).exists():
         raise OutputError(
-            f"{checkpoints} holds the splits of an earlier classifier: choose another --out, or "
-            "replace it with --force."
+            f"{checkpoints} holds the splits of an earlier classifier: choose "
+            "another --out, or overwrite it with --force."
         )
 
 
@@ -225,8 +232,8 @@ def _folders(checkpoints: Path, rungs: Iterable[str]) -> list[Path]:
 
 def _kept(checkpoints: Path) -> str:
     if _has_checkpoint(checkpoints):
-        return f"the last whole epoch is kept in {checkpoints}: continue with --resume."
-    return "feature vectors that are done are kept; nothing else was."
+        return f"the last complete epoch is kept in {checkpoints}: continue with --resume."
+    return "the feature vectors computed so far are kept, and nothing else."
 
 
 def _forget(checkpoints: Path, ladder: Ladder) -> None:
@@ -241,7 +248,10 @@ def _forget(checkpoints: Path, ladder: Ladder) -> None:
                 file.unlink(missing_ok=True)
             folder.rmdir()
     if _has_checkpoint(checkpoints):
-        say(f"{checkpoints} keeps what was stopped; to go on, give --resume and --force")
+        say(
+            f"{checkpoints} keeps the interrupted fine-tuning; to continue it, give "
+            "--resume and --force"
+        )
 
 
 class _Watch:

@@ -90,9 +90,9 @@ def scene_advice(files: ImageFiles) -> tuple[str, bool] | None:
     across = _across(scenes, files.splits)
     if not across:
         return None
-    stand = "of which stands" if across == 1 else "of which stand"
+    are_in = "of which is" if across == 1 else "of which are"
     return (
-        f"{looks}, {across:,} {stand} in more than one split, so that scores may be too good; "
+        f"{looks}, {across:,} {are_in} in more than one split, so scores may be too high; "
         f"look at them with lamplighter audit --group {option}.",
         True,
     )

@@ -209,8 +209,8 @@ def _known_reference(classifier: Classifier, name: str) -> NDArray[np.float32] |
     known = classifier.trust.reference if classifier.trust is not None else None
     if known is None:
         _LOGGER.warning(
-            "%s has no split 'train', so that nothing can be called unknown: a temperature alone "
-            "is measured; add the training images for it.",
+            "%s has no split 'train', so no image can be called unknown: only the temperature is "
+            "measured; add the training images.",
             name,
         )
     return known
@@ -232,14 +232,16 @@ def _measure_calibration(
     before = calibration.softmax(logits)
     note = None
     if np.all(logits.argmax(axis=1) == labels):
-        note = "every answer is right, so that no temperature can be fitted: it stays 1"
+        note = "every answer is right, so no temperature can be fitted: it stays 1"
     elif temperature in (calibration.LOWEST, calibration.HIGHEST):
         note = f"the temperature is at the bound of {temperature:g}: do not rely on probabilities"
     plain, fitted = (calibration.reliability(p, labels, seed=seed) for p in (before, after))
     rejected = None
     if fitted.error.value > plain.error.value and temperature != 1:
         rejected = {"temperature": temperature, "error": fitted.error.to_dict()}
-        note = f"a temperature of {temperature:.3g} would make it {fitted.error:.1f}: it stays 1"
+        note = (
+            f"a temperature of {temperature:.3g} would raise it to {fitted.error:.1f}: it stays 1"
+        )
         fitted = plain
     return {
         "before": plain.to_dict(),

@@ -211,7 +211,7 @@ class Report:
         if not short:
             heads = [str(number) for number in range(1, len(heads) + 1)]
             names = [f"{head} {name}" for head, name in zip(heads, names, strict=True)]
-        rows = [["true \\ said", *heads]]
+        rows = [["true \\ predicted", *heads]]
         for number, (name, counts) in enumerate(zip(names, self.confusion, strict=True)):
             cells = [f"{count:,}" if count else "." for count in counts]
             if counts.any():

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 # What a map must not be read as, a sentence for each method.
 CAUTIONS = {
-    "saliency": "It looks at changes too small to see: it does not say that the answer would be "
-    "another without this pixel.",
-    "smoothgrad": "It averages over noisy copies of the image, so that details finer than the "
-    "noise are not to be trusted.",
-    "integrated-gradients": "It does not say what pixels do together, and against another "
-    "baseline the map is another.",
+    "saliency": "It measures changes too small to see: it does not say that the answer would be "
+    "different without this pixel.",
+    "smoothgrad": "It averages over noisy copies of the image: do not trust details finer than "
+    "the noise.",
+    "integrated-gradients": "It does not say what pixels do together, and with a different "
+    "baseline the map is different.",
     "guided-backprop": "It hardly tells classes apart: much of it is the edges of the image, "
     "whatever the network has learned.",
-    "grad-cam": "It is as coarse as the last feature maps, made larger: it does not show where "
-    "exactly things end.",
-    "occlusion": "It does not see parts that can stand in for each other, and an image with a "
-    "patch on it is unlike any that the network has learned from.",
+    "grad-cam": "It is as coarse as the last feature maps, which are enlarged: it does not show "
+    "exactly where things end.",
+    "occlusion": "It misses parts that can replace each other, and an image with a covered patch "
+    "is unlike the training images.",
 }
 _LONGEST = 320  # pixels of the longer side of an image that is shown by itself
 

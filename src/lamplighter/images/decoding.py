@@ -234,8 +234,8 @@ def _explained(name: str, file: BinaryIO) -> Iterator[None]:
     # struct.error, EOFError, zlib.error, ... Their words mean little to whoever has the file.
     except Exception as error:
         raise ImageError(
-            f"{name} must be a whole image of a usual kind, received one that is damaged or cut "
-            "short, or of a rare kind; fetch it again, or save it as PNG or JPEG.",
+            f"{name} must be a complete image in a common format, received one that is damaged or "
+            "cut short, or in a rare format; fetch it again, or save it as PNG or JPEG.",
             fault="damaged",
         ) from error
 
@@ -261,7 +261,7 @@ def _register_heif() -> None:
         import pi_heif
     except ModuleNotFoundError:
         raise ImageError(
-            "it is HEIC, as telephones save photos, and the package that reads it is not "
+            "it is HEIC, the format of phone photos, and the package that reads it is not "
             f"installed; {INSTALL_HEIF}, or save it as JPEG.",
             fault="needs-package",
         ) from None

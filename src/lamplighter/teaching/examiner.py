@@ -117,7 +117,7 @@ class Examiner:
             frame = self._next(deadline)
             if frame is None:
                 self._stop()
-                return Verdict(False, "the tests did not come to an end with your answer")
+                return Verdict(False, "the tests did not end within the time limit")
             message = decode(frame.decode(), _FRAME)
             if "question" not in message:
                 return Verdict(message["passed"], message["feedback"])
@@ -197,7 +197,7 @@ def examine(code: str, learner: Learner) -> Verdict:
     try:
         exec(compile(code, "<hidden tests>", "exec"), space)
     except AssertionError as error:
-        return Verdict(False, (str(error) or "a test does not hold")[:_LONGEST])
+        return Verdict(False, (str(error) or "a hidden test failed")[:_LONGEST])
     except Exception as error:  # an answer of another kind than the test can take
         kind = type(error).__name__
         return Verdict(False, f"your answer cannot be tested: {kind}: {error}"[:_LONGEST])

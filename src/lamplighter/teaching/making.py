@@ -120,7 +120,7 @@ def _write_for_nbgrader(catalogue: Catalogue, folder: Path) -> None:
     for lab in catalogue.present:
         path = folder / "source" / lab.file / f"{lab.file}.ipynb"
         if path.exists():
-            raise LabError(f"{path} is there already; choose another folder.")
+            raise LabError(f"{path} already exists; choose another folder.")
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, as_text(make_notebook(catalogue, lab, "nbgrader")))
         _say(f"wrote {path}")

@@ -72,12 +72,12 @@ class WholeCheckpoints(TorchCheckpointIO):
             # Not torch's reason, which advises to execute what is in the file.
             raise ResumeError(
                 f"{path} cannot be continued from: it is damaged, or no checkpoint; give another "
-                "one, or run without it to begin anew."
+                "one, or run without it to start again."
             ) from error
         if not isinstance(checkpoint, dict) or "lamplighter" not in checkpoint:
             raise ResumeError(
                 f"{path} cannot be continued from: it was not written by a trial; give a file "
-                "that the Checkpoint callback wrote, or run without it to begin anew."
+                "that the Checkpoint callback wrote, or run without it to start again."
             )
         return checkpoint
 
@@ -90,7 +90,7 @@ def check_epochs(done: int, wanted: int) -> None:
     """
     if done > wanted:
         raise ResumeError(
-            f"the checkpoint is of {done} epochs, received {wanted} as the number in all; run at "
+            f"the checkpoint has {done} epochs, received {wanted} as the total number; run at "
             f"least {done}, or take its weights alone by "
             "load_state_dict(torch.load(checkpoint, weights_only=True))."
         )

@@ -95,7 +95,7 @@ def fit(
                     raise
                 raise ResumeError(
                     f"{checkpoint} cannot be continued from: {first_reason(error)}. Make the trial "
-                    "as it was made when it was written, or run without it to begin anew."
+                    "as it was made when it was written, or run without it to start again."
                 ) from error
         if checkpoint is not None and not module.started:
             # All epochs were done already, so that Lightning left the weights in training.

@@ -313,13 +313,13 @@ class Lint:
                 self.say(
                     "same-data",
                     f"{shared:,} of the {len(other.labels):,} {name} images are training images "
-                    "too: scores on them say nothing of new images; split the data anew.",
+                    "too: scores on them say nothing about new images; split the data again.",
                 )
         elif same_data(train, other):
             self.say(
                 "same-data",
-                f"the {name} data is, or overlaps, the training data: scores on it say nothing of "
-                f"new images; give the {name} generator data of its own.",
+                f"the {name} data is, or overlaps, the training data: scores on it say nothing "
+                f"about new images; give the {name} generator data of its own.",
             )
 
     def _order(self, train: Any) -> None:

@@ -122,7 +122,7 @@ RECIPES = {
         half=True,
     ),
     "photos": Recipe(
-        summary="a small network on photos, from nothing",
+        summary="a small network on photos, from scratch",
         model="better-cnn",
         epochs=25,
         batch_size=32,

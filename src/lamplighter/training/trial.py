@@ -192,7 +192,9 @@ class Trial(TrialData):
         if epochs < 0:
             raise TrainingError(f"the number of epochs must be at least 0, received {epochs}.")
         if checkpoint is not None and not Path(checkpoint).is_file():
-            raise ResumeError(f"there is no checkpoint {checkpoint}; run without it to begin anew.")
+            raise ResumeError(
+                f"there is no checkpoint {checkpoint}; run without it to start again."
+            )
         left_out = self.trainer_arguments.get("limit_val_batches") == 0
         view.stopping = False
         view.validating = validation.batches is not None and not left_out

@@ -211,14 +211,14 @@ def planned(folder: Path | None, context: Context) -> Plan | None:
         noted = Plan(int(plan["epochs"]), float(plan.get("seconds", 0.0)))
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ResumeError(
-            f"{folder / _PLAN} is missing or damaged, so that it is not known what was begun; "
-            "begin anew without --resume."
+            f"{folder / _PLAN} is missing or damaged, so the settings of the "
+            "fine-tuning are unknown; start again without --resume."
         ) from error
     differing = [name for name, value in _terms(context).items() if plan.get(name) != value]
     if differing:
         raise ResumeError(
-            f"the fine-tuning in {folder} was begun with another {differing[0]}; "
-            "begin anew without --resume."
+            f"the fine-tuning in {folder} was started with another {differing[0]}; "
+            "start again without --resume."
         )
     return noted
 

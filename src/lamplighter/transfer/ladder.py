@@ -110,7 +110,10 @@ class Ladder:
         tuned = " and ".join(rung.name for rung in self.rungs if rung.tuned)
         if not tuned:
             return align(rows)
-        return f"{align(rows)}\n{tuned}: one image as the backbone takes, which has the same layers"
+        return (
+            f"{align(rows)}\n{tuned}: the time for one image is that of the backbone, "
+            "which has the same layers"
+        )
 
     def recommendation(self) -> str:
         """Return which rung to take and why, in words."""
@@ -127,15 +130,18 @@ class Ladder:
         ]
         if alike:
             names = ", ".join(f"{rung.name} (p = {p:.2f})" for rung, p in alike)
-            words.append(f"{best.report.count:,} images do not tell it apart from {names}.")
+            words.append(
+                f"On {best.report.count:,} images the difference to {names} is not significant."
+            )
             quickest = min((rung for rung, _ in alike), key=lambda rung: rung.seconds)
             if quickest.seconds <= best.seconds / 2:
                 faster = best.seconds / max(quickest.seconds, 1e-3)
-                words.append(f"{quickest.name} learns {faster:.0f} times faster.")
+                words.append(f"{quickest.name} trains {faster:.0f} times faster.")
         if self.refitted is not None:
             words.append(
-                f"It was refitted on train + validation ({self.refitted:,} images) for the bundle; "
-                "the scores on validation are of before."
+                "For the bundle it was refitted on train + validation "
+                f"({self.refitted:,} images); the validation scores are from before "
+                "the refit."
             )
         elif self.not_refitted:
             words.append(f"It was not refitted on train + validation: {self.not_refitted}.")
@@ -187,13 +193,13 @@ def climb_ladder(
     refit: bool = True,
     watch: Watch | None = None,
 ) -> Ladder:
-    """Climb the ladder of transfer learning on photos and return what each rung costs and gains.
+    """Climb the ladder of transfer learning on photos: return the cost and the scores of each rung.
 
-    Files are looked through, shared out into splits as far as they are in none, and embedded
-    once. Each rung learns from the training images and is measured on the validation images;
-    the chosen one then learns again from both, with the parameters that it has. The test images
-    are answered once, by that. Ctrl-C ends the climb: the rungs that are done are compared. A
-    rung that fails is left out, with its reason.
+    Files are audited, divided into splits where they have none, and embedded once. Each rung is
+    trained on the training images and evaluated on the validation images; the best is then
+    refitted on both, with the same parameters, and evaluated once on the test images. Ctrl-C ends
+    the climb early, and the rungs done so far are compared. A rung that fails is left out, with its
+    reason.
 
     Args:
         source: photos with their classes: a folder, a CSV of paths, or files found before.
@@ -203,7 +209,7 @@ def climb_ladder(
             "full" are left out, too, where they are seen not to fit into the rest.
         balanced: whether rare classes count as much as common ones.
         seed: of splits, folds and training.
-        audit: look through the files first; bad ones are set aside either way.
+        audit: audit the files first; bad ones are set aside either way.
         folder: where fine-tuning keeps a checkpoint of each epoch; None keeps none.
         resume: continue fine-tuning from there.
         refit: let the chosen rung learn again, from training and validation images. Without it
@@ -229,7 +235,7 @@ def climb_ladder(
     name_set_aside(features.files, watch, after=len(files.set_aside))
     watch.say(
         f"features of {counted(len(features), 'image')} in {seconds:.1f} s, "
-        f"{features.cached:,} known before"
+        f"{features.cached:,} from the cache"
     )
     context = Context(
         base=base,
@@ -249,9 +255,9 @@ def climb_ladder(
         verbose=watch.verbose,
     )
     climbed, left_out = _climb_all(wanted, context, watch)
-    # Of two alike the cheaper: the first. Measured seconds would choose otherwise each time.
+    # Of two with equal scores the first, which costs less; measured seconds vary from run to run.
     best = max(climbed, key=lambda rung: (rung.report.accuracy.value, rung.report.macro_f1.value))
-    again, not_again = _refitted(best, context, watch) if refit else (None, "as asked")
+    again, not_again = _refitted(best, context, watch) if refit else (None, "not requested")
     classifier = _finished(best, again, context, features, watch)
     fitted = again.fitted if again else best.fitted
     tests = []
@@ -303,8 +309,9 @@ class _Pixels:
             gone = data.set_aside[len(self._files.set_aside) :]
             if gone:  # the rungs are compared on the same images
                 raise DatasetError(
-                    f"{gone[0].path} could be read when it was embedded, and cannot be now: "
-                    f"{gone[0].reason.rstrip('.')}; leave the images alone until the end."
+                    f"{gone[0].path} was readable when it was embedded, and no "
+                    f"longer is: {gone[0].reason.rstrip('.')}; do not change the "
+                    "images before the end."
                 )
             self._data = data
         return self._data
@@ -350,17 +357,20 @@ def _climb_all(
         except KeyboardInterrupt:
             if not climbed:
                 raise
-            left_out |= dict.fromkeys(names[place:], "the climb was stopped before its end")
-            watch.say(f"stopped in {name}; the rungs that are done are compared")
+            left_out |= dict.fromkeys(
+                names[place:], "the ladder was interrupted before this rung was done"
+            )
+            watch.say(f"interrupted in {name}; comparing the rungs that are done")
             break
         climbed.append(rung)
-        watch.say(f"{name}: {rung.report.accuracy} on validation, learned in {rung.seconds:.1f} s")
+        watch.say(f"{name}: {rung.report.accuracy} on validation, trained in {rung.seconds:.1f} s")
     if not climbed and not isinstance(failure, BudgetSpentError) and failure is not None:
         raise failure
     if not climbed:
         raise TrainingError(
-            f"no rung fits into the budget: {'; '.join(dict.fromkeys(left_out.values()))}; "
-            "choose a larger budget, or a cheaper rung such as linear."
+            "no rung fits into the budget: "
+            f"{'; '.join(dict.fromkeys(left_out.values()))}; choose a larger budget, "
+            "or a faster rung such as linear."
         )
     return climbed, left_out
 
@@ -376,22 +386,22 @@ def _refitted(best: Rung, context: Context, watch: Watch) -> tuple[Refit | None,
     except (MemoryError, RuntimeError) as error:  # torch's own for memory is the latter
         reason = f"it failed ({_words_of(error)})"
     except KeyboardInterrupt:
-        reason = "it was stopped"
+        reason = "it was interrupted"
     else:
         new = [name for name in again.class_names if name not in context.class_names]
         watch.say(
-            f"{best.name}: learned again from all {again.images:,} training and validation images "
-            f"in {again.seconds:.1f} s"
-            + (f"; now with {listed(new)}, of validation alone" if new else "")
+            f"{best.name}: refitted on all {again.images:,} training and validation "
+            f"images in {again.seconds:.1f} s"
+            + (f"; with {listed(new)}, which only validation has" if new else "")
         )
         return again, ""
-    watch.say(f"{best.name}: stays as it was, not learned again: {reason}")
+    watch.say(f"{best.name}: not refitted on training and validation images: {reason}")
     return None, reason
 
 
 def _words_of(error: Exception) -> str:
     if isinstance(error, MemoryError) and not str(error):
-        return "the memory does not suffice"
+        return "there is not enough memory"
     return first_line(error).rstrip(".")
 
 
@@ -418,7 +428,7 @@ def _finished(
         else:
             classifier.trust = _trust_after(classifier, best, again, context)
     except LamplighterError as error:
-        watch.say(f"not calibrated, and nothing is called unknown: {error}")
+        watch.say(f"not calibrated, and no image will be called unknown: {error}")
     record = classifier.record
     details = {name: value for name, value in best.details.items() if name != "grid"}
     record.recipe = {"name": "transfer", "rung": best.name, "seed": context.seed, **details}

@@ -128,8 +128,8 @@ def _check_time(rung: Rung, context: Context) -> None:
     left = max(0.0, context.deadline - time.monotonic())
     if needed > left:
         raise BudgetSpentError(
-            f"it takes about {spoken(needed)} and {spoken(left)} of the budget are left; add about "
-            f"{spoken(needed - left)}"
+            f"it takes about {spoken(needed)}, and {spoken(left)} of the budget are "
+            f"left; add about {spoken(needed - left)} to the budget"
         )
 
 
@@ -228,7 +228,7 @@ def _before(rung: Rung, context: Context, pooled: Context) -> HeldOut:
         logits=_widened(rung.logits, context.class_names, pooled.class_names),
         labels=np.where(known, known_labels(context.val, pooled.class_names), -1),
         distances=distances(val, reference),
-        source="the validation images, before it learned from them",
+        source="the validation images, before it was trained on them",
     )
 
 

@@ -255,7 +255,8 @@ def _append(file: Any, made: NDArray[np.float32], folder: str | Path | None) -> 
 def _no_room(folder: str | Path | None, error: OSError) -> OutputError:
     return OutputError(
         f"the activations cannot be written to {folder or tempfile.gettempdir()}: "
-        f"{error.strerror or error}; make room, or cut nearer to the end of the network."
+        f"{error.strerror or error}; free some space, or cut nearer to the end of "
+        "the network."
     )
 
 

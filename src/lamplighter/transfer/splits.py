@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from lamplighter.auditing.audit import audit as look_through
+from lamplighter.auditing.audit import audit as audit_files
 from lamplighter.datasets.files import ImageFiles, named
 from lamplighter.datasets.folders import find_files
 from lamplighter.datasets.scenes import scene_notes
@@ -60,7 +60,7 @@ def prepared(
         source: a folder, a CSV of paths, or files found before.
         watch: what is told of all that is found.
         seed: of the splits.
-        audit: whether to look the files through.
+        audit: whether to audit the files first.
 
     Raises:
         DatasetError: there are fewer than two classes, or nothing to validate on.
@@ -71,8 +71,8 @@ def prepared(
     said = len(files.notes)
     found = None
     if audit:
-        with watch.progress("looking") as progress:
-            found = look_through(files, progress=progress)
+        with watch.progress("auditing") as progress:
+            found = audit_files(files, progress=progress)
         watch.say(found.headline())
         for finding in found.findings:
             watch.say(f"audit: {finding.severity}: {finding.sentence}")
@@ -91,8 +91,8 @@ def prepared(
     check_classes(files, "transfer learning")
     if "val" not in files.split_names:
         raise DatasetError(
-            f"the rungs are compared on a validation split, and {files.name} has too few images "
-            "to make one; add images, five or more for each class."
+            f"the rungs are compared on a validation split, and {files.name} has too "
+            "few images to make one; add images, five or more for each class."
         )
     return files, found
 

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from lamplighter.training.view import TrialView
 
 SUMMARIES = {
-    "knn": "the nearest training images vote",
-    "svm": "support vectors on the features",
-    "linear": "a weighted sum of the features",
+    "knn": "a vote of the nearest training images",
+    "svm": "a support vector machine on the features",
+    "linear": "a linear classifier on the features",
     "head": "a new last layer, by gradient descent",
-    "blocks": "the last block and the head, the rest frozen",
-    "full": "every layer, the older ones slower",
+    "blocks": "the last block and the head; all other layers are frozen",
+    "full": "every layer; earlier layers with lower learning rates",
 }
 RUNGS = tuple(SUMMARIES)
 
@@ -98,7 +98,7 @@ def climb(name: str, context: Context) -> Rung:
         BudgetSpentError: the budget is spent, or the rung is known not to fit into the rest.
     """
     if time.monotonic() >= context.deadline:
-        raise BudgetSpentError("the budget was spent before it could begin")
+        raise BudgetSpentError("the budget was used up before it could start")
     if name in HEADS:
         return _on_features(name, context, context.fitted(name))
     if name == "head":
@@ -132,7 +132,7 @@ def head_logits(fitted: FittedHead, vectors: NDArray[np.float32]) -> NDArray[np.
 
 
 def trained_head(context: Context) -> FittedHead:
-    """Return a new last layer, trained from nothing on the features."""
+    """Return a new last layer, trained from scratch on the features."""
     import torch
     from torch import nn
 
@@ -161,7 +161,7 @@ def trained_head(context: Context) -> FittedHead:
         if len(ends) == 2:
             epoch, others, left = ends[1] - ends[0], _HEAD_EPOCHS - 2, context.deadline - ends[1]
             if others * epoch > left:
-                raise _too_dear(epoch, others, left)
+                raise _over_budget(epoch, others, left)
 
     trial = Trial(
         head,
@@ -303,15 +303,17 @@ def _affordable(
         left -= len(data["train"]) * context.backbone_seconds + measured
     epochs = min(_MOST_EPOCHS[name], int(left / epoch)) if epoch else _MOST_EPOCHS[name]
     if epochs < _FEWEST_EPOCHS:
-        raise _too_dear(epoch, _MOST_EPOCHS[name], left)
+        raise _over_budget(epoch, _MOST_EPOCHS[name], left)
     return epochs
 
 
-def _too_dear(epoch: float, epochs: int, left: float) -> BudgetSpentError:
+def _over_budget(epoch: float, epochs: int, left: float) -> BudgetSpentError:
+    """Return the error on epochs that take longer than the time that is left."""
     left = max(0.0, left)
     return BudgetSpentError(
-        f"an epoch takes about {spoken(epoch)} and {spoken(left)} of the budget are left; "
-        f"for {epochs} epochs add about {spoken(epochs * epoch - left)}"
+        f"an epoch takes about {spoken(epoch)}, and {spoken(left)} of the budget are "
+        f"left; for {epochs} epochs add about {spoken(epochs * epoch - left)} to the "
+        "budget"
     )
 
 
