@@ -97,6 +97,8 @@ def test_the_page_is_whole_escaped_and_fetches_nothing(found: Audit) -> None:
     assert "<i>a</i>" in page.text
     assert all(finding.sentence in page.text for finding in found.findings)
     assert "prefers-color-scheme: dark" in source
+    assert source.count("--ink:") == 2  # light and dark, as on all pages
+    assert "default-src 'none'; img-src data:" in source
     source.encode()
 
 

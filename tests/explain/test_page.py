@@ -101,6 +101,7 @@ def test_the_page_is_whole_and_fetches_nothing(classifier: Classifier, image: Pa
     assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     assert any(meta.get("name") == "viewport" for meta in read.all("meta"))
     assert "prefers-color-scheme: dark" in text
+    assert text.count("--ink:") == 2  # light and dark, as on all pages
     assert read.all("html") == [{"lang": "en"}]
 
 
@@ -188,7 +189,7 @@ def test_what_is_unknown_is_called_so(classifier: Classifier, image: Path) -> No
     explanation = explain(classifier, image, ["saliency"])
     assert (explanation.known, explanation.label) == (False, "unknown")
     words = Reader(page("c", "", [Shown(explanation, {"saliency": _png()})])).words
-    assert "unknown: unlike the images that the classifier learned from; nearest to" in words
+    assert "unknown: unlike the training images; nearest to" in words
 
 
 def test_what_cannot_be_explained(classifier: Classifier, image: Path, tmp_path: Path) -> None:

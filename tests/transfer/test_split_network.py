@@ -146,5 +146,7 @@ def test_a_full_disk_is_said(data: ImageData, monkeypatch: pytest.MonkeyPatch) -
     cut = CutNetwork(model.network, "features.4", sample(data))
     full = Path("/dev/full").open("wb", 0)  # noqa: SIM115 - the activations close it
     monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: full)
-    with pytest.raises(OutputError, match="No space left on device; free some space, or cut nearer"):
+    with pytest.raises(
+        OutputError, match="No space left on device; free some space, or cut nearer"
+    ):
         activations(cut, data["val"].images, model.preprocessing, limit=0)

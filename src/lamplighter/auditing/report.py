@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from lamplighter.auditing.sheet import thumbnail
+from lamplighter.evaluation.html_page import escaped, html_page
 from lamplighter.text import align, listed
 
 if TYPE_CHECKING:
@@ -21,30 +21,19 @@ _THUMBNAIL = (180, 120)  # pixels at most, width and height
 _MOST_THUMBNAILS = 24  # for each finding
 _MOST_NAMED = 100
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --soft: #f3f3f1; --line: #d5d5d0;
-  --error: #a4161a; --warning: #8a4b00; --note: #005a8c; --bar: #7fb3d0; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e4; --paper: #17181a; --soft: #222427;
-  --line: #3a3d41; --error: #ff8a80; --warning: #ffb866; --note: #8cc8ee; --bar: #2f6787; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem; max-width: 68rem; background: var(--paper);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-section { border: 1px solid var(--line); border-left: 5px solid var(--kind); border-radius: 6px;
+_STYLE = """\
+h2 { margin-top: 2rem; }
+section { border: 1px solid var(--line); border-left: 5px solid var(--kind); border-radius: .5rem;
   padding: .75rem 1rem; margin: .75rem 0; }
-section h3 { margin: 0; font-size: 1rem; } section p { margin: .25rem 0; }
-.error { --kind: var(--error); } .warning { --kind: var(--warning); } .note { --kind: var(--note); }
-.severity { color: var(--kind); font-weight: 600; }
-.group { display: flex; flex-wrap: wrap; gap: .75rem; background: var(--soft); border-radius: 6px;
-  padding: .6rem; margin: .5rem 0; }
-figure { margin: 0; width: 180px; } figure img { max-width: 100%; display: block; }
-figcaption, li, summary { font-size: .82rem; } ul { margin: .3rem 0; padding-left: 1.2rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .2rem .7rem; border-bottom: 1px solid var(--line);
-  font-weight: normal; } th { font-weight: 600; }
-th:first-child, td:first-child { text-align: left; } td.bar { min-width: 10rem; text-align: left; }
-td.bar span { display: block; height: .7rem; background: var(--bar); border-radius: 2px; }
+.error { --kind: var(--red); } .warning { --kind: var(--orange); } .note { --kind: var(--blue); }
+.severity { color: var(--kind); }
+.group { display: flex; flex-wrap: wrap; gap: .75rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: .5rem; padding: .7rem; margin: .5rem 0; }
+figure { width: 180px; } figcaption, li, summary { font-size: .85rem; }
+ul { margin: .3rem 0; padding-left: 1.2rem; }
+th:not(:first-child), td:not(:first-child) { text-align: right; }
+td:last-child { min-width: 10rem; }
+td span { display: block; height: .7rem; background: var(--blue); border-radius: 2px; }
 """
 
 
@@ -72,13 +61,12 @@ def audit_page(audit: Audit) -> str:
     pictures and 100 names are shown of each finding.
     """
     findings = "".join(_section(audit, finding) for finding in audit.findings)
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Audit of {_escaped(audit.files.name)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>Audit of {_escaped(audit.files.name)}</h1><p>{_escaped(audit.headline())}</p>\n"
-        f"<h2>Findings</h2>{findings or '<p>Nothing found.</p>'}\n{_classes(audit)}</body></html>\n"
+    title = f"Audit of {audit.files.name}"
+    body = (
+        f"<h1>{escaped(title)}</h1>\n<p>{escaped(audit.headline())}</p>\n"
+        f"<h2>Findings</h2>\n{findings or '<p>Nothing found.</p>'}\n{_classes(audit)}"
     )
+    return html_page(title, body, style=_STYLE)
 
 
 def _names(finding: Finding, most: int | None) -> list[str]:
@@ -109,8 +97,7 @@ def _section(audit: Audit, finding: Finding) -> str:
     if finding.severity != "error" and finding.kind != "unlabelled":
         pictures = _pictures(audit, finding)
     lines = [
-        f"<li>{html.escape(_with_reason(finding, path))}</li>"
-        for path in finding.files[:_MOST_NAMED]
+        f"<li>{escaped(_with_reason(finding, path))}</li>" for path in finding.files[:_MOST_NAMED]
     ]
     hidden = len(finding.files) - len(lines)
     more = f"<p>and {hidden:,} more, in findings.json</p>" if hidden else ""
@@ -119,7 +106,7 @@ def _section(audit: Audit, finding: Finding) -> str:
         names = f"<details><summary>files</summary>{names}</details>"
     return (
         f'<section class="{finding.severity}"><h3><span class="severity">{finding.severity}</span> '
-        f"{_escaped(finding.kind)}</h3><p>{_escaped(finding.sentence)}</p>{pictures}"
+        f"{escaped(finding.kind)}</h3><p>{escaped(finding.sentence)}</p>{pictures}"
         f"{names if lines else ''}</section>\n"
     )
 
@@ -144,7 +131,7 @@ def _figures(audit: Audit, paths: Sequence[str]) -> str:
         data = base64.b64encode(file.getvalue()).decode()
         figures.append(
             f'<figure><img alt="" width="{image.width}" height="{image.height}" '
-            f'src="data:image/jpeg;base64,{data}"><figcaption>{_escaped(path)}</figcaption>'
+            f'src="data:image/jpeg;base64,{data}"><figcaption>{escaped(path)}</figcaption>'
             "</figure>"
         )
     return "".join(figures)
@@ -161,18 +148,13 @@ def _classes(audit: Audit) -> str:
     for number, row in enumerate(rows):
         width = 100 * int(totals[number]) / largest if number < len(totals) else 0
         bar = f'<span style="width:{width:.1f}%"></span>' if width else ""
-        cells = "".join(f"<td>{_escaped(cell)}</td>" for cell in row)
-        body.append(f'<tr>{cells}<td class="bar">{bar}</td></tr>')
-    cells = "".join(f"<th>{_escaped(cell)}</th>" for cell in heading)
+        cells = "".join(f"<td>{escaped(cell)}</td>" for cell in row)
+        body.append(f"<tr>{cells}<td>{bar}</td></tr>")
+    cells = "".join(f"<th>{escaped(cell)}</th>" for cell in heading)
     return (
-        f'<h2>Classes</h2><div class="scroll"><table><tr>{cells}<th></th></tr>'
+        f'<h2>Classes</h2><div class="wide"><table><tr>{cells}<th></th></tr>'
         f"{''.join(body)}</table></div>"
     )
-
-
-def _escaped(text: str) -> str:
-    """Return `text` as HTML that shows it, with what cannot be shown written out."""
-    return html.escape(_plain(text))
 
 
 def _plain(text: str) -> str:

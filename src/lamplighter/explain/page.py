@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from lamplighter.evaluation.html_page import escaped, html_page
 from lamplighter.files.naming import clean_name, shown
 
 if TYPE_CHECKING:
@@ -38,17 +39,7 @@ CAUTIONS = {
 }
 _LONGEST = 320  # pixels of the longer side of an image that is shown by itself
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5a5a5a; --ground: #fdfdfc;
-  --card: #ffffff; --line: #d9d9d6; --blue: #00508a; --orange: #a03c00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ececea; --soft: #b4b4b0; --ground: #191919;
-  --card: #242424; --line: #43433f; --blue: #8cc4f0; --orange: #f2a679; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 72rem; background: var(--ground);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.5rem; line-height: 1.2; } h2 { font-size: 1.2rem; margin: 0 0 .5rem; }
-h3 { font-size: 1rem; margin: 0; }
-p { margin: .3rem 0; } .soft { color: var(--soft); font-size: .9rem; }
+_STYLE = """\
 section { border-top: 1px solid var(--line); padding: 1.2rem 0; }
 .answer { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 .answer img { max-width: 100%; border: 1px solid var(--line); image-rendering: pixelated; }
@@ -57,16 +48,11 @@ section { border-top: 1px solid var(--line); padding: 1.2rem 0; }
 .unknown strong, .failed { color: var(--orange); }
 .maps { display: grid; gap: 1rem; margin-top: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
-figure { margin: 0; padding: .7rem; background: var(--card); border: 1px solid var(--line);
+figure { padding: .7rem; background: var(--card); border: 1px solid var(--line);
   border-radius: .5rem; }
-figure img { display: block; width: 100%; height: auto; background: #fff; border-radius: .25rem; }
-figcaption { margin-top: .5rem; }
-details { margin-top: 1rem; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; }
-th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+figure img { width: 100%; height: auto; background: #fff; border-radius: .25rem; }
+figcaption { margin-top: .5rem; } details { margin-top: 1rem; }
 dt { font-weight: 600; margin-top: .7rem; } dd { margin: 0; }
-pre { overflow-x: auto; font-size: .85rem; }
 """
 
 
@@ -104,34 +90,22 @@ def page(
         reason.method.name: reason.method for one in explained for reason in one.explanation.reasons
     }
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">",
-        f"<title>Why these answers: {_text(name)}</title>",
-        f"<style>{_STYLE}</style>",
-        "</head>",
-        "<body>",
         "<header>",
-        f"<h1>Why these answers: <bdi>{_text(name)}</bdi></h1>",
-        f'<p class="soft">{_text(described)}</p>',
+        f"<h1>Why these answers: <bdi>{escaped(name)}</bdi></h1>",
+        f'<p class="soft">{escaped(described)}</p>',
         "<p>No method tells the whole truth. Believe what several of them agree on, and what "
-        "deletion and insertion curves bear out.</p>",
+        "deletion and insertion curves confirm.</p>",
         "</header>",
         "<main>",
-        *(f'<p class="failed">Left out: {_text(failure)}</p>' for failure in failures),
+        *(f'<p class="failed">Left out: {escaped(failure)}</p>' for failure in failures),
         *(_section(one) for one in explained),
         _comparison(comparison),
         _meanings(list(methods.values())),
         "</main>",
         '<footer class="soft"><p>Made by Lamplighter.</p></footer>',
-        "</body>",
-        "</html>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    body = "\n".join(part for part in parts if part)
+    return html_page(f"Why these answers: {name}", body, style=_STYLE)
 
 
 def _section(one: Shown) -> str:
@@ -139,7 +113,7 @@ def _section(one: Shown) -> str:
     explanation = one.explanation
     figures = "\n".join(_figure(one, reason) for reason in explanation.reasons)
     return (
-        f"<section>\n<h2><bdi>{_text(explanation.path)}</bdi></h2>\n"
+        f"<section>\n<h2><bdi>{escaped(explanation.path)}</bdi></h2>\n"
         f'<div class="answer">\n{_input(explanation)}<div>\n{_answer(explanation)}</div>\n</div>\n'
         f'<div class="maps">\n{figures}\n</div>\n{_table(explanation)}</section>'
     )
@@ -148,16 +122,15 @@ def _section(one: Shown) -> str:
 def _answer(explanation: Explanation) -> str:
     name, probability = explanation.top[0]
     if explanation.known is not False:
-        said = f'<p class="said"><strong>{_text(name)}</strong>, {_percent(probability)}</p>'
+        said = f'<p class="said"><strong>{escaped(name)}</strong>, {_percent(probability)}</p>'
     else:
         said = (
-            f'<p class="said unknown"><strong>{_text(explanation.label)}</strong>: unlike the '
-            f"images that the classifier learned from; nearest to {_text(name)}, "
-            f"{_percent(probability)}</p>"
+            f'<p class="said unknown"><strong>{escaped(explanation.label)}</strong>: unlike the '
+            f"training images; nearest to {escaped(name)}, {_percent(probability)}</p>"
         )
-    others = "".join(f"<li>{_text(name)}, {_percent(p)}</li>" for name, p in explanation.top[1:])
+    others = "".join(f"<li>{escaped(name)}, {_percent(p)}</li>" for name, p in explanation.top[1:])
     listed = f'<p class="soft">then</p><ul class="soft">{others}</ul>' if others else ""
-    asked = f"<p>The maps are about the class <b>{_text(explanation.target)}</b>.</p>"
+    asked = f"<p>The maps are about the class <b>{escaped(explanation.target)}</b>.</p>"
     return f"{said}\n{listed}\n{asked}\n"
 
 
@@ -171,23 +144,23 @@ def _input(explanation: Explanation) -> str:
     said = f"what the network sees of {shown(explanation.path)}, {width} x {height} pixels"
     return (
         f'<img{kind} src="{source}" width="{width * times}" height="{height * times}" '
-        f'alt="{_text(said)}">\n'
+        f'alt="{escaped(said)}">\n'
     )
 
 
 def _figure(one: Shown, reason: Reason) -> str:
     method, explanation = reason.method, one.explanation
-    title = f"<h3>{_text(method.title)}</h3>"
+    title = f"<h3>{escaped(method.title)}</h3>"
     if reason.attribution is None:
-        return f'<figure>{title}<p class="failed">{_text(reason.error)}</p></figure>'
+        return f'<figure>{title}<p class="failed">{escaped(reason.error)}</p></figure>'
     said = (
         f"{method.title} for {explanation.target} over {explanation.path}. {method.meaning} "
         f"It is largest {_place(reason.attribution.maps[0])}."
     )
-    notes = "".join(f'<p class="soft">{_text(note)}</p>' for note in reason.attribution.notes)
+    notes = "".join(f'<p class="soft">{escaped(note)}</p>' for note in reason.attribution.notes)
     return (
-        f'<figure>\n<img src="{_inline(one.pictures[method.name])}" alt="{_text(said)}">\n'
-        f"<figcaption>{title}<p>{_text(method.meaning)}</p>{notes}</figcaption>\n</figure>"
+        f'<figure>\n<img src="{_inline(one.pictures[method.name])}" alt="{escaped(said)}">\n'
+        f"<figcaption>{title}<p>{escaped(method.meaning)}</p>{notes}</figcaption>\n</figure>"
     )
 
 
@@ -203,7 +176,7 @@ def _table(explanation: Explanation) -> str:
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     head = "".join(f'<th scope="col" class="number">{name}</th>' for name in columns)
     rows = [
-        f'<tr><th scope="row">{_text(reason.method.title)}</th>'
+        f'<tr><th scope="row">{escaped(reason.method.title)}</th>'
         + "".join(f'<td class="number">{cells[number]}</td>' for cells in columns.values())
         + "</tr>"
         for number, reason in enumerate(explanation.reasons)
@@ -226,9 +199,9 @@ def _comparison(comparison: str) -> str:
 
 def _meanings(methods: Sequence[Method]) -> str:
     entries = "\n".join(
-        f"<dt>{_text(method.title)}</dt>\n<dd>{_text(method.meaning)} "
-        f'{_text(CAUTIONS.get(method.name, ""))} <span class="soft">{_text(method.paper)}</span>'
-        "</dd>"
+        f"<dt>{escaped(method.title)}</dt>\n<dd>{escaped(method.meaning)} "
+        f"{escaped(CAUTIONS.get(method.name, ''))} "
+        f'<span class="soft">{escaped(method.paper)}</span></dd>'
         for method in methods
     )
     return f"<section>\n<h2>What a map means, and what not</h2>\n<dl>\n{entries}\n</dl>\n</section>"
@@ -251,11 +224,6 @@ def _png(picture: NDArray[np.uint8]) -> bytes:
 
 def _inline(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _text(text: str) -> str:
-    """Return `text` as HTML on one line, whatever characters it has."""
-    return escape(clean_name(shown(text)))
 
 
 def _percent(share: float | None) -> str:
