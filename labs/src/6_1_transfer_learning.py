@@ -1347,7 +1347,7 @@ plt.show()
 # %% [markdown]
 # ### All of it in one call
 #
-# `climb_ladder` looks the files through, computes features, climbs from cheap to dear as far as a
+# `climb_ladder` audits the files, computes features, climbs from fast to slow methods as far as a
 # budget of minutes allows, compares the rungs on the validation images, and reads the test images
 # once, for the rung that it chose. Without `rungs=` it fine-tunes as well, as far as the minutes
 # reach, and says what it had to leave out. (It takes the network's own size, 224 x 224 pixels.)

@@ -210,7 +210,9 @@ def test_a_loss_of_ones_own_that_compares_all_with_all(outputs: int, targets: Te
         trial = trial_of(criterion, targets, answering(outputs))
         trial.run(1)
         assert [finding.name for finding in trial.findings] == ["shapes"]
-        assert re.search(r"\(8, ?1?\).*all with all.*squeeze\(1\)", trial.findings[0].message)
+        assert re.search(
+            r"\(8, ?1?\).*every output with every target.*squeeze\(1\)", trial.findings[0].message
+        )
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ MISTAKES: dict[str, tuple[Case, str]] = {
         several_labels,
         r"share of single labels .* 0\.33 for an answer without any: 'subset",
     ),
-    "shapes": (all_with_all, r"\(8, 1\) .* \(8,\), all with all.*squeeze\(1\)"),
+    "shapes": (all_with_all, r"\(8, 1\) .* \(8,\), every output with every target.*squeeze\(1\)"),
     "callbacks": (hook_of_older_versions, r"Older\.on_epoch_end\(\).*mean 'on_train_epoch_end'"),
     "order": (predicts_shuffled, r"nobody knows which answer is whose.*shuffle=False"),
     "mode": (evaluation_mode, r"call network\.train\(\)"),

@@ -57,7 +57,7 @@ def given_images(
 
     Args:
         arguments: as the user wrote them.
-        recursive: look through folders in folders.
+        recursive: search subfolders too.
         null: paths on standard input end with a null character, as `find -print0` writes them.
 
     Raises:

@@ -94,7 +94,7 @@ def predict(
     ] = False,
     force: Annotated[bool, options.force("Overwrite files in the folder of --show-input.")] = False,
 ) -> None:
-    """Classify images; the answers have the order of the images.
+    """Classify images; the answers come in the same order as the images.
 
     An image that is unlike the training images is called unknown, if the bundle has a threshold
     for it (see `lamplighter info`).

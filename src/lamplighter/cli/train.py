@@ -217,7 +217,7 @@ def train(
     validation: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE",
+            metavar="FRACTION",
             callback=checked_share,
             help="Fraction of the training images held out for validation, if the "
             f"data has no val. Default: {train_images.VALIDATION:g} for photos, "

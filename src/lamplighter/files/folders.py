@@ -88,7 +88,7 @@ def own_folder(path: Path, *, keep: bool = False) -> None:
     """
     if path.exists() and not (path / _MARK).is_file():
         raise OutputError(
-            f"{shown(path)} is needed for work in progress, received one that is there already; "
+            f"{shown(path)} is needed for work in progress, received one that already exists; "
             "rename or remove it."
         )
     if not keep:

@@ -17,7 +17,7 @@ BALANCES = ("none", "weights", "sampler")
 
 
 def check_balance(balance: str) -> None:
-    """Refuse a way of balancing that is not known.
+    """Refuse a method of balancing that is not known.
 
     Raises:
         TrainingError: it is not one of `BALANCES`.

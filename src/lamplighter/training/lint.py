@@ -225,8 +225,8 @@ class Lint:
             self.say(
                 "shapes",
                 f"the loss compares outputs of shape {tuple(outputs.shape)} with targets of shape "
-                f"{tuple(targets.shape)}, all with all, so that the network learns the mean of the "
-                "targets: give both the same shape, for example by squeeze(1).",
+                f"{tuple(targets.shape)}, every output with every target, so the network learns "
+                "the mean of the targets: give both the same shape, for example by squeeze(1).",
             )
 
     def check_labels(self, criterion: Any, targets: Tensor, num_classes: int) -> None:

@@ -106,7 +106,9 @@ class EpochBatches:
         share: tuple[int, int] = (0, 1),
     ) -> None:
         if source.batches is None:
-            raise TrainingError("there is no data; give some, with with_generators(...) or so.")
+            raise TrainingError(
+                "the trial has no data for this; give some, for example by with_generators(...)."
+            )
         if source.steps is not None and source.steps < 1:
             raise TrainingError(f"an epoch needs at least 1 step, received {source.steps}.")
         if source.length == 0:

@@ -198,7 +198,7 @@ def test_the_separate_bar_of_a_five_stays() -> None:
     ids=["black", "white", "transparent", "one pixel", "gradient", "noise"],
 )
 def test_a_blank_image_has_no_digit(image: Image.Image) -> None:
-    with pytest.raises(ImageError, match=r"no digit was found .* turn the finding of digits off"):
+    with pytest.raises(ImageError, match=r"no digit was found .* turn digit finding off"):
         centre_digit(image)
 
 

@@ -107,7 +107,7 @@ def test_a_digit_at_the_edge_is_taken_though_dust_lies_free(side: str) -> None:
     ids=["blank sheet", "turned blank sheet", "shadow"],
 )
 def test_a_sheet_or_a_shadow_alone_is_refused(image: Image.Image) -> None:
-    with pytest.raises(ImageError, match=r"no digit .* broad patch,.* finding of digits off"):
+    with pytest.raises(ImageError, match=r"no digit .* broad patch,.* digit finding off"):
         centre_digit(image)
 
 

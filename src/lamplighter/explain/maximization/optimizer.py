@@ -295,6 +295,6 @@ def _not_finite(objective: Objective, when: str) -> ModelError:
 
 def _dead(objective: Objective) -> ModelError:
     return ModelError(
-        f"nothing in the image moves {objective}: its gradient is 0 everywhere; it may never "
-        "answer to anything, or be decided in steps, as by votes. Choose another."
+        f"no change of the image changes {objective}: its gradient is 0 everywhere; the unit may "
+        "be dead, or its value may come in steps, as from votes. Choose another."
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WEAK, STRONG = 0.25, 0.55  # ink, and ink that a stroke must have somewhere, of its peak
 # How the message ends where no digit is found.
 OR_TURN_OFF = (
-    "or turn the finding of digits off (predict --as-is; in Python classifier.preprocessing = "
+    "or turn digit finding off (predict --as-is; in Python classifier.preprocessing = "
     "dataclasses.replace(classifier.preprocessing, find_digit=False))."
 )
 _LEAST_CONTRAST = 10.0  # of ink, in grey levels of 0..255
