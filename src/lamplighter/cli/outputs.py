@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_new(path: Path, option: str, *, force: bool) -> None:
-    """Refuse a file that cannot be written, or is there already and not to be replaced.
+    """Refuse a file that cannot be written, or that exists and may not be overwritten.
 
     Raises:
         OutputError: the message names the option that it was given to.

@@ -117,7 +117,7 @@ class Examiner:
             frame = self._next(deadline)
             if frame is None:
                 self._stop()
-                return Verdict(False, "the tests did not end within the time limit")
+                return Verdict(False, "the tests did not finish with your answer")
             message = decode(frame.decode(), _FRAME)
             if "question" not in message:
                 return Verdict(message["passed"], message["feedback"])
