@@ -101,7 +101,7 @@ def _check_use(name: str, folder: Path | None, *, downloading: bool) -> None:
         raise typer.BadParameter(unknown_name("data set", name, _SETS))
     if folder is None:
         raise typer.BadParameter(
-            f"lamplighter data {name} needs a folder to write to, received none; "
+            f"the data set {name} needs a folder to write to, received none; "
             f"give one: lamplighter data {name} DIR."
         )
     if downloading and name != "boats":
