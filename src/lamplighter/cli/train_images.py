@@ -68,12 +68,13 @@ def write_splits(files: ImageFiles, folder: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    from lamplighter.files.naming import lasting
     from lamplighter.files.writing import written_whole
 
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["path", "label", "split", "group"])
-    root = files.root.resolve()
+    root = lasting(files.root).resolve()  # what is in the cache may be gone tomorrow
     for path, label, split, group in zip(
         files.paths, files.labels, files.splits, files.groups, strict=True
     ):
