@@ -43,7 +43,7 @@ def evaluate(
         typer.Argument(
             metavar="DATA",
             help="What to test on: mnist, emoji, a folder with a folder of photos for each class, "
-            "a zip file of it, or a CSV file with the columns path and label.",
+            "a .zip of it, or a CSV file with the columns path and label.",
         ),
     ],
     split: SplitName = None,

@@ -36,7 +36,7 @@ def map_data(
         typer.Argument(
             metavar="DATA",
             help="What to map: mnist, emoji, a folder with a folder of photos for each class, a "
-            "zip file of it, or a CSV file with the columns path and label.",
+            ".zip of it, or a CSV file with the columns path and label.",
         ),
     ],
     split: SplitName = None,

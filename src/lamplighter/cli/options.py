@@ -29,7 +29,7 @@ Bundle = Annotated[
 ]
 ImageFolder = Annotated[
     Path,
-    typer.Argument(metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."),
+    typer.Argument(metavar="FOLDER", help="A folder of images, a .zip of it, or a CSV of paths."),
 ]
 SplitName = Annotated[
     str | None,

@@ -44,7 +44,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Image files, folders of them, zip files, quoted patterns such as 'photos/*.jpg', "
+            help="Image files, folders or a .zip of them, quoted patterns such as 'photos/*.jpg', "
             "or - for paths, or one image, on standard input.",
         ),
     ],

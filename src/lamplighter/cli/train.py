@@ -172,7 +172,7 @@ def train(
         typer.Argument(
             metavar="DATA",
             help="What to learn from: mnist, emoji, a folder with a folder of photos for each "
-            "class, with or without train, val and test above them, a zip file of it, or a CSV "
+            "class, with or without train, val and test above them, a .zip of it, or a CSV "
             "file with the columns path, label and, if wanted, split and group.",
         ),
     ],

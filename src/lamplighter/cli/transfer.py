@@ -39,7 +39,7 @@ def transfer(
         Path,
         typer.Argument(
             metavar="FOLDER",
-            help="A folder of photos for each class, a zip of it, or a CSV of paths.",
+            help="A folder of photos for each class, a .zip of it, or a CSV of paths.",
         ),
     ],
     backbone: Backbone = "efficientnet-lite0",
