@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from lamplighter.datasets.files import SetAside
+from lamplighter.datasets.walking import ATTRIBUTION
 from lamplighter.errors import ArgumentError, DatasetError, MissingDatasetError, OutputError
 from lamplighter.files.folder_cache import FolderCache
 from lamplighter.files.naming import IMAGE_SUFFIXES, TABLE_SUFFIXES, clean_name, shown, stands_for
@@ -263,7 +264,7 @@ def _check_what_is_in(path: Path, files: Entries) -> None:
 def _left_in(found: Listing) -> Iterator[SetAside]:
     """Yield the files that are not unpacked, and why."""
     for path in found.entries:
-        if _wanted(path) or _is_takeouts(path):
+        if _wanted(path) or _is_takeouts(path) or str(path) == ATTRIBUTION:
             continue
         name = clean_name(str(path))
         reason = _NESTED if _is_archive(path) else reason_by_name(name)

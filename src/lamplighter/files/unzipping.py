@@ -59,16 +59,8 @@ _DAMAGE = (
 )
 
 
-class DamagedEntryError(DatasetError):
-    """A file in a zip file cannot be unpacked.
-
-    Attributes:
-        reason: why, without the names of the two.
-    """
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+class _DamageError(Exception):
+    """The content of an entry is not what the archive says; why."""
 
 
 @dataclass
@@ -145,26 +137,29 @@ class ZipSource:
                 written = 0
                 try:
                     with target.open("xb") as file:
-                        for chunk in self._chunks(whole, path, entry):
+                        for chunk in _chunks(whole, entry):
                             file.write(chunk)
                             written += len(chunk)
                             if progress:
                                 progress(done + written, total)
-                except DamagedEntryError as error:
+                except _DamageError as error:
                     if damaged is None:
-                        raise
+                        raise DatasetError(
+                            f"{self._name} is damaged: {shown(str(path)[:200])} cannot be "
+                            f"unpacked ({error}); {self.mend}"
+                        ) from error
                     target.unlink()
-                    damaged(path, error.reason)
+                    damaged(path, str(error))
                 done += entry.file_size
 
     def check(self, entry: zipfile.ZipInfo) -> str:
         """Return why an entry cannot be unpacked, "" where it can; nothing is written."""
         with self._opened() as whole:
             try:
-                for _ in self._chunks(whole, PurePosixPath(entry.filename), entry):
+                for _ in _chunks(whole, entry):
                     pass
-            except DamagedEntryError as error:
-                return error.reason
+            except _DamageError as error:
+                return str(error)
         return ""
 
     def fingerprint(self) -> str:
@@ -315,28 +310,6 @@ class ZipSource:
         if size > _LARGEST_FILE or size > max(_TIGHTEST * entry.compress_size, blank):
             raise self._refused(name, f"it would unpack to {size:,} bytes")
 
-    def _chunks(
-        self, whole: zipfile.ZipFile, path: PurePosixPath, entry: zipfile.ZipInfo
-    ) -> Iterator[bytes]:
-        """Give the content of `entry`, which ends in an error where its CRC is wrong.
-
-        What the directory says of its length is never exceeded.
-        """
-        size = 0
-        try:
-            with whole.open(entry) as file:
-                while chunk := file.read(_CHUNK):
-                    size += len(chunk)
-                    yield chunk
-        except _DAMAGE as error:
-            raise self._damaged(path, str(error) or type(error).__name__) from error
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # a place before the beginning of the file
-                raise
-            raise self._damaged(path, "it begins outside the file") from error
-        if size != entry.file_size:
-            raise self._damaged(path, f"it has {size:,} of {entry.file_size:,} bytes")
-
     def _opened(self) -> zipfile.ZipFile:
         with self.path.open("rb") as file:
             beginning = file.read(24)
@@ -362,7 +335,9 @@ class ZipSource:
         place = last.rfind(b"PK\5\6")
         if place < 0 or len(last) - place < _END.size:
             file.seek(0)
-            raise self._no_zip(file.read(24), "it has no central directory")
+            beginning = file.read(24)
+            begun = beginning.startswith(b"PK")
+            raise self._no_zip(beginning, "its end is missing" if begun else "it is none")
         _, disk, _, _, _, size, *_ = _END.unpack_from(last, place)
         if disk not in (0, 2**16 - 1):
             raise DatasetError(
@@ -397,12 +372,27 @@ class ZipSource:
             f"{self._name} is not unpacked, because of {shown(name[:200])}: {reason}; {mend}"
         )
 
-    def _damaged(self, path: PurePosixPath, reason: str) -> DamagedEntryError:
-        return DamagedEntryError(
-            f"{self._name} is damaged: {shown(str(path)[:200])} cannot be unpacked ({reason}); "
-            f"{self.mend}",
-            reason,
-        )
+
+def _chunks(whole: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Give the content of `entry`, never more than its directory says; its CRC is checked.
+
+    Raises:
+        _DamageError: it is not as the directory says.
+    """
+    size = 0
+    try:
+        with whole.open(entry) as file:
+            while chunk := file.read(_CHUNK):
+                size += len(chunk)
+                yield chunk
+    except _DAMAGE as error:
+        raise _DamageError(str(error) or type(error).__name__) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the beginning of the file
+            raise
+        raise _DamageError("it begins outside the file") from error
+    if size != entry.file_size:
+        raise _DamageError(f"it has {size:,} of {entry.file_size:,} bytes")
 
 
 def _content(entry: zipfile.ZipInfo) -> tuple[int, int]:
