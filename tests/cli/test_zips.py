@@ -149,6 +149,25 @@ def test_an_index_outlives_the_cache(run, backbone, digits, archive, tmp_path, c
     assert "the file has vanished" in gone.out
 
 
+def test_learning_from_a_zip_is_remembered_without_unpacking_it(
+    run, digits, archive, tmp_path, cache
+):
+    out = tmp_path / "digits.lamp"
+    assert run("train", archive, "--epochs", "1", "--size", "28", "--out", out).code == 0
+    outcome = run("evaluate", out, archive, "--split", "val")
+    assert "learned from" not in outcome.err
+    with (out.with_suffix(".training") / "splits.csv").open("a") as file:
+        image = next((digits / "val" / "0").iterdir()).relative_to(digits)
+        file.write(f"{archive / image},0,train,\n")
+    outcome = run("evaluate", out, archive, "--split", "val")
+    assert "learned from 1 of these 9 images" in outcome.err
+    for folder in list(folder_cache._in_use):
+        folder_cache._let_go(folder)
+    shutil.rmtree(cache)
+    assert run("evaluate", out, digits, "--split", "val").code == 0
+    assert not cache.exists() or not (cache / "lamplighter" / "unpacked").exists()
+
+
 def test_one_image_of_a_zip_file(run, trained, archive):
     outcome = run("predict", trained, archive / "test" / "0" / "bad.png")
     assert outcome.code == 1

@@ -144,12 +144,14 @@ def _warn(
             "them say nothing of new ones."
         )
         return
+    from lamplighter.files.naming import lasting
+
     manifests = [bundle.with_suffix(kind) / SPLITS for kind in (".training", ".transfer")]
     manifest = next((path for path in manifests if path.is_file()), None)
     if files is None or manifest is None:
         return
     seen = learned_from(manifest, classifier.record.learned_splits) & {
-        str(file.resolve()) for file in files.files
+        str(lasting(file).resolve()) for file in files.files
     }
     if seen:
         say(

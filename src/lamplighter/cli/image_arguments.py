@@ -86,7 +86,7 @@ def _named(argument: str, *, recursive: bool) -> Iterator[GivenImage]:
     elif _is_pattern(argument):
         yield from _matching(argument, recursive=recursive)
     else:
-        yield _file(argument)
+        yield from _files([argument])
 
 
 def _is_pattern(argument: str) -> bool:
@@ -140,16 +140,20 @@ def _in_zip(archive: str) -> Iterator[GivenImage]:
     yield from _listed(archive, unpacked.folder, paths, [*others, *unpacked.left_out])
 
 
-def _file(path: str) -> GivenImage:
-    """Return one image; its path may lead through a zip file, as those in the output do."""
-    if ".zip" in path.lower() and not os.path.lexists(path):
+def _files(paths: Iterable[str]) -> Iterator[GivenImage]:
+    """Yield one image for each path, which may lead through a zip file, as those printed do."""
+    zips = None
+    for path in paths:
+        if ".zip" not in path.lower() or os.path.lexists(path):
+            yield GivenImage(path, path)
+            continue
         from lamplighter.datasets.zipped_images import ZipPaths
 
+        zips = zips or ZipPaths()
         try:
-            return GivenImage(path, str(ZipPaths().real(path)))
+            yield GivenImage(path, str(zips.real(path)))
         except DatasetError as error:
-            return GivenImage(path, ImageError(str(error)))
-    return GivenImage(path, path)
+            yield GivenImage(path, ImageError(str(error)))
 
 
 def _listed(
@@ -204,7 +208,7 @@ def _on_lines(content: bytes, *, null: bool) -> Iterator[GivenImage]:
     if not paths:
         error = ImageError("standard input must hold an image or paths, received nothing.")
         yield GivenImage(STDIN, error)
-    yield from map(_file, paths)
+    yield from _files(paths)
 
 
 def _is_image(content: bytes) -> bool:

@@ -220,10 +220,10 @@ def _cache() -> FolderCache:
 def _case_matters(folder: Path) -> bool:
     """Return whether the disk of `folder` tells "A" from "a"; macOS and Windows do not."""
     there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
-    other = there.with_name(there.name.swapcase())
     try:
+        other = there.with_name(there.name.swapcase())
         return other == there or not other.samefile(there)
-    except OSError:
+    except (OSError, ValueError):  # there is none, or it is the root, which has no name
         return True
 
 

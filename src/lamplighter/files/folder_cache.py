@@ -143,9 +143,9 @@ class FolderCache:
                 old = self._beside(home)
                 if home.is_dir():
                     home.rename(old)
-                user, held = _in_use.pop(work)
+                _let_go(work)  # Windows renames no folder with a file in it that is open
                 work.rename(home)
-                _in_use[home] = (home / user.relative_to(work), held)
+                _in_use[home] = _new_user(home)
                 shutil.rmtree(old, ignore_errors=True)
         except BaseException:
             with _changing:
