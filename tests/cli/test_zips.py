@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,23 @@ def test_learning_from_a_zip_is_remembered_without_unpacking_it(
     shutil.rmtree(cache)
     assert run("evaluate", out, digits, "--split", "val").code == 0
     assert not cache.exists() or not (cache / "lamplighter" / "unpacked").exists()
+
+
+def test_what_is_lost_in_a_zip_file_is_told(run, trained, archive):
+    with zipfile.ZipFile(archive, "a") as whole:
+        whole.writestr("more.zip", b"PK")
+        whole.writestr("a.png", b"no checksum of this")
+    content = archive.read_bytes()
+    archive.write_bytes(content.replace(b"no checksum", b"no-checksum"))
+    outcome = run("predict", trained, archive, "--csv")
+    assert outcome.code == 1
+    rows = {Path(row["path"]): row["error"] for row in csv.DictReader(outcome.out.splitlines())}
+    assert "damaged in the zip file (Bad CRC-32" in rows[archive / "a.png"]
+    assert "unpack it, and name it as well" in rows[archive / "more.zip"]
+    assert sum(not error for error in rows.values()) == 39
+    findings = json.loads(run("audit", archive, "--json").out)["findings"]
+    (set_aside,) = (finding for finding in findings if finding["kind"] == "set-aside")
+    assert set_aside["files"] == ["a.png", "more.zip"]
 
 
 def test_one_image_of_a_zip_file(run, trained, archive):

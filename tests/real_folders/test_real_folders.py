@@ -50,7 +50,9 @@ def test_errors_name_what_is_in_a_zip_as_in_it(tmp_path: Path) -> None:
     path = RealFolder("unclear", images, at="unclear.zip", refused="x").make(tmp_path)
     with pytest.raises(DatasetError) as caught:
         find_files(path)
-    assert str(caught.value).startswith(f"{path}/mac has folders of splits (Training) beside others")
+    assert str(caught.value).startswith(
+        f"{path}/mac has folders of splits (Training) beside others"
+    )
 
 
 def test_a_zip_is_called_by_its_name(tmp_path: Path) -> None:
