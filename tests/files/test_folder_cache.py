@@ -147,6 +147,18 @@ def test_a_broken_folder_is_made_again(cache: FolderCache) -> None:
     assert kept(cache) == ["a"]
 
 
+def test_who_used_a_broken_folder_uses_the_one_in_its_place(cache: FolderCache) -> None:
+    with keeper(cache, "a") as process:
+        (cache.root / "a" / "file").write_bytes(b"")
+        made(replace(cache, limit=200), "a")
+        forget()
+        made(cache, "b")
+        forget()
+        made(cache, "c")
+        assert kept(cache) == ["a", "c"]
+        process.send_signal(signal.SIGKILL)
+
+
 def test_what_fails_leaves_nothing(cache: FolderCache) -> None:
     def fail(folder: Path) -> None:
         (folder / "file").write_bytes(bytes(10))

@@ -146,6 +146,7 @@ class FolderCache:
                 _let_go(work)  # Windows renames no folder with a file in it that is open
                 work.rename(home)
                 _in_use[home] = _new_user(home)
+                _move_users(old, home)
                 shutil.rmtree(old, ignore_errors=True)
         except BaseException:
             with _changing:
@@ -228,6 +229,13 @@ def _let_go(folder: Path) -> None:
         unlock(used[1])
         with contextlib.suppress(OSError):
             used[0].unlink()
+
+
+def _move_users(old: Path, new: Path) -> None:
+    """Let those who use `old`, if it is there, use `new` in its place; their locks stay."""
+    with contextlib.suppress(OSError):
+        for user in list((old / _USERS).iterdir()):
+            user.rename(new / _USERS / user.name)
 
 
 def _is_used(folder: Path) -> bool:
