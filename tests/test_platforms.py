@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lamplighter import machine
+from lamplighter.files import locking as locks
 from lamplighter.teaching import cleanup, confinement, linux
 
 PACKAGE = Path(linux.__file__).parents[1]
@@ -143,6 +144,29 @@ def test_windows_asks_of_no_process_by_a_signal(monkeypatch):
     monkeypatch.setattr(cleanup.os, "name", "nt")
     monkeypatch.setattr(cleanup.os, "kill", None)
     assert cleanup._runs(os.getpid())
+
+
+def test_windows_locks_the_first_byte_of_a_file(monkeypatch, tmp_path):
+    held = set()
+
+    def locking(descriptor, mode, count):
+        assert (mode, count) == (2, 1)
+        if held:
+            held.pop()  # the other one lets go
+            raise PermissionError(13, "Permission denied")
+        held.add(descriptor)
+
+    fake = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
+    monkeypatch.setitem(sys.modules, "msvcrt", fake)
+    monkeypatch.setattr(locks, "sys", types.SimpleNamespace(platform="win32"))
+    first = locks.lock(tmp_path / "lock")
+    assert held == {first}
+    assert locks.lock(tmp_path / "lock", wait=False) is None
+    held.add(first)
+    second = locks.lock(tmp_path / "lock")  # at the second try
+    assert held == {second}
+    locks.unlock(first)
+    locks.unlock(second)
 
 
 def test_cores_are_counted_where_none_can_be_set_aside(monkeypatch):

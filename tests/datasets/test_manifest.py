@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -289,3 +290,26 @@ def test_any_bytes_give_files_or_a_dataset_error(
     except DatasetError as error:
         outcome = str(error)
     assert outcome == "1 files" or ("photos.csv" in outcome and "\n" not in outcome)
+
+
+def test_paths_that_lead_through_a_zip_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in ("cats/1.png", "dogs/2.png"):
+            archive.writestr(name, b"pixels of " + name.encode())
+    (tmp_path / "3.png").write_bytes(b"pixels of 3.png")
+    inside = ["set.zip/cats/1.png,cat", f"{tmp_path}/set.zip/dogs/2.png,dog"]
+    files = read_manifest(manifest(tmp_path, "\n".join(["path,label", *inside])))
+    assert files.paths == ("cats/1.png", "dogs/2.png")
+    assert [file.read_bytes()[10:] for file in files.files] == [b"cats/1.png", b"dogs/2.png"]
+    mixed = ["path,label", *inside, "3.png,dog", "set.zip/no.png,cat"]
+    files = read_manifest(manifest(tmp_path, "\n".join(mixed)))
+    assert [file.read_bytes()[10:] for file in files.files] == [
+        b"cats/1.png",
+        b"dogs/2.png",
+        b"3.png",
+    ]
+    (missing,) = files.set_aside
+    assert missing.path == str(tmp_path / "set.zip" / "no.png")

@@ -452,17 +452,33 @@ ZIPS = [
         ["Takeout/Google Photos/{Cats,Dogs}/IMG_{1..3}.HEIC"],
         {
             "Takeout/Google Photos/Cats/IMG_1.HEIC.json": "{}",
+            "Takeout/Google Photos/Cats/IMG_2.HEIC.supplemental-metadata.json": "{}",
+            "Takeout/Google Photos/Cats/metadata.json": "{}",
             "Takeout/archive_browser.html": "<html>",
             "Takeout/Google Photos/Dogs/IMG_3.MP4": b"film",
         },
         at="takeout-20240501T120000Z-001.zip",
         understood={"": {"Cats": 3, "Dogs": 3}},
-        notes=("understood: the classes lie in Takeout/Google Photos.",),
+        notes=(
+            "understood: 3 files of Google Takeout on the photos (.json) are not needed.",
+            "understood: the classes lie in Takeout/Google Photos.",
+        ),
         set_aside=(
-            "Takeout/Google Photos/Cats/IMG_1.HEIC.json",
             "Takeout/Google Photos/Dogs/IMG_3.MP4",
             "Takeout/archive_browser.html",
         ),
+    ),
+    RealFolder(
+        "google-takeout-in-german",
+        ["Takeout/Google Fotos/{Kühe,Esel}/IMG_{1..3}.jpg"],
+        {"Takeout/Google Fotos/Kühe/Metadaten.json": "{}", "Takeout/Archiv_Übersicht.html": "x"},
+        at="takeout-20240501T120000Z-002.zip",
+        understood={"": {"Kühe": 3, "Esel": 3}},
+        notes=(
+            "understood: 1 file of Google Takeout on the photos (.json) is not needed.",
+            "understood: the classes lie in Takeout/Google Fotos.",
+        ),
+        set_aside=("Takeout/Archiv_Übersicht.html",),
     ),
     RealFolder(
         "iphone-zip",

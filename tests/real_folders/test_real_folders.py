@@ -45,6 +45,16 @@ def test_refused(tmp_path: Path, real: RealFolder) -> None:
     assert str(tmp_path) in str(caught.value)
 
 
+def test_errors_name_what_is_in_a_zip_as_in_it(tmp_path: Path) -> None:
+    images = ["mac/{Training,cats}/{1..3}.jpg"]
+    path = RealFolder("unclear", images, at="unclear.zip", refused="x").make(tmp_path)
+    with pytest.raises(DatasetError) as caught:
+        find_files(path)
+    assert str(caught.value).startswith(
+        f"{path}/mac has folders of splits (Training) beside others"
+    )
+
+
 def test_a_zip_is_called_by_its_name(tmp_path: Path) -> None:
     real = next(real for real in ALL if real.name == "macos-zip")
     files = find_files(real.make(tmp_path))

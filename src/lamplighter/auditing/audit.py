@@ -35,6 +35,7 @@ from lamplighter.auditing.thumbnails import (
 )
 from lamplighter.datasets.loading import each_file
 from lamplighter.errors import ImageError
+from lamplighter.files.naming import as_given
 from lamplighter.images.decoding import reason_alone
 from lamplighter.text import counted
 
@@ -97,7 +98,7 @@ class Audit:
         columns = [split or NO_SPLIT for split in split_columns(self.usable)]
         return {
             "name": self.files.name,
-            "root": str(self.files.root),
+            "root": as_given(self.files.root),
             "files": len(self.files),
             "usable": len(self.usable),
             "splits": columns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from lamplighter.cli.terminal import bar, printable
 from lamplighter.names import either, near_names, near_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lamplighter.datasets.files import ImageFiles, SetAside
     from lamplighter.datasets.image_data import ImageData
@@ -56,13 +57,22 @@ def found_files(data: str | Path, *, group: str | None = None) -> ImageFiles:
 
     if not is_zip(data):
         return find_files(data, group=group)
+    with unpacking() as progress:
+        return find_files(data, group=group, progress=progress)
+
+
+@contextlib.contextmanager
+def unpacking() -> Iterator[Callable[[int, int | None], None] | None]:
+    """Give what draws a bar while a zip file is unpacked, to be told (bytes, of how many)."""
     with bar("unpacking", "MB") as tell:
+        if tell is None:
+            yield None
+            return
 
         def megabytes(done: int, total: int | None) -> None:
-            if tell is not None:
-                tell(done // _MEGABYTE, (total or done) // _MEGABYTE)
+            tell(done // _MEGABYTE, (total or done) // _MEGABYTE)
 
-        return find_files(data, group=group, progress=megabytes)
+        yield megabytes
 
 
 def named_data(name: str, preprocessing: Preprocessing | None = None) -> ImageData:

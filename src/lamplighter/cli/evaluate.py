@@ -43,7 +43,7 @@ def evaluate(
         typer.Argument(
             metavar="DATA",
             help="The images to evaluate on: mnist, emoji, a folder with one folder "
-            "of photos per class, a zip file of it, or a CSV file with the "
+            "of photos per class, a .zip of it, or a CSV file with the "
             "columns path and label.",
         ),
     ],
@@ -145,12 +145,14 @@ def _warn(
             "them say nothing about new images."
         )
         return
+    from lamplighter.files.naming import lasting
+
     manifests = [bundle.with_suffix(kind) / SPLITS for kind in (".training", ".transfer")]
     manifest = next((path for path in manifests if path.is_file()), None)
     if files is None or manifest is None:
         return
     seen = learned_from(manifest, classifier.record.learned_splits) & {
-        str(file.resolve()) for file in files.files
+        str(lasting(file).resolve()) for file in files.files
     }
     if seen:
         say(

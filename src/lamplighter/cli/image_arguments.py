@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lamplighter.cli.data_arguments import say
+from lamplighter.cli.data_arguments import say, unpacking
 from lamplighter.errors import DatasetError, ImageError
 from lamplighter.text import counted
 
@@ -86,7 +86,7 @@ def _named(argument: str, *, recursive: bool) -> Iterator[GivenImage]:
     elif _is_pattern(argument):
         yield from _matching(argument, recursive=recursive)
     else:
-        yield GivenImage(argument, argument)
+        yield from _files([argument])
 
 
 def _is_pattern(argument: str) -> bool:
@@ -125,24 +125,35 @@ def _in_folder(folder: str, *, recursive: bool) -> Iterator[GivenImage]:
 
 
 def _in_zip(archive: str) -> Iterator[GivenImage]:
-    from lamplighter.cli.terminal import bar
     from lamplighter.datasets.walking import walk
-    from lamplighter.datasets.zipped_images import left_in, unpack_images
+    from lamplighter.datasets.zipped_images import unpack_images
 
     try:
-        with bar("unpacking", "bytes") as progress:
-            folder = unpack_images(
-                archive,
-                progress=None
-                if progress is None
-                else lambda done, total: progress(done, total or done),
-            )
-        paths, others = walk(folder)
-        others += left_in(archive)
+        with unpacking() as progress:
+            unpacked = unpack_images(archive, progress=progress)
+        paths, others = walk(unpacked.folder)
     except DatasetError as error:
         yield GivenImage(archive, ImageError(str(error)))
         return
-    yield from _listed(archive, folder, paths, others)
+    for note in unpacked.notes:
+        say(f"note: {note}")
+    yield from _listed(archive, unpacked.folder, paths, [*others, *unpacked.left_out])
+
+
+def _files(paths: Iterable[str]) -> Iterator[GivenImage]:
+    """Yield one image for each path, which may lead through a zip file, as those printed do."""
+    zips = None
+    for path in paths:
+        if ".zip" not in path.lower() or os.path.lexists(path):
+            yield GivenImage(path, path)
+            continue
+        from lamplighter.datasets.zipped_images import ZipPaths
+
+        zips = zips or ZipPaths()
+        try:
+            yield GivenImage(path, str(zips.real(path)))
+        except DatasetError as error:
+            yield GivenImage(path, ImageError(str(error)))
 
 
 def _listed(
@@ -197,7 +208,7 @@ def _on_lines(content: bytes, *, null: bool) -> Iterator[GivenImage]:
     if not paths:
         error = ImageError("standard input must hold an image or paths, received nothing.")
         yield GivenImage(STDIN, error)
-    yield from (GivenImage(path, path) for path in paths)
+    yield from _files(paths)
 
 
 def _is_image(content: bytes) -> bool:

@@ -36,7 +36,7 @@ def map_data(
         typer.Argument(
             metavar="DATA",
             help="The images to draw: mnist, emoji, a folder with one folder of "
-            "photos per class, a zip file of it, or a CSV file with the columns "
+            "photos per class, a .zip of it, or a CSV file with the columns "
             "path and label.",
         ),
     ],

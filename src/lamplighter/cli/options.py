@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 
 # Options and arguments that several commands share. `--force` says what it replaces.
 AsJson = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document.")]
-Backbone = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME|BUNDLE", help="A pretrained network, or the bundle of your own classifier."
-    ),
-]
 Bundle = Annotated[
     Path,
     typer.Argument(
@@ -33,7 +27,7 @@ Bundle = Annotated[
 ImageFolder = Annotated[
     Path,
     typer.Argument(
-        metavar="FOLDER", help="A folder of images, a zip file of it, or a CSV file of paths."
+        metavar="FOLDER", help="A folder of images, a .zip of it, or a CSV file of paths."
     ),
 ]
 SplitName = Annotated[

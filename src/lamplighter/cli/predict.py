@@ -44,7 +44,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Image files, folders, zip files, quoted patterns such as "
+            help="Image files, folders, .zip files, quoted patterns such as "
             "'photos/*.jpg', or - for standard input (paths, or one image).",
         ),
     ],

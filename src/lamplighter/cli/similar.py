@@ -88,9 +88,11 @@ def similar(
                 raise typer.BadParameter("--where needs an IMAGE.")
             _list_duplicates(opened, threshold, as_json=as_json)
             return
+        from lamplighter.datasets.zipped_images import ZipPaths
         from lamplighter.features.similar import similar as find
 
-        (hits,) = find(opened, [image], k, where=chosen)
+        # Its path may lead through a zip file, as those that are printed do.
+        (hits,) = find(opened, [ZipPaths().real(image)], k, where=chosen)
     if as_json:
         document = {"index": str(index), "image": str(image), "hits": [_row(hit) for hit in hits]}
         typer.echo(json.dumps(document, indent=2))
@@ -133,7 +135,9 @@ def _list_duplicates(index: Index, threshold: float, *, as_json: bool) -> None:
 
 def _print(hits: Sequence[Hit], indent: str = "") -> None:
     """Print one line for each: file, label, similarity."""
-    files = [printable(str(hit.file)) for hit in hits]
+    from lamplighter.files.naming import as_given
+
+    files = [printable(as_given(hit.file)) for hit in hits]
     labels = [printable(hit.label) for hit in hits]
     width, room = max(map(len, files), default=0), max(map(len, labels), default=0)
     for hit, file, label in zip(hits, files, labels, strict=True):
@@ -142,8 +146,10 @@ def _print(hits: Sequence[Hit], indent: str = "") -> None:
 
 
 def _row(hit: Hit) -> dict[str, Any]:
+    from lamplighter.files.naming import as_given
+
     return {
-        "file": str(hit.file),
+        "file": as_given(hit.file),
         "path": hit.path,
         "label": hit.label or None,
         "split": hit.split or None,
@@ -157,10 +163,11 @@ def _write_sheet(image: Path, hits: Sequence[Hit], sheet: Path) -> None:
     import numpy as np
     from PIL import Image as Images
 
+    from lamplighter.datasets.zipped_images import ZipPaths
     from lamplighter.evaluation.sheets import contact_sheet
     from lamplighter.files.writing import written_whole
 
-    pictures = [_small(image), *(_small(hit.file) for hit in hits)]
+    pictures = [_small(ZipPaths().real(image)), *(_small(hit.file) for hit in hits)]
     known = [picture for picture in pictures if picture is not None]
     size = (max(picture.width for picture in known), max(picture.height for picture in known))
     tiles = []

@@ -173,7 +173,7 @@ def train(
             metavar="DATA",
             help="The training data: mnist, emoji, a folder with one folder of "
             "photos per class (with or without train, val and test above them), "
-            "a zip file of it, or a CSV file with the columns path, label and, "
+            "a .zip of it, or a CSV file with the columns path, label and, "
             "optionally, split and group.",
         ),
     ],

@@ -68,17 +68,18 @@ def write_splits(files: ImageFiles, folder: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
+    from lamplighter.files.naming import lasting
     from lamplighter.files.writing import written_whole
 
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["path", "label", "split", "group"])
-    root = files.root.resolve()
+    root = lasting(files.root).resolve()  # what is in the cache may be gone tomorrow
     for path, label, split, group in zip(
         files.paths, files.labels, files.splits, files.groups, strict=True
     ):
         name = files.class_names[label] if label >= 0 else ""
-        writer.writerow([(root / path).as_posix(), name, split, group])
+        writer.writerow([(root / lasting(Path(path))).as_posix(), name, split, group])
     with written_whole(folder / SPLITS) as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
@@ -97,16 +98,14 @@ def parsed_size(text: str | None) -> str | None:
 def learned_from(manifest: Path, splits: Sequence[str] = ("train",)) -> set[str]:
     """Return the full paths of the images in these splits of the `splits.csv` of a training.
 
-    None where it cannot be read, since a warning alone hangs on it.
+    None where it cannot be read, since a warning alone hangs on it. Paths that lead through a zip
+    file stay as they are: nothing is unpacked for a warning.
     """
-    from lamplighter.datasets.folders import find_files
-    from lamplighter.errors import DataError
-
     try:
-        files = find_files(manifest)
-        rows = [row for split in splits for row in files.rows_of(split)]
-        return {str(file.resolve()) for file in files.take(rows).files}
-    except DataError:
+        with manifest.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["split"] in splits]
+        return {str(Path(row["path"]).resolve()) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return set()
 
 

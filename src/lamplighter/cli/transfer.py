@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lamplighter.cli import options
+from lamplighter.cli.backbone_arguments import (
+    Backbone,
+    FitOption,
+    Mean,
+    Size,
+    Std,
+    chosen_backbone,
+)
 from lamplighter.cli.data_arguments import found_files, say
-from lamplighter.cli.embed import backbone_named
 from lamplighter.cli.info import trust_text
-from lamplighter.cli.options import AsJson, Backbone, listed_names
+from lamplighter.cli.options import AsJson, listed_names
 from lamplighter.cli.outputs import check_new_bundle
 from lamplighter.cli.terminal import bar, printable, quoted, wrapped
 from lamplighter.cli.train_images import SPLITS, write_splits
@@ -31,7 +38,12 @@ _SEED = 7
 
 
 def _named_rungs(text: str) -> str:
-    return ",".join(listed_names("rung", text, _RUNGS))
+    known: tuple[str, ...] = _RUNGS
+    if not set(text.split(",")) <= set(_RUNGS):  # some may be of plug-ins
+        from lamplighter.models.registry import list_strategies
+
+        known = tuple(list_strategies())
+    return ",".join(listed_names("rung", text, known))
 
 
 def transfer(
@@ -39,7 +51,7 @@ def transfer(
         Path,
         typer.Argument(
             metavar="FOLDER",
-            help="A folder with one folder of photos per class, a zip file of it, or "
+            help="A folder with one folder of photos per class, a .zip of it, or "
             "a CSV file of paths.",
         ),
     ],
@@ -53,6 +65,15 @@ def transfer(
             "seconds; head, blocks and full take minutes.",
         ),
     ] = ",".join(_RUNGS),
+    precision: Annotated[
+        Literal["fp32", "int8", "auto"],
+        typer.Option(
+            metavar="KIND",
+            help="fp32: exact; int8: the network in 8-bit integers, faster; auto: int8 if it is "
+            "measured to be faster here and loses at most half a point on validation. The bundle "
+            "answers with it as well.",
+        ),
+    ] = "fp32",
     budget: Annotated[
         float,
         typer.Option(
@@ -63,15 +84,10 @@ def transfer(
             "left.",
         ),
     ] = 10.0,
-    fit: Annotated[
-        Literal["squash", "crop", "letterbox"] | None,
-        typer.Option(
-            metavar="FIT",
-            help="How images that are not square are resized. squash (default): "
-            "stretched; crop: the middle only; letterbox: the whole image, with "
-            "bars.",
-        ),
-    ] = None,
+    fit: FitOption = None,
+    size: Size = None,
+    mean: Mean = None,
+    std: Std = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -124,17 +140,15 @@ def transfer(
     checkpoints = _checkpoints(out)
     if not (resume or force):
         _check_unused(checkpoints)
-    from lamplighter.saving.tracing import needs_training_packages
-
-    with needs_training_packages("transfer learning"):
-        from lamplighter.saving.bundle import save
-        from lamplighter.transfer.ladder import climb_ladder
+    from lamplighter.saving.bundle import save
+    from lamplighter.transfer.ladder import climb_ladder
 
     files = found_files(folder, group=group)
+    _, network = chosen_backbone(backbone, files, fit, size=size, mean=mean, std=std)
     try:
         ladder = climb_ladder(
             files,
-            backbone=backbone_named(backbone, fit),
+            backbone=network,
             rungs=rungs.split(","),
             budget=budget,
             balanced=not unbalanced,
@@ -143,6 +157,7 @@ def transfer(
             folder=checkpoints,
             resume=resume,
             refit=not no_refit,
+            precision=precision,
             watch=_Watch(),
         )
     except (KeyboardInterrupt, SystemExit):  # Lightning makes a SystemExit of SIGTERM

@@ -78,12 +78,13 @@ def fetch_boats(
                 "command again, or check where it comes from."
             )
         source = ZipSource(archive, "the download", _AGAIN, as_systems_write=False)
-        names = source.checked(source.files(), lambda path: True)
+        names = source.checked(source.listing().entries)
         top = _top(names)
         fetched = _counted(names, top, checksum)
         with new_folder(target) as new:
             source.unpack(
                 new,
+                names,
                 rename=lambda path: path.relative_to(top) if path.is_relative_to(top) else path,
                 progress=_stage(progress, "unpacking"),
             )

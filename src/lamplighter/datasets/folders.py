@@ -13,7 +13,7 @@ from lamplighter.datasets.layout import understand, unlabelled_notes
 from lamplighter.datasets.manifest import read_manifest
 from lamplighter.datasets.tables import labelled_by_tables
 from lamplighter.datasets.walking import walk
-from lamplighter.datasets.zipped_images import is_zip, left_in, unpack_images
+from lamplighter.datasets.zipped_images import is_zip, unpack_images
 from lamplighter.errors import DatasetError
 from lamplighter.files.naming import TABLE_SUFFIXES, clean_name, group_finder, group_notes, shown
 
@@ -47,12 +47,17 @@ def find_files(
         return read_manifest(path, group=group)
     if not is_zip(path):
         return scan_folder(path, group=group)
-    files = scan_folder(unpack_images(path, progress=progress), group=group)
+    unpacked = unpack_images(path, progress=progress)
+    files = scan_folder(unpacked.folder, group=group)
     return replace(
         files,
         name=clean_name(path.stem),
-        set_aside=(*files.set_aside, *left_in(path)),
-        notes=(f"understood: {shown(path.name)} is unpacked in {shown(files.root)}.", *files.notes),
+        set_aside=(*files.set_aside, *unpacked.left_out),
+        notes=(
+            f"understood: {shown(path.name)} is unpacked in {unpacked.folder}.",
+            *unpacked.notes,
+            *files.notes,
+        ),
     )
 
 

@@ -162,14 +162,14 @@ class ImageData:
         progress: Progress | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> ImageData:
-        """Return the images of a folder, or of a CSV manifest, in memory and in splits.
+        """Return the images of a folder, a zip file or a CSV manifest, in memory and in splits.
 
         Files that cannot be used are left out, and listed in `set_aside`.
 
         Args:
             path: a folder with a folder for each class, with or without train, val and test
-                above them; or a CSV file with the columns path, label and, if wanted, split
-                and group.
+                above them; a zip file of it; or a CSV file with the columns path, label and, if
+                wanted, split and group.
             size: side of the square that the network sees, or its (height, width), in pixels.
             fit: what happens to images of another aspect ratio; "full" takes the size from the
                 images, the commonest one.

@@ -16,8 +16,17 @@ from lamplighter.datasets.columns import Columns, find_columns
 from lamplighter.datasets.files import ImageFiles, SetAside
 from lamplighter.datasets.split_names import read_split_name, resolve_splits
 from lamplighter.datasets.walking import walk
+from lamplighter.datasets.zipped_images import ZipPaths
 from lamplighter.errors import DatasetError, MissingDatasetError
-from lamplighter.files.naming import IMAGE_SUFFIXES, clean_name, group_finder, group_notes, shown
+from lamplighter.files.naming import (
+    IMAGE_SUFFIXES,
+    as_given,
+    clean_name,
+    group_finder,
+    group_notes,
+    shown,
+    unpacked_root,
+)
 from lamplighter.names import no_such_path
 from lamplighter.text import counted
 
@@ -62,7 +71,8 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
     """
     path = Path(path)
     find_group = group_finder(group)
-    header, lines = _read(path)
+    header, read_lines = _read(path)
+    lines = _unpacked(path, read_lines)
     files = _Files(path)
     try:
         columns = find_columns(header, [line.cells for line in lines], files.there)
@@ -76,10 +86,11 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
     index = {name: number for number, name in enumerate(class_names)} | {"": -1}
     groups = tuple(row.group or find_group(Path(row.path).name) for row in present)
     notes = (*columns.notes, *found_notes, *split_notes, *group_notes(groups, group), *repeat_notes)
+    root, paths = _in_one_zip(path.parent, [row.path for row in present])
     return ImageFiles(
         name=clean_name(path.stem),
-        root=path.parent,
-        paths=tuple(row.path for row in present),
+        root=root,
+        paths=tuple(paths),
         labels=np.array([index[row.label] for row in present], dtype=np.int64),
         class_names=tuple(class_names),
         splits=splits,
@@ -89,12 +100,37 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
     )
 
 
+def _unpacked(path: Path, lines: Sequence[_Line]) -> list[_Line]:
+    """Return the lines with each path that leads through a zip file as that of what is unpacked.
+
+    `train` and `transfer` write such paths: photos.zip/cats/1.jpg.
+    """
+    zips = ZipPaths()
+
+    def real(cell: str) -> str:
+        if ".zip/" not in cell.lower().replace("\\", "/"):
+            return cell
+        there = path.parent / _relative(path.parent, cell)
+        found = zips.real(there)
+        return cell if found == there else str(found.absolute())
+
+    return [line._replace(cells=[real(cell) for cell in line.cells]) for line in lines]
+
+
+def _in_one_zip(folder: Path, paths: list[str]) -> tuple[Path, list[str]]:
+    """Return the root of the files, and their paths in it: `folder`, or a zip file that has all."""
+    archive = unpacked_root(Path(paths[0])) if paths else None
+    if archive is None or not all(Path(path).is_relative_to(archive) for path in paths):
+        return folder, paths
+    return archive, [Path(path).relative_to(archive).as_posix() for path in paths]
+
+
 def _present(path: Path, rows: Sequence[_Row]) -> tuple[list[_Row], list[SetAside]]:
     """Return the rows whose files are there, and the others as set aside."""
     present, set_aside = [], []
     for row in rows:
         if reason := _missing(path.parent / row.path):
-            set_aside.append(SetAside(row.path, reason))
+            set_aside.append(SetAside(as_given(row.path), reason))
         else:
             present.append(row)
     if not present:

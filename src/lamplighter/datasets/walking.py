@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # What `lamplighter data` writes beside its pictures: whose they are.
-_ATTRIBUTION = "ATTRIBUTION.txt"
+ATTRIBUTION = "ATTRIBUTION.txt"
 _DATA_SETS = ("mnist", "emoji", "digits", "boats")  # what `lamplighter data` lists
 
 
@@ -58,7 +58,7 @@ def walk(root: Path, *, deepest: int | None = None) -> tuple[list[str], list[Set
             if is_litter(entry.name):
                 continue
             path = f"{folder}/{entry.name}" if folder else entry.name
-            if path == _ATTRIBUTION:
+            if path == ATTRIBUTION:
                 continue
             kind = _kind(entry)
             if kind == "folder":

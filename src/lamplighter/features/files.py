@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.datasets.files import ImageFiles
+from lamplighter.datasets.zipped_images import ZipPaths
 from lamplighter.errors import DatasetError, LamplighterError, MissingDatasetError, OutputError
 from lamplighter.features.extraction import Features
+from lamplighter.files.naming import lasting
 from lamplighter.files.writing import check_target, written_whole
 from lamplighter.names import no_such_path
 
@@ -62,7 +64,7 @@ def save_features(features: Features, path: str | Path) -> Path:
             vectors=features.vectors,
             labels=files.labels,
             name=np.array(files.name),
-            root=np.array(str(files.root)),
+            root=np.array(str(lasting(files.root))),
             network=np.array(features.network),
             **texts,
         )
@@ -85,7 +87,7 @@ def load_features(path: str | Path) -> Features:
             raise ValueError(f"vectors are {vectors.dtype} of shape {vectors.shape}")
         files = ImageFiles(
             name=str(arrays["name"]),
-            root=Path(str(arrays["root"])),
+            root=ZipPaths().real(str(arrays["root"])),
             paths=texts["paths"],
             labels=labels,
             class_names=texts["class_names"],

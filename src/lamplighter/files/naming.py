@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamplighter.errors import DatasetError
@@ -74,7 +76,42 @@ def group_notes(groups: Sequence[str], pattern: str | None) -> tuple[str, ...]:
     )
 
 
-def shown(path: object) -> str:
-    """Return `path` on one line, whatever characters it has."""
+# Folders in the cache that stand for archives: how the user wrote the name of each archive, and
+# where it is.
+_archives: dict[str, tuple[str, Path]] = {}
+
+
+def stands_for(folder: Path, archive: Path) -> None:
+    """Note that what is in `folder` is to be called as in `archive`, from which it was unpacked."""
+    _archives[str(folder)] = (str(archive), archive.absolute())
+
+
+def as_given(path: str | Path) -> str:
+    """Return what users call `path`: of a file unpacked in the cache, its place in its archive."""
     text = str(path)
+    for folder, (name, _) in tuple(_archives.items()):
+        if text == folder or text.startswith(folder + os.sep):
+            return name + text[len(folder) :]
+    return text
+
+
+def lasting(path: Path) -> Path:
+    """Return where `path` is found later: of a file unpacked in the cache, through its archive."""
+    for folder, (_, archive) in tuple(_archives.items()):
+        if path.is_relative_to(folder):
+            return archive / path.relative_to(folder)
+    return path
+
+
+def unpacked_root(path: Path) -> Path | None:
+    """Return the folder in the cache that stands for an archive with the file `path` in it."""
+    for folder in tuple(_archives):
+        if path.is_relative_to(folder):
+            return Path(folder)
+    return None
+
+
+def shown(path: object) -> str:
+    """Return `path` on one line, whatever characters it has, as users call it."""
+    text = as_given(path) if isinstance(path, str | Path) else str(path)
     return text if text.isprintable() else repr(text)

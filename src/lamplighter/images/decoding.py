@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from lamplighter.errors import ImageError, LamplighterError, MissingImageError
+from lamplighter.files.naming import as_given
 from lamplighter.images.formats import INSTALL_HEIF, is_heif, is_raw_photo, unread_content
 from lamplighter.machine import free_memory
 from lamplighter.names import no_such_path
@@ -200,7 +201,7 @@ def _open_file(source: str | Path) -> BinaryIO:
             raise ImageError(
                 f"{name} is an address, and a file is needed; fetch the image first."
             ) from None
-        raise MissingImageError(no_such_path("file", path)) from None
+        raise MissingImageError(no_such_path("file", as_given(path))) from None
     except PermissionError:
         raise ImageError(f"{name} may not be read; change its permissions.") from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
@@ -433,7 +434,7 @@ def _stretched(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 def _shown(source: str | Path) -> str:
     """Return a path on one line, whatever characters it has; an address with both its slashes."""
-    text = str(source)
+    text = as_given(source)
     # A Path has one slash where an address has two, and that of a file three.
     if found := _ADDRESS.match(text):
         slashes = "///" if found[1].lower() == "file" else "//"

@@ -202,7 +202,8 @@ def climb_ladder(
     reason.
 
     Args:
-        source: photos with their classes: a folder, a CSV of paths, or files found before.
+        source: photos with their classes: a folder, a zip file, a CSV of paths, or files found
+            before.
         backbone: a pretrained network by name, or any classifier with features.
         rungs: which of `RUNGS` to climb.
         budget: minutes for the rungs. Once they are over no rung begins; "head", "blocks" and

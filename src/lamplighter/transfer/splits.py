@@ -57,7 +57,7 @@ def prepared(
     """Return the files, each in a split, and what was found in them.
 
     Args:
-        source: a folder, a CSV of paths, or files found before.
+        source: a folder, a zip file, a CSV of paths, or files found before.
         watch: what is told of all that is found.
         seed: of the splits.
         audit: whether to audit the files first.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from lamplighter.datasets.zipped_images import ZipPaths
 from lamplighter.errors import OutputError, SimilarIndexError
 from lamplighter.features.index.near_duplicates import near_duplicates
 from lamplighter.features.index.scan import Scan, scan_of
@@ -101,6 +102,7 @@ class Index:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._scan: Scan | None = None
+        self._zips = ZipPaths()
 
     @classmethod
     def create(
@@ -184,7 +186,7 @@ class Index:
     @property
     def root(self) -> Path:
         """The folder that paths are relative to; it may have moved together with the index."""
-        return found_at(self._store.about.get("root"), self.path)
+        return self._zips.real(found_at(self._store.about.get("root"), self.path))
 
     def update(self, features: Features, *, force: bool = False) -> Changes:
         """Make the index one of exactly these `features`; only what differs is written.

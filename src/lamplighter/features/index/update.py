@@ -11,6 +11,7 @@ import numpy as np
 
 from lamplighter.errors import SimilarIndexError
 from lamplighter.features.index.store import Item
+from lamplighter.files.naming import lasting
 from lamplighter.models.reliability import unit_length
 
 if TYPE_CHECKING:
@@ -90,17 +91,17 @@ def _check_network(store: Store, network: str, dimension: int) -> None:
 def _check_folder(store: Store, features: Features, contents: set[str]) -> None:
     """Refuse to empty an index by mistake."""
     root = found_at(store.about.get("root"), store.path)
-    moved = features.files.root.resolve() != root.resolve()
+    moved = lasting(features.files.root).resolve() != root.resolve()
     if moved and contents and contents.isdisjoint(features.hashes):
         raise SimilarIndexError(
-            f"{store.path} is of the folder {root}, received {features.files.root}, which "
+            f"{store.path} is of the folder {root}, received {lasting(features.files.root)}, which "
             "has no image of it; name another index for it."
         )
 
 
 def place_of(path: Path, index: Path) -> dict[str, str]:
     """Return where `path` is, absolute and seen from the folder of `index`, as plain JSON."""
-    absolute = os.path.realpath(path)
+    absolute = os.path.realpath(lasting(path))
     try:
         relative = os.path.relpath(absolute, os.path.realpath(index.parent))
     except ValueError:  # on another drive
