@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+TARGET = Path(__file__).parents[1] / "src" / "lamplighter" / "datasets" / "digit_files"
+
 Point = tuple[float, float]
 
 # The strokes of each digit in a unit square, y downwards: points that a smooth curve passes
@@ -161,9 +163,8 @@ def draw(digit: int, style: Style) -> Image.Image:
 
 
 def main() -> None:
-    folder = Path(__file__).parents[1] / "src/lamplighter/datasets/digit_files"
     for digit, style in enumerate(STYLES):
-        path = folder / style.name
+        path = TARGET / style.name
         draw(digit, style).save(path, optimize=True, quality=80)
         checksum = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f'    "{path.name}": "{checksum}",')

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 HERE = Path(__file__).parent
-TARGET = HERE.parent / "src" / "lamplighter" / "data" / "emoji_files"
+TARGET = HERE.parent / "src" / "lamplighter" / "datasets" / "emoji_files"
 ARTISTS = {"noto": "google", "twemoji": "twitter"}
 SIZE = 64
 

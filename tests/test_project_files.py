@@ -130,3 +130,35 @@ def test_hooks_run_the_programs_that_make_test_runs():
 def test_their_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", read(page))
     assert [one for one in links if "://" not in one and not (ROOT / one).exists()] == []
+
+
+def named_paths(text: str) -> set[str]:
+    """Return the paths of the project that a text names, without the stop after a sentence."""
+    found = re.findall(r"\b(?:src|data-sources)/[\w./*-]+", text)
+    return {path.rstrip(".") for path in found}
+
+
+@pytest.mark.parametrize("page", ["NOTICE", "data-sources/README.md"])
+def test_a_path_that_is_named_exists(page):
+    paths = named_paths(read(page))
+    assert len(paths) >= 3
+    assert [path for path in paths if not any(ROOT.glob(path))] == []
+
+
+def test_all_that_others_made_is_named_with_its_license():
+    """Each file of the package that is no code and not drawn for it."""
+    package = ROOT / "src" / "lamplighter"
+    foreign = [path for path in package.rglob("*") if path.suffix in (".xz", ".onnx")]
+    foreign.append(package / "models" / "backbone_files" / "imagenet.txt")
+    named = {path for name in named_paths(read("NOTICE")) for path in ROOT.glob(name)}
+    assert len(foreign) >= 9
+    assert [path.name for path in foreign if path not in named] == []
+    assert read("NOTICE").count("License") > 3
+
+
+def test_a_script_of_the_data_writes_where_the_package_reads():
+    for script in (ROOT / "data-sources").glob("*.py"):  # to import them takes seconds
+        [line] = re.findall(r"^TARGET = .*$", script.read_text("utf-8"), re.MULTILINE)
+        folders = re.findall(r'"(\w+)"', line)
+        assert folders[:2] == ["src", "lamplighter"]
+        assert ROOT.joinpath(*folders).is_dir(), line

@@ -15,13 +15,13 @@ from .conftest import DIGITS, environment
 
 @pytest.fixture
 def name(trained, monkeypatch, tmp_path):
-    """A network in the cache: a small one under the name of the large one."""
+    """A network in the cache: a small one under the name of a large one of timm's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    path = kept._kept_at("efficientnet-lite0", None)
+    path = kept._kept_at("resnet50", None)
     path.parent.mkdir(parents=True)
     path.write_bytes(trained.read_bytes())
     monkeypatch.chdir(tmp_path)
-    return "efficientnet-lite0"
+    return "resnet50"
 
 
 def test_predict_answers_as_with_the_bundle(run, trained, name):
@@ -34,7 +34,7 @@ def test_a_file_of_that_name_comes_first(run, name, tmp_path):
     (tmp_path / name).write_bytes(b"no bundle")
     outcome = run("predict", name, DIGITS[0])
     assert outcome.code == 1
-    assert "efficientnet-lite0 cannot be loaded" in outcome.line
+    assert "resnet50 cannot be loaded" in outcome.line
 
 
 def test_info_and_export_take_the_name(run, name, tmp_path):
@@ -42,7 +42,7 @@ def test_info_and_export_take_the_name(run, name, tmp_path):
     assert description["class_names"] == [str(digit) for digit in range(10)]
     outcome = run("export", name, "--format", "onnx")
     assert outcome.code == 0
-    assert (tmp_path / "efficientnet-lite0.onnx").stat().st_size > 1000
+    assert (tmp_path / "resnet50.onnx").stat().st_size > 1000
 
 
 def test_an_unknown_name_is_neither_file_nor_network(run, name):

@@ -41,9 +41,11 @@ def digit_classifier(digit_data: ImageData) -> Classifier:
 @pytest.fixture(scope="session")
 def photo_classifier() -> Classifier:
     """EfficientNet-Lite0 with the weights of ImageNet, on photos of 96 x 96; do not change it."""
-    from lamplighter.models.pretrained import pretrained_classifier
+    from lamplighter.saving.backbones import bundled_classifier
 
-    return pretrained_classifier("efficientnet-lite0", size=96)
+    classifier = bundled_classifier("efficientnet-lite0", size=(96, 96))
+    classifier.to_torch()
+    return classifier
 
 
 @pytest.fixture(scope="session")

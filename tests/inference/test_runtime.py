@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -276,3 +277,33 @@ def test_importing_the_room_imports_neither_torch_nor_onnxruntime():
         "assert not {'torch', 'onnxruntime', 'onnx'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+RUN = """
+import numpy as np
+from lamplighter.inference.runtime import head_logits
+from lamplighter.models.head_weights import HeadWeights
+from lamplighter.saving.head_graphs import standalone_graph
+weights = {"weight": np.eye(2, dtype=np.float32), "bias": np.zeros(2, dtype=np.float32)}
+print(head_logits(standalone_graph(HeadWeights("linear", weights)), weights["weight"]).tolist())
+"""
+
+
+def printed(code, **variables):
+    """Return what a program prints whose environment says nothing of telemetry by itself."""
+    kept = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=kept | variables, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_onnx_runtime_keeps_and_sends_nothing_of_this_machine(tmp_path):
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert printed(RUN, **places) == "[[1.0, 0.0], [0.0, 1.0]]"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_wants_its_telemetry_is_heard():
+    code = "import os, lamplighter.inference; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    assert printed(code) == "1"
+    assert printed(code, ORT_DISABLE_TELEMETRY="0") == "0"

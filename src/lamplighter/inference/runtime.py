@@ -175,6 +175,30 @@ class OnnxRuntime:
             )
 
 
+def head_logits(graph: bytes, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what the ONNX model of a head, "features" to "logits", gives, shape (N, K).
+
+    Args:
+        graph: an ONNX model of this program's own making.
+        features: shape (N, D).
+
+    Raises:
+        BundleError: ONNX Runtime does not take the graph.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        (logits,) = session.run(["logits"], {"features": np.ascontiguousarray(features)})
+    except Exception as error:  # its exceptions have no other base in common
+        raise BundleError(f"ONNX Runtime cannot run the head: {first_line(error)}.") from error
+    found: NDArray[np.float32] = logits
+    return found
+
+
 class CheckedRuntime:
     """Another runtime whose answers are checked: one finite score for each class.
 
@@ -214,7 +238,7 @@ class CheckedRuntime:
         """
         with _naming(self.source):
             logits, features = self.inner.with_features(inputs)
-            _check_finite(features, "feature")
+            _check_finite(features, "feature", self.source)
             return self._checked(logits, inputs), features
 
     @property
@@ -236,16 +260,17 @@ class CheckedRuntime:
                 f"the network gives {logits.shape[1]} scores, but there are "
                 f"{len(self.class_names)} class names: {', '.join(self.class_names)}; {mend}."
             )
-        _check_finite(logits, "score")
+        _check_finite(logits, "score", self.source)
         return logits
 
 
-def _check_finite(values: NDArray[np.float32], kind: str) -> None:
+def _check_finite(values: NDArray[np.float32], kind: str, source: str | None) -> None:
     if not np.isfinite(values).all():
         worst = "NaN" if np.isnan(values).any() else "infinity"
         raise ModelError(
-            f"the network answers {worst} instead of a {kind}; its weights are damaged or the "
-            "training diverged: train again with a lower learning rate, or use an older bundle."
+            f"the network{f' of {source}' if source else ''} answers {worst} instead of a {kind}; "
+            "its weights are damaged or the training diverged: train again with a lower learning "
+            "rate, or use an older bundle."
         )
 
 

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     Network = TypeVar("Network")
 
-BUNDLED = "efficientnet-lite0"  # its weights are installed with the extra `train`
+# Their weights come with the package; the first is the usual one.
+BUNDLED = {
+    "efficientnet-lite0": "tf_efficientnet_lite0",
+    "efficientnet-lite2": "tf_efficientnet_lite2",
+}
+USUAL = "efficientnet-lite0"
 _PATIENCE = 10.0  # seconds to wait for a first answer
 _SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch
 _HUB_LOGGER = "huggingface_hub"
@@ -72,7 +77,7 @@ def _in_words(name: str, error: Exception) -> DownloadError | ModelError:
         return _cannot_fetch(name, first_line(error))
     return ModelError(  # damaged weights lead to errors of many kinds, in many places
         f"the weights of {name} are damaged or not safe to load: {first_line(error)}; "
-        f"choose another network, such as {BUNDLED}."
+        f"choose another network, such as {USUAL}."
     )
 
 
@@ -123,5 +128,5 @@ def _quiet() -> Iterator[None]:
 def _cannot_fetch(name: str, reason: str) -> DownloadError:
     return DownloadError(
         f"the weights of {name} must be fetched from the internet once, which fails: {reason}; "
-        f"go online and try again, or use {BUNDLED}, whose weights are installed."
+        f"go online and try again, or use {USUAL}, whose weights are installed."
     )

