@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lamplighter.datasets.image_data import check_strings
 from lamplighter.errors import ClassCountError, ModelError
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lamplighter.datasets.image_data import ImageData
+    from lamplighter.models.head_weights import HeadWeights
     from lamplighter.models.reliability import Trust
+
+Precision = Literal["fp32", "int8"]
 
 # How many images of the data a classifier keeps to prove its exports on.
 SAMPLES = 32
@@ -85,9 +88,13 @@ class Classifier:
             as the one that it came with; a save that proves it so need not export them anew.
         joined_head: the new head that `graph` was joined from, with `backbone_graph`; what is to
             be proven of such a graph is this head alone. None of any other graph.
-        source: the bundle that it was loaded from, to be named in errors; None of any other.
-        missing: what its bundle said of a network that only its owner can build: "architecture",
-            and the "parity" of `graph` with it, which a save takes over. None of any other.
+        precision: "int8" where `graph` computes with 8-bit integers; what `to_torch` returns
+            computes in float32 always.
+        source: the file that it was loaded from, to be named in errors; None of any other.
+        proof: what its source said of how `graph` was proven, "images" and "max_difference", which
+            a save takes over where it cannot prove it again. None of any other.
+        missing: what its bundle said of a network that only its owner can build. None of any
+            other.
 
     Raises:
         ClassCountError: names repeat or are no strings, or there are fewer than two.
@@ -107,7 +114,7 @@ class Classifier:
         _check_parts(network, preprocessing, class_names)
         self._network: nn.Module | None = network
         self._build: Callable[[], nn.Module] | None = None
-        self._state: Callable[[], Mapping[str, Tensor]] | None = None
+        self._state: Callable[[], Mapping[str, NDArray[Any]]] | None = None
         self._graph: bytes | None = None
         self._read: nn.Module | None = None  # built to be looked at, while a graph answers
         self._built: str | None = None  # the weights that a network was built with, as a digest
@@ -118,8 +125,10 @@ class Classifier:
         self.samples = samples
         self.trust: Trust | None = None
         self.backbone_graph: bytes | None = None
-        self.joined_head: nn.Module | None = None
+        self.joined_head: HeadWeights | None = None
+        self.precision: Precision = "fp32"
         self.source: str | None = None
+        self.proof: Mapping[str, Any] | None = None
         self.missing: Mapping[str, Any] | None = None
         check_strings(self.class_names, ClassCountError)
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
@@ -174,7 +183,7 @@ class Classifier:
         preprocessing: Preprocessing,
         class_names: Sequence[str],
         *,
-        state: Callable[[], Mapping[str, Tensor]] | None = None,
+        state: Callable[[], Mapping[str, NDArray[Any]]] | None = None,
         architecture: Architecture | None = None,
         record: Record | None = None,
     ) -> Classifier:
@@ -187,8 +196,8 @@ class Classifier:
             preprocessing: how an image becomes the network's input.
             class_names: K names, in the order of the logits.
             state: gives the weights that the graph computes with by name, as the network's
-                `state_dict` would, always the same ones; None where only the network can tell, or
-                the graph computes with others, such as 8-bit integers.
+                `state_dict` would, always the same ones, as arrays; None where only the network can
+                tell, or the graph computes with others, such as 8-bit integers.
             architecture: how to build the network anew; None for a network of your own.
             record: where it comes from.
         """
@@ -235,6 +244,7 @@ class Classifier:
             self._network = self.read_network()
             self.backbone_graph, self._graph = self._graph, None
             self._state = self.joined_head = self._read = None
+            self.precision = "fp32"
             self._built = weights_digest(self._network)
         return self._network
 
@@ -265,8 +275,22 @@ class Classifier:
         Raises:
             NetworkMissingError: the network is of a class that Lamplighter does not know.
         """
-        state = self._state
-        return self.read_network().state_dict() if state is None else state()
+        if self._state is None:
+            return self.read_network().state_dict()
+        import torch
+
+        return {name: torch.tensor(value) for name, value in self._state().items()}
+
+    def weight_arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Return `weights` as numpy arrays, without torch where the network is not needed for it.
+
+        Raises:
+            ModelError: something in the network's `state_dict` is no tensor.
+            NetworkMissingError: the network is of a class that Lamplighter does not know.
+        """
+        if self._state is not None:
+            return self._state()
+        return {name: _array(name, value) for name, value in self.weights().items()}
 
     @property
     def graph(self) -> bytes | None:
@@ -330,6 +354,23 @@ def check_classifier(value: object, needed_by: str) -> None:
         f"{received}; make one of a network: Classifier(network, Preprocessing(height=..., "
         "width=...), class_names), with the preprocessing it was trained with."
     )
+
+
+def _array(name: str, value: object) -> NDArray[Any]:
+    """Return a tensor as an array; what numpy has no type for, such as bfloat16, as float32."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise ModelError(
+            f"the state of a network must be tensors, received {name}, a "
+            f"{type(value).__name__}; remove get_extra_state from its module."
+        )
+    held = value.detach().cpu().contiguous()
+    try:
+        array: NDArray[Any] = held.numpy()
+    except TypeError:
+        array = held.float().numpy()
+    return array
 
 
 def weights_digest(network: nn.Module) -> str:

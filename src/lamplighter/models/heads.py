@@ -11,6 +11,7 @@ from torch.nn import functional as f
 
 from lamplighter.errors import ModelError
 from lamplighter.models import registry
+from lamplighter.models.head_weights import NEAR, TIE, TIED, WEIGHTS
 from lamplighter.names import wrong_choice
 
 
@@ -99,12 +100,6 @@ class SVMHead(nn.Module):
         )  # (N, V)
         kernel = torch.exp(-self.gamma * squares.clamp(min=0))
         return kernel @ self.coefficients.T + self.intercepts
-
-
-WEIGHTS = ("uniform", "distance")
-NEAR = 0.07  # how fast a neighbour's vote fades with its cosine distance
-TIE = 1e-6  # similarities that differ by less are equal: float32 has no more
-TIED = 16  # neighbours that may tie with the last one and vote too
 
 
 class LinearHead(nn.Linear):

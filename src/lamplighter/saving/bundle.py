@@ -8,6 +8,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lamplighter.errors import (
     BundleError,
     DataError,
@@ -44,7 +46,10 @@ from lamplighter.saving.tracing import needs_training_packages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from torch import Tensor, nn
+    from numpy.typing import NDArray
+    from torch import nn
+
+_PRECISION = "precision"  # in a record's recipe
 
 
 def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False) -> Path:
@@ -78,7 +83,7 @@ def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False)
     check_classifier(classifier, "save")
     check_bundle_target(path)
     with needs_training_packages("saving a classifier"):
-        weights = _serialised(classifier.weights())
+        weights = _serialised(classifier)
         trusting.check_fits(classifier)
     graph, parity = _graph_or_why_not(classifier, needs_graph=needs_graph)
     trust, reference = trusting.described(classifier.trust)
@@ -93,9 +98,9 @@ def save(classifier: Classifier, path: str | Path, *, needs_graph: bool = False)
 
 def _graph_or_why_not(classifier: Classifier, *, needs_graph: bool) -> tuple[bytes | None, Parity]:
     """Return a proven graph, or None and the reason why there is none."""
-    kept = classifier.missing
-    if kept is not None and kept["parity"].get("failure") and classifier.graph is None:
-        return None, Parity("", None, kept["parity"]["failure"])  # only its owner could try again
+    failure = (classifier.proof or {}).get("failure")
+    if classifier.missing is not None and failure and classifier.graph is None:
+        return None, Parity("", None, failure)  # only its owner could try again
     try:
         with needs_training_packages("saving a classifier"):
             return proven_graph(classifier)
@@ -138,6 +143,11 @@ def load(path: str | Path, *, network: nn.Module | None = None) -> Classifier:
         classifier.trust = trusting.restored(description["trust"], reference)
         classifier.source = str(path)
         return classifier
+
+
+def precision_note(classifier: Classifier) -> dict[str, str]:
+    """Return what the recipe of a classifier says of its precision; nothing of float32."""
+    return {} if classifier.precision == "fp32" else {_PRECISION: classifier.precision}
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -201,8 +211,11 @@ def _classifier(
         architecture=architecture,
         record=record,
     )
+    classifier.proof = description["parity"]
+    if graph is not None and record.recipe.get(_PRECISION) == "int8":
+        classifier.precision = "int8"
     if architecture is None or registry.missing(architecture.name, architecture.arguments):
-        classifier.missing = {key: description[key] for key in ("architecture", "parity")}
+        classifier.missing = named
     return classifier
 
 
@@ -210,7 +223,7 @@ def network_with(
     architecture: Architecture,
     preprocessing: Preprocessing,
     num_classes: int,
-    state: Callable[[], Mapping[str, Tensor]],
+    state: Callable[[], Mapping[str, NDArray[Any]]],
 ) -> nn.Module:
     """Return a new torch network with weights, in evaluation mode; no random number is used up.
 
@@ -264,7 +277,7 @@ def _unregistered(missing: str, plugin: str | None, path: str | Path) -> str:
     )
 
 
-def _weights(weights: bytes, path: str | Path) -> dict[str, Tensor]:
+def _weights(weights: bytes, path: str | Path) -> dict[str, NDArray[Any]]:
     with _named(path):
         return _parsed(weights)
 
@@ -277,22 +290,15 @@ def _refuse_to_build(network_class: str, *, has_graph: bool) -> nn.Module:
     )
 
 
-def _serialised(weights: Mapping[str, Tensor]) -> bytes:
-    """Return `weights` in the safetensors format."""
-    from safetensors.torch import save as serialise
+def _serialised(classifier: Classifier) -> bytes:
+    """Return the weights in the safetensors format."""
+    from safetensors.numpy import save as serialise
 
-    state: dict[str, Tensor] = {}
-    for name, value in weights.items():
-        if not hasattr(value, "detach"):
-            raise ModelError(
-                f"the state of a network must be tensors, received {name}, a "
-                f"{type(value).__name__}; remove get_extra_state from its module."
-            )
-        state[name] = value.detach().cpu().contiguous().clone()  # tied weights apart
-    return serialise(state)
+    arrays = classifier.weight_arrays()
+    return serialise({name: np.asarray(value, order="C") for name, value in arrays.items()})
 
 
-def _put_weights(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+def _put_weights(network: nn.Module, state: Mapping[str, NDArray[Any]]) -> None:
     """Put weights into `network`, or leave it as it is if they do not fit, and set eval mode.
 
     Raises:
@@ -312,12 +318,14 @@ def _put_weights(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             f"{name}: {wanted.get(name, 'absent')} in the network, {received.get(name, 'absent')} "
             "in the bundle; build the network with the arguments that it was trained with."
         )
-    network.load_state_dict(state)
+    import torch
+
+    network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
     network.eval()
 
 
-def _parsed(weights: bytes) -> dict[str, Tensor]:
-    """Return the weights by name.
+def _parsed(weights: bytes) -> dict[str, NDArray[Any]]:
+    """Return the weights by name, as arrays.
 
     Raises:
         BundleError: `weights` is not in the safetensors format.
@@ -325,11 +333,20 @@ def _parsed(weights: bytes) -> dict[str, Tensor]:
     """
     with needs_training_packages("loading the weights of a bundle"):
         from safetensors import SafetensorError
-        from safetensors.torch import load as parse
+        from safetensors.numpy import load as parse
     try:
-        return parse(weights)
+        try:
+            return dict(parse(weights))
+        except KeyError:  # a type that numpy does not have, such as bfloat16
+            return _parsed_by_torch(weights)
     except (SafetensorError, ValueError, KeyError) as error:
         raise BundleError(f"{WEIGHTS} is damaged: {error}; save the classifier again.") from error
+
+
+def _parsed_by_torch(weights: bytes) -> dict[str, NDArray[Any]]:
+    with needs_training_packages("loading these weights of a bundle"):
+        from safetensors.torch import load as parse
+    return {name: value.float().numpy() for name, value in parse(weights).items()}
 
 
 @contextlib.contextmanager

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from lamplighter.errors import ModelError
 from lamplighter.inference.graph_check import check_graph
+from lamplighter.models.head_weights import KINDS, HeadWeights, of_module
+from lamplighter.saving.head_graphs import OLDEST, written_graph
 from lamplighter.saving.tracing import head_graph
 
 if TYPE_CHECKING:
@@ -15,14 +17,15 @@ if TYPE_CHECKING:
 _HEAD = "head/"  # before the names of all that comes from the new head
 
 
-def composed_graph(backbone_graph: bytes, head: nn.Module) -> bytes:
+def composed_graph(backbone_graph: bytes, head: HeadWeights | nn.Module) -> bytes:
     """Return an ONNX model: the features of `backbone_graph`, then `head`.
 
     The old head and its weights are left out. It takes a hundredth of the time of an export.
 
     Args:
         backbone_graph: an ONNX model, images (N, C, H, W) to "logits" and "features" (N, D).
-        head: features (N, D) to logits (N, K).
+        head: features (N, D) to logits (N, K); one of torch that is not linear, nearest neighbours
+            or support vectors is exported.
 
     Raises:
         ModelError: the two cannot be joined.
@@ -56,14 +59,21 @@ def composed_graph(backbone_graph: bytes, head: nn.Module) -> bytes:
     return content
 
 
-def _head_model(head: nn.Module, features: ValueInfoProto, model: ModelProto) -> ModelProto:
+def _head_model(
+    head: HeadWeights | nn.Module, features: ValueInfoProto, model: ModelProto
+) -> ModelProto:
     """Return an ONNX model of `head`, "features" (N, D) to "logits" (N, K), to go with `model`."""
     import onnx
 
-    from lamplighter.saving.head_graphs import written_graph
-
-    written = written_graph(head, features, model)
-    if written is not None:
-        return written
+    learned = head if isinstance(head, HeadWeights) else of_module(head)
+    if learned is not None and learned.kind in KINDS:
+        version = next((one.version for one in model.opset_import if not one.domain), 0)
+        if version < OLDEST:
+            raise ModelError(
+                f"a head can be joined to a graph of ONNX's operators {OLDEST} or later, received "
+                f"{version}; export it with opset_version={OLDEST} or more."
+            )
+        return written_graph(learned, features, model)
+    module = head.to_torch() if isinstance(head, HeadWeights) else head
     width = features.type.tensor_type.shape.dim[1].dim_value
-    return onnx.load_model_from_string(head_graph(head, width))
+    return onnx.load_model_from_string(head_graph(module, width))

@@ -208,7 +208,7 @@ def _architecture(classifier: Classifier) -> dict[str, Any]:
         plugin = architecture.plugin or _plugin_of(architecture)
         return named if plugin is None else {**named, "plugin": plugin}
     if classifier.missing is not None:
-        return dict(classifier.missing["architecture"])
+        return dict(classifier.missing)
     owned = type(classifier.network)
     return {"name": None, "class": f"{owned.__module__}.{owned.__qualname__}"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.inference.runtime import Runtime
     from lamplighter.models.classifier import Classifier
+    from lamplighter.models.head_weights import HeadWeights
 
     Answers = tuple[NDArray[np.floating[Any]], ...]  # logits (N, K), and features (N, D) if any
 
@@ -61,8 +63,8 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
     larger one, the network is computed in float64 too: the graph may differ from that by eight
     times as much as the network in float32 does, and that is all of its tolerance.
 
-    A graph that was joined from that of a backbone and a new head is proven on the head in torch
-    and the features that the backbone's graph gives; the network need not be built.
+    A graph that was joined from that of a backbone and a new head is proven on the weights of the
+    head and the features that the backbone's graph gives; the network need not be built.
 
     Raises:
         ParityError: a logit or feature differs by more than the tolerance, another class wins, or
@@ -71,15 +73,21 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
         ClassCountError: the network does not give a score for each class.
         ModelError: weights or answers are NaN or infinite.
     """
-    check_finite(classifier.weights())
+    check_finite(classifier.weight_arrays())
     pixels, images = _proof_images(classifier)
     inputs = classifier.preprocessing.normalise(pixels)
     graph, backbone, head = classifier.graph, classifier.backbone_graph, classifier.joined_head
-    if graph is not None and classifier.missing is not None:
+    joined = backbone is not None and head is not None
+    if graph is not None and joined and classifier.precision == "int8":
+        assert backbone is not None
+        assert head is not None  # the network in float32 proves nothing of such a graph
+        difference = _compared(classifier, graph, inputs, _by_parts(backbone, head, inputs))
+        return graph, Parity(f"{images}, of the head alone", difference)
+    if graph is not None and classifier.proof is not None and _no_network(classifier):
         by_graph = CheckedRuntime(OnnxRuntime(graph), classifier.class_names)
         _compared(classifier, graph, inputs, _Expected((by_graph(inputs),)))
-        said = classifier.missing["parity"]
-        return graph, Parity(said.get("images"), said.get("max_difference"))
+        said = classifier.proof
+        return graph, Parity(str(said.get("images", "")), said.get("max_difference"))
     if graph is not None and backbone is not None and head is not None:
         with contextlib.suppress(ParityError):  # then the network as a whole has to tell
             difference = _compared(classifier, graph, inputs, _by_parts(backbone, head, inputs))
@@ -96,6 +104,17 @@ def proven_graph(classifier: Classifier) -> tuple[bytes, Parity]:
             return known, Parity(images, _compared(classifier, known, inputs, expected))
     graph = tracing.onnx_graph(network, classifier.preprocessing)
     return graph, Parity(images, _compared(classifier, graph, inputs, expected))
+
+
+def _no_network(classifier: Classifier) -> bool:
+    """Return whether the network that the graph is to be compared with cannot be had here."""
+    if classifier.precision == "int8":  # which the network in float32 proves nothing of
+        return True
+    needed = ["torch"]
+    if classifier.architecture is not None and classifier.architecture.name == "pretrained":
+        needed.append("timm")
+    absent = any(importlib.util.find_spec(package) is None for package in needed)
+    return classifier.missing is not None or absent
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,22 +142,15 @@ def _known_graphs(classifier: Classifier, network: nn.Module) -> Iterator[bytes]
             yield composed_graph(backbone, network.head)
 
 
-def _by_parts(backbone_graph: bytes, head: nn.Module, inputs: NDArray[np.float32]) -> _Expected:
-    """Return the logits and features of a backbone's graph and a torch head after it."""
-    import torch
-
+def _by_parts(backbone_graph: bytes, head: HeadWeights, inputs: NDArray[np.float32]) -> _Expected:
+    """Return the features of a backbone's graph, and the logits of a head of them."""
     features = OnnxRuntime(backbone_graph).with_features(inputs)[1]
-
-    def logits(head: nn.Module, given: NDArray[Any]) -> NDArray[Any]:
-        with torch.inference_mode():
-            answers: NDArray[Any] = head(torch.from_numpy(given)).numpy()
-        return answers
 
     def exactly() -> Answers:
         wide = features.astype(np.float64)
-        return logits(copy.deepcopy(head).double(), wide), wide
+        return head.logits(wide), wide
 
-    return _Expected((logits(head, features), features), functools.cache(exactly))
+    return _Expected((head.logits(features), features), functools.cache(exactly))
 
 
 def _in_float64(
@@ -193,16 +205,14 @@ def _compared(
     return largest
 
 
-def check_finite(weights: Mapping[str, Any]) -> None:
+def check_finite(weights: Mapping[str, NDArray[Any]]) -> None:
     """Refuse weights that are not numbers.
 
     Raises:
         ModelError: a weight is NaN or infinite.
     """
-    import torch
-
     for name, value in weights.items():
-        if isinstance(value, torch.Tensor) and not bool(torch.isfinite(value).all()):
+        if value.dtype.kind in "fc" and not bool(np.isfinite(value).all()):
             raise ModelError(
                 f"the weights {name} hold NaN or infinite values: the training diverged; "
                 "train again with a lower learning rate, or go back to an earlier checkpoint."

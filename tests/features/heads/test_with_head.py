@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 import weakref
 
 import numpy as np
@@ -13,9 +12,9 @@ from torch import nn
 
 from lamplighter.errors import (
     ClassCountError,
-    MissingPackageError,
     ModelError,
     NetworkMissingError,
+    ParityError,
     ShapeError,
 )
 from lamplighter.features.heads.fitting import HEADS, fit_head, with_head
@@ -23,6 +22,7 @@ from lamplighter.features.quantized import at_precision
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import OnnxRuntime, TorchRuntime, runtime
 from lamplighter.models.classifier import Classifier
+from lamplighter.models.head_weights import HeadWeights
 from lamplighter.saving.bundle import describe, load, save
 from lamplighter.saving.export import export
 from lamplighter.transfer.freezing import freeze
@@ -55,7 +55,7 @@ def base(name="pretrained", **arguments):
 
 def load_state(network):
     """Return what gives the weights that `network` has now."""
-    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    weights = {name: value.numpy().copy() for name, value in network.state_dict().items()}
     return lambda: weights
 
 
@@ -82,7 +82,7 @@ def test_backbone_and_head_are_one_graph_in_a_bundle(kind, bundle, tmp_path) -> 
     assert completed.architecture.arguments == {
         "backbone": "test_efficientnet",
         "head": kind,
-        **fitted.arguments,
+        **fitted.head.arguments,
     }
     loaded = load(save(completed, tmp_path / "new.lamp"))
     assert loaded.graph is not None
@@ -122,8 +122,7 @@ class TestJoined:
         completed = with_head(given, fitted, NAMES)
         pixels = images(seed=1)[0]
         logits, features = runtime(completed).with_features(PREPROCESSING.normalise(pixels))
-        with torch.inference_mode():
-            expected = fitted.head(torch.from_numpy(features)).numpy()
+        expected = fitted.head.logits(features)
         np.testing.assert_allclose(logits, expected, atol=1e-4)
         again = runtime(load(save(completed, tmp_path / "new.lamp")))
         np.testing.assert_array_equal(again(PREPROCESSING.normalise(pixels)), logits)
@@ -136,7 +135,7 @@ class TestJoined:
         saved = loaded.read_network().state_dict()
         assert saved.keys() == expected.keys()
         assert all(torch.equal(saved[name], expected[name]) for name in expected)
-        assert torch.equal(saved["head.weight"], fitted.head.state_dict()["weight"])
+        np.testing.assert_array_equal(saved["head.weight"], fitted.head.weights["weight"])
         assert loaded.class_names == NAMES
 
     def test_what_is_done_to_the_given_one_later_is_its_own(self, given, fitted, tmp_path):
@@ -155,7 +154,7 @@ class TestJoined:
         freeze(shared.to_torch())
         shared.network.register_forward_hook(lambda *_: torch.zeros(len(inputs), 2))
         with torch.no_grad():
-            for parameter in (*shared.network.parameters(), *fitted.head.parameters()):
+            for parameter in shared.network.parameters():
                 parameter.add_(1)
         loaded = load(save(completed, tmp_path / "new.lamp"))
         with torch.inference_mode():
@@ -184,8 +183,8 @@ class TestJoined:
     ):
         completed = with_head(given, fitted, NAMES)
         inputs = PREPROCESSING.normalise(images()[0])
-        with torch.no_grad():
-            completed.joined_head.weight[0, 0] += 100  # its graph is no more that of its weights
+        # Its graph is no more that of its weights.
+        completed.joined_head.weights["weight"][0, 0] += 100
         expected = TorchRuntime(completed.read_network())(inputs)
         assert not np.allclose(runtime(completed)(inputs), expected, atol=1e-3)
         path = write(completed, tmp_path / "new.lamp")
@@ -216,23 +215,37 @@ class TestJoined:
 
     def test_a_head_that_gives_no_number_is_noticed(self, given, fitted, tmp_path):
         completed = with_head(given, fitted, NAMES)
-        completed.joined_head.register_forward_hook(lambda *call: call[2] * torch.nan)
+        broken = {name: value * np.nan for name, value in fitted.head.weights.items()}
+        completed.joined_head = HeadWeights("linear", broken)
         path = save(completed, tmp_path / "new.lamp")
         assert "head alone" not in describe(path)["parity"]["images"]
 
-    def test_a_graph_of_other_weights_is_not_joined(self, given, fitted, tmp_path):
+    @pytest.mark.usefixtures("unbuildable")
+    def test_a_graph_in_integers_stays_one_in_the_bundle(self, given, fitted, tmp_path):
         reduced = at_precision(given, "int8")
-        completed = with_head(reduced, fitted, NAMES)
-        assert completed.joined_head is None
+        inputs = PREPROCESSING.normalise(images()[0])
+        expected = fitted.head.logits(runtime(reduced).with_features(inputs)[1])
+        loaded = load(save(with_head(reduced, fitted, NAMES), tmp_path / "new.lamp"))
+        assert loaded.precision == "int8"
+        np.testing.assert_allclose(runtime(loaded)(inputs), expected, atol=1e-4)
+        again = load(save(loaded, tmp_path / "again.lamp"))
+        assert (again.graph, again.precision) == (loaded.graph, "int8")
+
+    def test_its_torch_network_is_in_floats(self, given, fitted, tmp_path):
+        completed = with_head(at_precision(given, "int8"), fitted, NAMES)
         loaded = load(save(completed, tmp_path / "new.lamp"))
         inputs = PREPROCESSING.normalise(images()[0])
         expected = runtime(with_head(given, fitted, NAMES))(inputs)
+        loaded.to_torch()
+        assert loaded.precision == "fp32"
         np.testing.assert_allclose(runtime(loaded)(inputs), expected, atol=1e-3)
 
-    def test_without_onnx(self, given, fitted, monkeypatch):
-        monkeypatch.setitem(sys.modules, "onnx", None)
-        with pytest.raises(MissingPackageError, match="a new head needs onnx"):
-            with_head(given, fitted, NAMES)
+    def test_integers_that_do_not_fit_the_head_are_not_saved(self, given, fitted, tmp_path):
+        completed = with_head(at_precision(given, "int8"), fitted, NAMES)
+        wrong = {name: value + 1 for name, value in fitted.head.weights.items()}
+        completed.joined_head = HeadWeights("linear", wrong)
+        with pytest.raises(ParityError):
+            save(completed, tmp_path / "new.lamp", needs_graph=True)
 
     def test_many_heads_in_turn(self, given, fitted, tmp_path):
         """Those before are let go."""
@@ -285,8 +298,7 @@ def test_a_network_that_is_not_pretrained(tmp_path) -> None:
         assert completed.network.num_classes == 3
         loaded = load(save(completed, tmp_path / f"{kind}.lamp"))
         logits = runtime(loaded)(PREPROCESSING.normalise(asked))
-        with torch.inference_mode():
-            expected = head.head(torch.from_numpy(vectors_of(classifier, asked))).numpy()
+        expected = head.head.logits(vectors_of(classifier, asked))
         np.testing.assert_allclose(logits, expected, atol=1e-3)
         if kind == "linear":
             assert loaded.to_torch().fc.out_features == 3

@@ -17,17 +17,17 @@ from lamplighter.features.heads.model_selection import Samples, numbered_groups
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Architecture, Classifier, check_classifier
 from lamplighter.names import unknown_name
-from lamplighter.saving.bundle import network_with
+from lamplighter.saving.bundle import network_with, precision_note
 from lamplighter.saving.composing import composed_graph
-from lamplighter.saving.tracing import needs_training_packages
+from lamplighter.saving.onnx_backbone import is_graph_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import ArrayLike
-    from torch import Tensor, nn
+    from numpy.typing import ArrayLike, NDArray
+    from torch import nn
 
-    from lamplighter.models.heads import Head
+    from lamplighter.models.head_weights import HeadWeights
 
 HEADS = ("knn", "svm", "linear")
 _HEAD = "head."  # before the names of the weights of a pretrained network's head
@@ -38,23 +38,25 @@ class FittedHead:
     """A head that has learned.
 
     Attributes:
-        kind: one of `HEADS`.
-        head: features (N, D) -> logits (N, K), in evaluation mode.
+        head: what it has learned: `head.logits` makes logits (N, K) of features (N, D), and
+            `head.to_torch()` a torch module.
         chosen: the parameters, their macro-F1 in cross-validation with its spread (the standard
             deviation over the folds), and all that was tried as `grid`; plain JSON types. The
             scores are None where there was too little to be tried on.
         seconds: how long search and learning took.
-        arguments: what `lamplighter.models.heads.build_head` is given to build it anew.
         settings: what it has learned with, as `fit_again` takes it; None where there is no
             search to be taken over.
     """
 
-    kind: str
-    head: Head
+    head: HeadWeights
     chosen: dict[str, Any]
     seconds: float
-    arguments: Mapping[str, Any]
     settings: Mapping[str, Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """One of `HEADS`."""
+        return self.head.kind
 
 
 def fit_head(
@@ -94,10 +96,9 @@ def fit_head(
         learner = module(kind)
         start = time.perf_counter()
         settings, chosen = learner.search(samples, balanced=balanced, seed=seed)
-        head, arguments = learner.learn(samples, settings)
+        head = learner.learn(samples, settings)
     chosen["balanced"] = balanced
-    seconds = time.perf_counter() - start
-    return FittedHead(kind, head, chosen, seconds, arguments, settings)
+    return FittedHead(head, chosen, time.perf_counter() - start, settings)
 
 
 def fit_again(
@@ -125,17 +126,16 @@ def fit_again(
     samples = _checked(vectors, labels, num_classes, None)
     with _alone() as module:
         start = time.perf_counter()
-        head, arguments = module(fitted.kind).learn(samples, dict(fitted.settings))
-    seconds = time.perf_counter() - start
-    return replace(fitted, head=head, arguments=arguments, seconds=seconds)
+        head = module(fitted.kind).learn(samples, dict(fitted.settings))
+    return replace(fitted, head=head, seconds=time.perf_counter() - start)
 
 
 @contextlib.contextmanager
 def _alone() -> Iterator[Callable[[str], Any]]:
     """Give what imports the module of a kind of head, with one thread of BLAS until the end.
 
-    The threads of BLAS and of torch wait for one another by spinning: on two cores logistic
-    regression took nine times as long with them.
+    The threads of BLAS wait for one another by spinning: on two cores logistic regression took
+    nine times as long with them.
     """
     load_libraries()  # no part of what learning costs
     from threadpoolctl import threadpool_limits
@@ -146,7 +146,7 @@ def _alone() -> Iterator[Callable[[str], Any]]:
 
 def load_libraries() -> None:
     """Import what `fit_head` needs, which takes seconds the first time."""
-    for name in ("torch", "sklearn.linear_model", "sklearn.model_selection", "sklearn.svm"):
+    for name in ("onnx", "sklearn.linear_model", "sklearn.model_selection", "sklearn.svm"):
         importlib.import_module(name)
 
 
@@ -178,7 +178,7 @@ def with_head(classifier: Classifier, fitted: FittedHead, class_names: Sequence[
     if completed is None:
         completed = _replaced(classifier, fitted, class_names)
     completed.samples = classifier.samples
-    completed.record.recipe = {"head": fitted.kind, **fitted.chosen}
+    completed.record.recipe = {"head": fitted.kind, **fitted.chosen, **precision_note(completed)}
     return completed
 
 
@@ -187,34 +187,37 @@ def _joined(
 ) -> Classifier | None:
     """Return a classifier whose graph is that of a pretrained network up to the new head.
 
-    Its torch network is built when it is asked for. None where the given one does not run a graph,
-    or not one whose weights are known by name.
+    Its torch network is built when it is asked for; of an ONNX file there is none. None where the
+    given one does not run a graph, or not one whose weights are known by name.
     """
     given, backbone_graph = classifier.architecture, classifier.graph
-    if backbone_graph is None or not classifier.knows_weights or not _is_pretrained(given):
+    if backbone_graph is None or not classifier.knows_weights:
+        return None
+    if not _is_pretrained(given) and not is_graph_alone(classifier):
         return None
     _check_width(fitted, runtime(classifier).num_features)
-    head = copy.deepcopy(fitted.head)
+    head = fitted.head
     try:
-        with needs_training_packages("a new head"):
-            graph = composed_graph(backbone_graph, head)
+        graph = composed_graph(backbone_graph, head)
     except ModelError:
         return None
-    weights = {n: value for n, value in classifier.weights().items() if not n.startswith(_HEAD)}
-    weights |= {f"{_HEAD}{name}": value for name, value in head.state_dict().items()}
-    architecture = _with_new_arguments(given, fitted)
-    state: Callable[[], dict[str, Tensor]] = partial(dict, weights)
+    kept = classifier.weight_arrays()
+    weights = {name: value for name, value in kept.items() if not name.startswith(_HEAD)}
+    weights |= {f"{_HEAD}{name}": value for name, value in head.weights.items()}
+    architecture = None if given is None else _with_new_arguments(given, fitted)
+    state: Callable[[], dict[str, NDArray[Any]]] = partial(dict, weights)
     completed = Classifier.from_graph(
         graph,
-        partial(
-            network_with, architecture, classifier.preprocessing, fitted.head.num_classes, state
-        ),
+        classifier.read_network
+        if architecture is None
+        else partial(network_with, architecture, classifier.preprocessing, head.num_classes, state),
         classifier.preprocessing,
         class_names,
         state=state,
         architecture=architecture,
     )
     completed.backbone_graph, completed.joined_head = backbone_graph, head
+    completed.missing, completed.precision = classifier.missing, classifier.precision
     return completed
 
 
@@ -231,7 +234,7 @@ def _replaced(classifier: Classifier, fitted: FittedHead, class_names: Sequence[
         )
     _check_width(fitted, num_features(network))
     # A copy of the whole network, in which the old head is the new one wherever it stands.
-    whole: Any = copy.deepcopy(network, {id(old): copy.deepcopy(fitted.head)}).eval()
+    whole: Any = copy.deepcopy(network, {id(old): fitted.head.to_torch()}).eval()
     if isinstance(getattr(whole, "num_classes", None), int):
         whole.num_classes = fitted.head.num_classes
     completed = Classifier(
@@ -272,7 +275,7 @@ def _is_pretrained(architecture: Architecture | None) -> TypeGuard[Architecture]
 def _with_new_arguments(given: Architecture, fitted: FittedHead) -> Architecture:
     """Return how to build a pretrained network with its new head."""
     arguments = {"backbone": given.arguments["backbone"], "head": fitted.kind}
-    return Architecture("pretrained", arguments | dict(fitted.arguments))
+    return Architecture("pretrained", arguments | dict(fitted.head.arguments))
 
 
 def _checked(

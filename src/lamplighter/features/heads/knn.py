@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch.nn import functional as f
 
-from lamplighter.features.heads.model_selection import Search
-from lamplighter.models.heads import TIED, WEIGHTS, KNNHead
+from lamplighter.features.heads.model_selection import PROVEN_ON, Search, check_head
+from lamplighter.models.head_weights import TIED, WEIGHTS, HeadWeights, nearest, voted
+from lamplighter.models.reliability import unit_length
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,10 +36,12 @@ def search(samples: Samples, *, balanced: bool, seed: int) -> tuple[dict[str, An
     return tried.parameters | {"smoothing": smoothing}, tried.chosen()
 
 
-def learn(samples: Samples, settings: dict[str, Any]) -> tuple[KNNHead, dict[str, Any]]:
-    """Return a head that has learned with what a search found, and its arguments."""
+def learn(samples: Samples, settings: dict[str, Any]) -> HeadWeights:
+    """Return a head that has learned with what a search found."""
     head = _head(samples, settings, settings["smoothing"])
-    return head, _arguments(len(samples), settings, settings["smoothing"])
+    few = samples.vectors[:PROVEN_ON]
+    check_head(head, few, head.logits(few))
+    return head
 
 
 def _grid(count: int, balanced: bool) -> list[dict[str, Any]]:
@@ -53,41 +54,40 @@ def _grid(count: int, balanced: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _shares(samples: Samples, fold: Fold, grid: list[dict[str, Any]]) -> list[NDArray[np.float32]]:
+def _shares(
+    samples: Samples, fold: Fold, grid: list[dict[str, Any]]
+) -> list[NDArray[np.floating[Any]]]:
     """Return what each of the grid's heads gives for the fold; neighbours are found once."""
     train = samples.take(fold.train)
-    head = _head(train, grid[0], _USUAL)
-    asked = torch.from_numpy(samples.vectors[fold.test])
-    nearest, which = head.nearest(asked, NEIGHBOURS[-1])
+    known = _head(train, grid[0], _USUAL)
+    similarities, which = nearest(known, samples.vectors[fold.test], NEIGHBOURS[-1])
     shares = []
     for parameters in grid:
-        head.neighbours = min(parameters["neighbours"], len(train))
-        head.weights = parameters["weights"]
-        head.class_weights.copy_(torch.from_numpy(train.balancing(parameters["balancing"])))
-        most = head.neighbours + TIED
-        shares.append(head.voted(nearest[:, :most], which[:, :most]).numpy())
+        head = _with(known, train, parameters, _USUAL)
+        most = head.arguments["neighbours"] + TIED
+        shares.append(voted(head, similarities[:, :most], which[:, :most]))
     return shares
 
 
-def _arguments(count: int, parameters: dict[str, Any], smoothing: float) -> dict[str, Any]:
-    return {
-        "num_references": count,
-        "neighbours": min(parameters["neighbours"], count),
+def _head(samples: Samples, parameters: dict[str, Any], smoothing: float) -> HeadWeights:
+    centre = samples.vectors.mean(0, dtype=np.float64).astype(np.float32)
+    references = unit_length(samples.vectors - centre)
+    weights = {"centre": centre, "references": references, "labels": samples.labels}
+    return _with(HeadWeights("knn", weights), samples, parameters, smoothing)
+
+
+def _with(
+    known: HeadWeights, samples: Samples, parameters: dict[str, Any], smoothing: float
+) -> HeadWeights:
+    """Return a head of the same neighbours that votes with other parameters."""
+    class_weights = samples.balancing(parameters["balancing"]).astype(np.float32)
+    arguments = {
+        "num_references": len(samples),
+        "neighbours": min(parameters["neighbours"], len(samples)),
         "weights": parameters["weights"],
         "smoothing": smoothing,
     }
-
-
-def _head(samples: Samples, parameters: dict[str, Any], smoothing: float) -> KNNHead:
-    arguments = _arguments(len(samples), parameters, smoothing)
-    head = KNNHead(samples.vectors.shape[1], samples.num_classes, **arguments)
-    vectors = torch.from_numpy(samples.vectors)
-    centre = torch.from_numpy(samples.vectors.mean(0, dtype=np.float64).astype(np.float32))
-    head.centre.copy_(centre)
-    head.references.copy_(f.normalize(vectors - centre))
-    head.labels.copy_(torch.from_numpy(samples.labels))
-    head.class_weights.copy_(torch.from_numpy(samples.balancing(parameters["balancing"])))
-    return head.eval()
+    return HeadWeights("knn", {**known.weights, "class_weights": class_weights}, arguments)
 
 
 def _smoothing(shares: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -7,7 +7,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from lamplighter.features.heads.model_selection import (
     PROVEN_ON,
@@ -16,7 +15,7 @@ from lamplighter.features.heads.model_selection import (
     on_every_core,
     sharpness,
 )
-from lamplighter.models.heads import LinearHead
+from lamplighter.models.head_weights import HeadWeights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,19 +68,17 @@ def search(samples: Samples, *, balanced: bool, seed: int) -> tuple[dict[str, An
     return settings, tried.chosen(scale=round(settings["scale"], 4))
 
 
-def learn(samples: Samples, settings: dict[str, Any]) -> tuple[LinearHead, dict[str, Any]]:
-    """Return a head that has learned with what a search found, and its arguments: none."""
+def learn(samples: Samples, settings: dict[str, Any]) -> HeadWeights:
+    """Return a head that has learned with what a search found."""
     turned = _Turned(samples.vectors)
     with _near_enough():
         ((weight, bias),) = _layers(turned.vectors, samples, [settings], settings["balanced"])
-    head = LinearHead(samples.vectors.shape[1], samples.num_classes)
     scaled = weight * settings["scale"], bias * settings["scale"]
-    with torch.no_grad():
-        for parameter, values in zip((head.weight, head.bias), turned.back(*scaled), strict=True):
-            parameter.copy_(torch.from_numpy(values))
+    whole = [values.astype(np.float32) for values in turned.back(*scaled)]
+    head = HeadWeights("linear", dict(zip(("weight", "bias"), whole, strict=True)))
     said = turned.vectors[:PROVEN_ON] @ scaled[0].T + scaled[1]
-    check_head(head.eval(), samples.vectors[:PROVEN_ON], said)
-    return head, {}
+    check_head(head, samples.vectors[:PROVEN_ON], said)
+    return head
 
 
 @contextlib.contextmanager

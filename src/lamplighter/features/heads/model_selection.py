@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ import numpy as np
 from lamplighter.errors import DatasetError, ParityError
 from lamplighter.evaluation.calibration import fit_temperature, softmax
 from lamplighter.evaluation.metrics import confusion_matrix, macro_f1
+from lamplighter.inference.runtime import head_logits
 from lamplighter.machine import usable_cores
+from lamplighter.saving.head_graphs import standalone_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
-    from torch import nn
+
+    from lamplighter.models.head_weights import HeadWeights
 
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
@@ -166,9 +170,9 @@ def on_every_core(work: Callable[[_Part], _Result], parts: Iterable[_Part]) -> l
 
 
 def check_head(
-    head: nn.Module, vectors: NDArray[np.float32], said: NDArray[np.floating[Any]]
+    head: HeadWeights, vectors: NDArray[np.float32], said: NDArray[np.floating[Any]]
 ) -> None:
-    """Refuse a head that does not answer as the library that it was learned with.
+    """Refuse a head whose ONNX graph does not answer as the library that it was learned with.
 
     Args:
         head: features (M, D) -> logits (M, K).
@@ -178,10 +182,7 @@ def check_head(
     Raises:
         ParityError: a probability differs by more than 0.01.
     """
-    import torch
-
-    with torch.inference_mode():
-        logits = head(torch.from_numpy(np.ascontiguousarray(vectors))).numpy()
+    logits = head_logits(standalone_graph(head), vectors)
     difference = float(np.abs(softmax(logits) - softmax(said)).max())
     if not difference <= _NEAR:  # of NaN as well
         raise ParityError(
@@ -244,14 +245,21 @@ def numbered_groups(groups: Sequence[str] | None, count: int) -> NDArray[np.int6
 
 def folds_of(samples: Samples, *, parts: int = FOLDS, seed: int) -> list[Fold]:
     """Return at most so many folds, stratified by class, groups kept together; maybe none."""
+    groups = None if samples.groups is None else samples.groups.tobytes()
+    return list(_folds(samples.labels.tobytes(), groups, parts, seed))
+
+
+@functools.lru_cache(maxsize=8)  # each kind of head asks for the same, and groups take a while
+def _folds(labels_: bytes, groups_: bytes | None, parts: int, seed: int) -> tuple[Fold, ...]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    labels, groups = samples.labels, samples.groups
+    labels = np.frombuffer(labels_, dtype=np.int64)
+    groups = None if groups_ is None else np.frombuffer(groups_, dtype=np.int64)
     parts = min(parts, int(np.bincount(labels).max()))
     if groups is not None:
         parts = min(parts, len(np.unique(groups)))
     if parts < 2:
-        return []
+        return ()
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -259,4 +267,6 @@ def folds_of(samples: Samples, *, parts: int = FOLDS, seed: int) -> list[Fold]:
         warnings.filterwarnings("ignore", message="The least populated class")
         pairs = list(splitter.split(np.zeros(len(labels)), labels, groups))
     folds = [Fold(train, test) for train, test in pairs]
-    return [fold for fold in folds if len(fold.test) and len(np.unique(labels[fold.train])) > 1]
+    return tuple(
+        fold for fold in folds if len(fold.test) and len(np.unique(labels[fold.train])) > 1
+    )

@@ -7,7 +7,6 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from lamplighter.features.heads.model_selection import (
     PROVEN_ON,
@@ -18,7 +17,7 @@ from lamplighter.features.heads.model_selection import (
     on_every_core,
     sharpness,
 )
-from lamplighter.models.heads import SVMHead
+from lamplighter.models.head_weights import HeadWeights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,8 +51,8 @@ def search(samples: Samples, *, balanced: bool, seed: int) -> tuple[dict[str, An
     return settings, tried.chosen(scale=round(scale, 4))
 
 
-def learn(samples: Samples, settings: dict[str, Any]) -> tuple[SVMHead, dict[str, Any]]:
-    """Return a head that has learned with what a search found, and its arguments.
+def learn(samples: Samples, settings: dict[str, Any]) -> HeadWeights:
+    """Return a head that has learned with what a search found.
 
     Of more than 8,000 vectors a sample is learned from, stratified by class.
     """
@@ -66,19 +65,18 @@ def learn(samples: Samples, settings: dict[str, Any]) -> tuple[SVMHead, dict[str
     support = np.flatnonzero(coefficients.any(axis=0))
     if not len(support):  # vectors that do not differ
         support = np.arange(1)
-    arguments = {"num_vectors": len(support)}
-    head = SVMHead(vectors.shape[1], samples.num_classes, **arguments)
-    for buffer, values in (
-        (head.centre, scaling[0]),
-        (head.stretch, scaling[1]),
-        (head.vectors, vectors[support]),
-        (head.coefficients, settings["scale"] * coefficients[:, support]),
-        (head.intercepts, settings["scale"] * intercepts),
-        (head.gamma, settings["gamma"]),
-    ):
-        buffer.copy_(torch.as_tensor(values))
-    check_head(head.eval(), samples.vectors[:PROVEN_ON], settings["scale"] * machines.said)
-    return head, arguments
+    parts = {
+        "centre": scaling[0],
+        "stretch": scaling[1],
+        "vectors": vectors[support],
+        "coefficients": settings["scale"] * coefficients[:, support],
+        "intercepts": settings["scale"] * intercepts,
+        "gamma": settings["gamma"],
+    }
+    weights = {name: np.asarray(value, dtype=np.float32) for name, value in parts.items()}
+    head = HeadWeights("svm", weights, {"num_vectors": len(support)})
+    check_head(head, samples.vectors[:PROVEN_ON], settings["scale"] * machines.said)
+    return head
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
