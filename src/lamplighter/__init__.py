@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from lamplighter.inference.predictor import Predictions as Predictions
     from lamplighter.inference.predictor import predict as predict
     from lamplighter.models.classifier import Classifier as Classifier
+    from lamplighter.models.head_weights import HeadWeights as HeadWeights
     from lamplighter.models.registry import list_models as list_models
     from lamplighter.models.registry import register as register
     from lamplighter.models.reliability import Trust as Trust
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from lamplighter.saving.bundle import load as load
     from lamplighter.saving.bundle import save as save
     from lamplighter.saving.export import export as export
+    from lamplighter.saving.onnx_backbone import onnx_backbone as onnx_backbone
     from lamplighter.saving.pretrained import pretrained as pretrained
     from lamplighter.training import callbacks as callbacks
     from lamplighter.training.balancing import class_weights as class_weights
@@ -133,6 +135,7 @@ _HOMES = {
     "Estimate": "lamplighter.evaluation.intervals",
     "Features": "lamplighter.features.extraction",
     "FittedHead": "lamplighter.features.heads.fitting",
+    "HeadWeights": "lamplighter.models.head_weights",
     "ImageData": "lamplighter.datasets.image_data",
     "ImageFiles": "lamplighter.datasets.files",
     "Index": "lamplighter.features.index.index",
@@ -198,6 +201,7 @@ _HOMES = {
     "mcnemar": "lamplighter.evaluation.intervals",
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
+    "onnx_backbone": "lamplighter.saving.onnx_backbone",
     "open_image": "lamplighter.images.decoding",
     "photo_augmentation": "lamplighter.datasets.augmentation",
     "plot_attribution": "lamplighter.explain.attribution.plots",

@@ -12,9 +12,11 @@ from lamplighter.features.extraction import fingerprint
 from lamplighter.features.index.index import Index
 from lamplighter.features.index.update import found_at, place_of
 from lamplighter.features.quantized import at_precision
+from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier
 from lamplighter.saving.bundle import load
+from lamplighter.saving.onnx_backbone import is_graph_alone, is_onnx, onnx_backbone
 from lamplighter.saving.pretrained import is_pretrained, pretrained
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def source_of(
     """Return what `Index.create` is to note, so that the network can be made again.
 
     Args:
-        name: of a pretrained network, or the path of a bundle.
+        name: of a pretrained network, or the path of a bundle or an ONNX file.
         classifier: what it gave.
         index: the path of the index.
         precision: what `at_precision` was given.
@@ -87,6 +89,9 @@ def source_of(
         preprocessing = classifier.preprocessing
         size = [preprocessing.height, preprocessing.width]
         made: dict[str, Any] = {"pretrained": str(name), "size": size, "fit": preprocessing.fit}
+    elif is_graph_alone(classifier) and is_onnx(name):
+        place = place_of(Path(name), index)
+        made = {"onnx": place, "preprocessing": classifier.preprocessing.to_dict()}
     else:
         made = {"bundle": place_of(Path(name), index)}
     return {**made, "precision": precision}
@@ -97,7 +102,10 @@ def source_name(index: Index) -> str:
     source = index.source
     if "pretrained" in source:
         return str(source["pretrained"])
-    return str(found_at(source["bundle"], index.path)) if "bundle" in source else ""
+    for kind in ("bundle", "onnx"):
+        if kind in source:
+            return str(found_at(source[kind], index.path))
+    return ""
 
 
 def classifier_of(index: Index) -> Classifier:
@@ -115,6 +123,8 @@ def classifier_of(index: Index) -> Classifier:
             made = _pretrained(name, source)
         elif isinstance(source.get("bundle"), dict):
             made = load(name)
+        elif isinstance(source.get("onnx"), dict):
+            made = _from_onnx(name, source)
         else:
             raise SimilarIndexError(
                 f"{index.path} does not say which network it was made with; give classifier=."
@@ -124,6 +134,18 @@ def classifier_of(index: Index) -> Classifier:
         raise SimilarIndexError(
             f"the network of {index.path} cannot be had: {error} Or embed the folder again."
         ) from error
+
+
+def _from_onnx(name: str, source: dict[str, Any]) -> Classifier:
+    """Return the network in an ONNX file, for images prepared as was noted."""
+    wanted = Preprocessing.from_dict(source["preprocessing"])
+    return onnx_backbone(
+        name,
+        size=(wanted.height, wanted.width),
+        mean=wanted.mean,
+        std=wanted.std,
+        fit=wanted.fit,
+    )
 
 
 def _pretrained(name: str, source: dict[str, Any]) -> Classifier:
