@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lamplighter.cli import options
-from lamplighter.cli.classifier_arguments import named_classifier
+from lamplighter.cli.backbone_arguments import (
+    Backbone,
+    FitOption,
+    Mean,
+    Size,
+    Std,
+    chosen_backbone,
+)
 from lamplighter.cli.data_arguments import found_files, say, say_set_aside
-from lamplighter.cli.options import AsJson, Backbone, ImageFolder
+from lamplighter.cli.options import AsJson, ImageFolder
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.terminal import bar, printable
 from lamplighter.text import counted
@@ -21,7 +28,6 @@ from lamplighter.text import counted
 if TYPE_CHECKING:
     from lamplighter.features.extraction import Features
     from lamplighter.features.index.update import Changes
-    from lamplighter.images.preprocessing import Fit
     from lamplighter.models.classifier import Classifier
 
 
@@ -41,15 +47,10 @@ def embed(
             help="Create or update an index for `lamplighter similar`.",
         ),
     ] = None,
-    fit: Annotated[
-        Literal["squash", "crop", "letterbox"] | None,
-        typer.Option(
-            metavar="FIT",
-            help="How images that are not square are resized: squash, crop or "
-            "letterbox. Default: squash for a pretrained network, else as the "
-            "classifier was trained.",
-        ),
-    ] = None,
+    fit: FitOption = None,
+    size: Size = None,
+    mean: Mean = None,
+    std: Std = None,
     precision: Annotated[
         Literal["fp32", "int8"],
         typer.Option(metavar="KIND", help="fp32: exact; int8: faster, nearly the same vectors."),
@@ -90,7 +91,8 @@ def embed(
     files = found_files(folder)
     for note in files.notes:
         say(f"note: {note}")
-    classifier = at_precision(backbone_named(backbone, fit), precision)
+    backbone, network = chosen_backbone(backbone, files, fit, size=size, mean=mean, std=std)
+    classifier = at_precision(network, precision)
     if index is not None and index.exists():
         _check_network(index, fingerprint(classifier, scaled=not whole))
     start = time.perf_counter()
@@ -115,19 +117,6 @@ def embed(
         document["index"] = {"path": str(index), **(asdict(changes) if changes else {})}
     if as_json:
         typer.echo(json.dumps(document, indent=2))
-
-
-def backbone_named(name: str, fit: Fit | None) -> Classifier:
-    """Return the network that computes features; a pretrained one sees the whole image.
-
-    Raises:
-        DataError: a fit is given for a bundle, which has its own.
-    """
-    from lamplighter.saving.pretrained import is_pretrained
-
-    if fit is None and is_pretrained(name):
-        fit = "squash"
-    return named_classifier(Path(name), fit=fit)
 
 
 def _summary(features: Features, seconds: float) -> str:

@@ -93,7 +93,9 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
     from lamplighter.images.preprocessing import Preprocessing
 
     architecture, record = description["architecture"], description["record"]
-    yield "network", architecture["name"] or f"{architecture['class']} (a class of its own)"
+    own = str(architecture.get("class"))
+    alone = "" if own.startswith("ONNX graph ") else " (a class of its own)"
+    yield "network", architecture["name"] or f"{own}{alone}"
     if architecture.get("arguments"):
         yield "", _listed(architecture["arguments"])
     names = description["class_names"]
@@ -119,10 +121,11 @@ def _lines(description: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"none, so torch answers in its place: {str(parity['failure']).rstrip('.')}",
         )
     if isinstance(parity.get("max_difference"), float):
-        text = f"differs from torch by at most {parity['max_difference']:.1e}"
+        text = f"differs from the weights by at most {parity['max_difference']:.1e}"
         yield "ONNX graph", f"{text} on {parity.get('images', 'some images')}"
     yield "written", f"{description['created']} by {description['written_by']}"
-    yield "with", _listed(description["versions"])
+    installed = {name: of for name, of in description["versions"].items() if of != "unknown"}
+    yield "with", _listed(installed)
 
 
 def trust_text(trust: Trust) -> str:

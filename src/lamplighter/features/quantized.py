@@ -7,7 +7,7 @@ import copy
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import platformdirs
@@ -17,7 +17,7 @@ from lamplighter.errors import BundleError, DataError, OutputError
 from lamplighter.files.writing import written_whole
 from lamplighter.inference.quantization import int8_graph
 from lamplighter.inference.runtime import runtime
-from lamplighter.models.classifier import Classifier, check_classifier
+from lamplighter.models.classifier import Classifier, Precision, check_classifier
 from lamplighter.names import wrong_choice
 from lamplighter.saving.parity import proven_graph
 from lamplighter.saving.tracing import needs_training_packages
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.images.preprocessing import Preprocessing
-
-Precision = Literal["fp32", "int8"]
 
 _CALIBRATION = 64  # images
 
@@ -92,14 +90,17 @@ def _plain(preprocessing: Preprocessing) -> Preprocessing:
 
 
 def _like(classifier: Classifier, graph: bytes) -> Classifier:
-    return Classifier.from_graph(
+    reduced = Classifier.from_graph(
         graph,
         lambda: copy.deepcopy(classifier.read_network()),
         classifier.preprocessing,
         classifier.class_names,
+        state=classifier.weight_arrays,
         architecture=classifier.architecture,
         record=classifier.record,
     )
+    reduced.precision, reduced.missing = "int8", classifier.missing
+    return reduced
 
 
 def _place(graph: bytes) -> Path:

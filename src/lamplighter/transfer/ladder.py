@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from lamplighter.errors import (
     DataError,
     DatasetError,
     LamplighterError,
+    MissingPackageError,
     ResumeError,
     TrainingError,
 )
@@ -23,9 +25,14 @@ from lamplighter.evaluation.intervals import mcnemar
 from lamplighter.evaluation.reliability import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads.fitting import load_libraries
+from lamplighter.features.precision_choice import choose_precision
+from lamplighter.features.quantized import at_precision
 from lamplighter.inference.runtime import runtime
+from lamplighter.installation import install_command
+from lamplighter.models import registry
 from lamplighter.models.classifier import check_classifier
 from lamplighter.names import unknown_name
+from lamplighter.saving.bundle import precision_note
 from lamplighter.saving.pretrained import pretrained
 from lamplighter.text import align, counted, first_line, listed
 from lamplighter.transfer.context import Context, fingerprint_of, known_labels, report_on
@@ -33,6 +40,7 @@ from lamplighter.transfer.refitting import Refit
 from lamplighter.transfer.refitting import refit as refitted
 from lamplighter.transfer.splits import Quiet, Watch, name_set_aside, prepared
 from lamplighter.transfer.strategies import (
+    NEED_TORCH,
     RUNGS,
     BudgetSpentError,
     Rung,
@@ -50,7 +58,7 @@ if TYPE_CHECKING:
     from lamplighter.evaluation.report import Report
     from lamplighter.features.extraction import Features
     from lamplighter.features.heads.fitting import FittedHead
-    from lamplighter.models.classifier import Classifier
+    from lamplighter.models.classifier import Classifier, Precision
     from lamplighter.models.reliability import Trust
 
 _SIGNIFICANT = 0.05
@@ -145,8 +153,10 @@ class Ladder:
             )
         elif self.not_refitted:
             words.append(f"It was not refitted on train + validation: {self.not_refitted}.")
-        for name, reason in self.left_out.items():
-            words.append(f"{name} was left out: {reason}.")
+        for reason in dict.fromkeys(self.left_out.values()):
+            left = [name for name, why in self.left_out.items() if why == reason]
+            verb = "was" if len(left) == 1 else "were"
+            words.append(f"{listed(left)} {verb} left out: {reason}.")
         return " ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,6 +201,7 @@ def climb_ladder(
     folder: str | Path | None = None,
     resume: bool = False,
     refit: bool = True,
+    precision: Precision | Literal["auto"] = "fp32",
     watch: Watch | None = None,
 ) -> Ladder:
     """Climb the ladder of transfer learning on photos: return the cost and the scores of each rung.
@@ -205,7 +216,7 @@ def climb_ladder(
         source: photos with their classes: a folder, a zip file, a CSV of paths, or files found
             before.
         backbone: a pretrained network by name, or any classifier with features.
-        rungs: which of `RUNGS` to climb.
+        rungs: which of `RUNGS` to climb, and strategies that were registered.
         budget: minutes for the rungs. Once they are over no rung begins; "head", "blocks" and
             "full" are left out, too, where they are seen not to fit into the rest.
         balanced: whether rare classes count as much as common ones.
@@ -215,6 +226,9 @@ def climb_ladder(
         resume: continue fine-tuning from there.
         refit: let the chosen rung learn again, from training and validation images. Without it
             the validation images stay held out.
+        precision: of the backbone: "fp32", "int8", which is faster on most processors, or "auto":
+            int8 if it is measured to be faster here and loses half a point of validation accuracy
+            at most. The bundle answers with it as well.
         watch: what is told of each step.
 
     Raises:
@@ -229,6 +243,7 @@ def climb_ladder(
     with ThreadPoolExecutor(1) as aside:
         aside.submit(load_libraries)  # while files are read
         files, found = prepared(source, watch, seed=seed, audit=audit)
+        base = _at(precision, base, files, seed, watch)
         start = time.perf_counter()
         with watch.progress("embedding") as progress:
             features = embed(base, files, progress=progress)
@@ -282,16 +297,29 @@ def climb_ladder(
     )
 
 
+def _at(precision: str, base: Classifier, files: ImageFiles, seed: int, watch: Watch) -> Classifier:
+    """Return the backbone at a precision; for "auto" choose, and say why."""
+    if precision != "auto":
+        return at_precision(base, precision)  # type: ignore[arg-type]  # it is checked there
+    with watch.progress("comparing") as progress:
+        choice = choose_precision(base, files, seed=seed, progress=progress)
+    watch.say(f"precision: {choice.reason}")
+    return choice.classifier
+
+
 def _checked(rungs: Sequence[str], budget: float) -> list[str]:
     rungs = [rungs] if isinstance(rungs, str) else rungs
     if not rungs:
         raise TrainingError(f"the rungs are {', '.join(RUNGS)}, received none.")
-    for name in rungs:
-        if name not in RUNGS:
-            raise TrainingError(unknown_name("rung", name, RUNGS))
+    if not set(rungs) <= set(RUNGS):
+        known = registry.list_strategies()
+        for name in rungs:
+            if name not in known:
+                raise TrainingError(unknown_name("rung", name, known))
     if not budget > 0:
         raise TrainingError(f"the budget must be more than 0 minutes, received {budget}.")
-    return [name for name in RUNGS if name in rungs]
+    own = [name for name in RUNGS if name in rungs]
+    return [*own, *(name for name in dict.fromkeys(rungs) if name not in RUNGS)]
 
 
 class _Pixels:
@@ -338,9 +366,9 @@ def _climb_all(
     names: Sequence[str], context: Context, watch: Watch
 ) -> tuple[list[Rung], dict[str, str]]:
     climbed: list[Rung] = []
-    left_out: dict[str, str] = {}
-    failure: LamplighterError | None = None
-    for place, name in enumerate(names):
+    left_out, failure = _without_torch(names, watch)
+    here = [name for name in names if name not in left_out]
+    for place, name in enumerate(here):
         try:
             rung = climb(name, context)
         except ResumeError:
@@ -359,7 +387,7 @@ def _climb_all(
             if not climbed:
                 raise
             left_out |= dict.fromkeys(
-                names[place:], "the ladder was interrupted before this rung was done"
+                here[place:], "the ladder was interrupted before this rung was done"
             )
             watch.say(f"interrupted in {name}; comparing the rungs that are done")
             break
@@ -374,6 +402,21 @@ def _climb_all(
             "or a faster rung such as linear."
         )
     return climbed, left_out
+
+
+def _without_torch(
+    names: Sequence[str], watch: Watch
+) -> tuple[dict[str, str], LamplighterError | None]:
+    """Return the rungs that need torch where it is not installed, with the reason."""
+    needing = [name for name in names if name in NEED_TORCH]
+    if not needing or importlib.util.find_spec("torch") is not None:
+        return {}, None
+    failure = MissingPackageError(
+        f"{listed(needing)} {'needs' if len(needing) == 1 else 'need'} torch, which is not "
+        f"installed; {install_command()}."
+    )
+    watch.say(f"left out: {failure}")
+    return dict.fromkeys(needing, "torch is not installed"), failure
 
 
 def _refitted(best: Rung, context: Context, watch: Watch) -> tuple[Refit | None, str]:
@@ -433,6 +476,7 @@ def _finished(
     record = classifier.record
     details = {name: value for name, value in best.details.items() if name != "grid"}
     record.recipe = {"name": "transfer", "rung": best.name, "seed": context.seed, **details}
+    record.recipe |= precision_note(classifier)
     record.data = {
         name: fingerprint_of(features.split(name)) for name in features.files.split_names
     }
