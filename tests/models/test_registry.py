@@ -25,6 +25,7 @@ from lamplighter.errors import (
 from lamplighter.features.heads.fitting import FittedHead, with_head
 from lamplighter.inference.predictor import predict_pixels
 from lamplighter.models import registry
+from lamplighter.models.head_weights import ModuleWeights
 from lamplighter.models.heads import build_head
 
 SMALL = Preprocessing(height=8, width=8, channels=1, mean=(0.5,), std=(0.5,))
@@ -345,7 +346,7 @@ class TestHead:
         )
         base.network.eval()
         head = build_head("scaled", base.network.num_features, 3, scale=2.0).eval()
-        fitted = FittedHead("scaled", head, {}, 0.0, {"scale": 2.0})
+        fitted = FittedHead(ModuleWeights("scaled", head, {"scale": 2.0}), {}, 0.0)
         path = lamplighter.save(with_head(base, fitted, ("a", "b", "c")), tmp_path / "head.lamp")
 
         loaded = lamplighter.load(path)

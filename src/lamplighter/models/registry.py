@@ -1,7 +1,7 @@
-"""Networks and heads by name: those of Lamplighter, registered ones, and those of plug-ins.
+"""Networks, heads and strategies by name: Lamplighter's, registered ones, and those of plug-ins.
 
-A plug-in is a distribution that offers networks or heads as entry points, by the name that they
-have in a bundle. Nothing of it is imported before the name is asked for::
+A plug-in is a distribution that offers them as entry points, by the name that they have in a
+bundle. Nothing of it is imported before the name is asked for::
 
     [project.entry-points."lamplighter.networks"]
     wide-cnn = "acme_nets:WideCNN"
@@ -31,20 +31,25 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-Kind = Literal["network", "head"]
+Kind = Literal["network", "head", "strategy"]
 _B = TypeVar("_B", bound="Callable[..., Any]")
 
 # How a builder of each kind is called, before the arguments of its own.
 _CALLS = {
     "network": ("num_classes", "in_chans", "img_size"),
     "head": ("num_features", "num_classes"),
+    "strategy": ("vectors", "labels", "num_classes"),
 }
-_GROUPS = {kind: f"lamplighter.{kind}s" for kind in _CALLS}
+_GROUPS = {
+    "network": "lamplighter.networks",
+    "head": "lamplighter.heads",
+    "strategy": "lamplighter.strategies",
+}
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A network or head in the registry.
+    """A network, head or strategy in the registry.
 
     Attributes:
         load: returns its builder, which is imported only then.
@@ -52,7 +57,7 @@ class ModelEntry:
         plugin: where it comes from, as a sentence names it; None of Lamplighter's own.
     """
 
-    load: Callable[[], Callable[..., nn.Module]]
+    load: Callable[[], Callable[..., Any]]
     summary: str = ""
     plugin: str | None = None
 
@@ -104,8 +109,27 @@ _HEADS = {
     "svm": _own("heads", "SVMHead"),
     "linear": _own("heads", "LinearHead"),
 }
-_OWN: dict[str, dict[str, ModelEntry]] = {"network": _NETWORKS | _UNLISTED, "head": _HEADS}
-_registered: dict[str, dict[str, ModelEntry]] = {"network": {}, "head": {}}
+# Of transfer learning; their code is in `lamplighter.transfer.strategies`.
+STRATEGIES = {
+    "knn": "a vote of the nearest training images",
+    "svm": "a support vector machine on the features",
+    "linear": "a linear classifier on the features",
+    "head": "a new last layer, by gradient descent",
+    "blocks": "the last block and the head; all other layers are frozen",
+    "full": "every layer; earlier layers with lower learning rates",
+}
+
+
+def _of_its_own() -> Callable[..., Any]:
+    raise ModelError("the strategies of Lamplighter are climbed by climb_ladder, by their names.")
+
+
+_OWN: dict[str, dict[str, ModelEntry]] = {
+    "network": _NETWORKS | _UNLISTED,
+    "head": _HEADS,
+    "strategy": {name: ModelEntry(_of_its_own, text) for name, text in STRATEGIES.items()},
+}
+_registered: dict[str, dict[str, ModelEntry]] = {kind: {} for kind in _OWN}
 
 
 @overload
@@ -121,12 +145,13 @@ def register(name: str, builder: _B, *, kind: Kind = "network", summary: str = "
 def register(
     name: str, builder: _B | None = None, *, kind: Kind = "network", summary: str = ""
 ) -> _B | Callable[[_B], _B]:
-    """Make a network or head of your own known by a name, so that its bundles can be built.
+    """Make a network, head or strategy of your own known by a name.
 
     From then on `Classifier.new(name, ...)` builds it, and a bundle of it, which keeps the name
     and the arguments, gives its torch network wherever the name is registered too: by the same
     call, or by a plug-in, a distribution with the entry point `name` in the group
-    "lamplighter.networks" or "lamplighter.heads". The ONNX graph in a bundle needs neither.
+    "lamplighter.networks" or "lamplighter.heads" ("lamplighter.strategies"). The ONNX graph in a
+    bundle needs neither. A strategy is one more rung for `climb_ladder(..., rungs=[name])`.
 
     Used without `builder` it decorates a class or function. What the same module has registered by
     that name before is replaced, so that a cell of a notebook may run again.
@@ -136,9 +161,11 @@ def register(
         builder: returns a `torch.nn.Module`. Of a network it is called as
             `builder(num_classes, in_chans, img_size, **arguments)` and maps images (N, C, H, W) to
             logits (N, K); of a head, as `builder(num_features, num_classes, **arguments)`, and
-            maps features (N, D) to logits. The arguments must be plain JSON types.
-        kind: "network" or "head".
-        summary: its layers in one line, for `list_models()`.
+            maps features (N, D) to logits. The arguments must be plain JSON types. A strategy is
+            called as `builder(vectors, labels, num_classes)`, with features (N, D) and their
+            classes (N,) as numpy has them, and returns the `HeadWeights` that it has learned.
+        kind: "network", "head" or "strategy".
+        summary: its layers, or what it does, in one line.
 
     Returns:
         The builder, or what takes it as a decorator.
@@ -212,13 +239,21 @@ def list_models() -> dict[str, str]:
     return found
 
 
+def list_strategies() -> dict[str, str]:
+    """Return the names of the strategies that a ladder can have as rungs, with what each does."""
+    found = STRATEGIES | {name: entry.summary for name, entry in _registered["strategy"].items()}
+    for point in _offered("strategy"):
+        found.setdefault(point.name, f"from {_source(point)}")
+    return found
+
+
 def find(name: str, *, listed: bool = False, kind: Kind = "network") -> ModelEntry:
     """Return the network or head of this name; one of a plug-in is not imported yet.
 
     Args:
         name: of the network or head.
         listed: whether it must be one of `list_models()`, which can be trained from nothing.
-        kind: "network" or "head".
+        kind: "network", "head" or "strategy".
 
     Raises:
         UnknownModelError: there is none; the message suggests a near name.
@@ -236,7 +271,7 @@ def find(name: str, *, listed: bool = False, kind: Kind = "network") -> ModelEnt
         )
     if offered:
         return ModelEntry(functools.partial(_loaded, kind, offered[0]), plugin=sources[0])
-    known = list_models() if kind == "network" else [*_HEADS, *_registered[kind]]
+    known = list_models() if kind == "network" else [*_OWN[kind], *_registered[kind]]
     raise UnknownModelError(unknown_name(kind, name, known))
 
 

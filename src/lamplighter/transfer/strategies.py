@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.errors import LamplighterError
+from lamplighter.errors import LamplighterError, TrainingError
 from lamplighter.features.heads.fitting import HEADS, FittedHead
 from lamplighter.inference.runtime import runtime
+from lamplighter.models import registry
+from lamplighter.models.head_weights import HeadWeights
+from lamplighter.models.registry import STRATEGIES
+from lamplighter.text import first_line
 from lamplighter.transfer.context import (
     Context,
     Plan,
@@ -31,15 +35,8 @@ if TYPE_CHECKING:
     from lamplighter.models.classifier import Classifier
     from lamplighter.training.view import TrialView
 
-SUMMARIES = {
-    "knn": "a vote of the nearest training images",
-    "svm": "a support vector machine on the features",
-    "linear": "a linear classifier on the features",
-    "head": "a new last layer, by gradient descent",
-    "blocks": "the last block and the head; all other layers are frozen",
-    "full": "every layer; earlier layers with lower learning rates",
-}
-RUNGS = tuple(SUMMARIES)
+RUNGS = tuple(STRATEGIES)
+NEED_TORCH = ("head", "blocks", "full")
 
 _HEAD_EPOCHS, _HEAD_RATE, _HEAD_BATCH = 60, 3e-3, 32
 _MOST_EPOCHS = {"blocks": 12, "full": 10}
@@ -59,7 +56,7 @@ class Rung:
     """What one rung costs and gains.
 
     Attributes:
-        name: one of `RUNGS`.
+        name: one of `RUNGS`, or of a strategy that was registered.
         report: on the validation split.
         seconds: how long it took to learn, the features apart; what was done before a stop
             included.
@@ -88,7 +85,7 @@ class Rung:
     @property
     def summary(self) -> str:
         """What it does, in a few words."""
-        return SUMMARIES[self.name]
+        return STRATEGIES.get(self.name) or registry.find(self.name, kind="strategy").summary
 
 
 def climb(name: str, context: Context) -> Rung:
@@ -103,6 +100,8 @@ def climb(name: str, context: Context) -> Rung:
         return _on_features(name, context, context.fitted(name))
     if name == "head":
         return _on_features(name, context, trained_head(context))
+    if name not in RUNGS:
+        return _on_features(name, context, registered_head(name, context))
     return _tuned(name, context)
 
 
@@ -124,11 +123,38 @@ def _on_features(name: str, context: Context, fitted: FittedHead) -> Rung:
 
 def head_logits(fitted: FittedHead, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return what a head says of feature vectors (N, D), shape (N, K)."""
-    import torch
+    return fitted.head.logits(vectors).astype(np.float32)
 
-    with torch.inference_mode():
-        logits: NDArray[np.float32] = fitted.head(torch.from_numpy(vectors)).numpy()
-    return logits
+
+def registered_head(name: str, context: Context) -> FittedHead:
+    """Return the head that a strategy which was registered learns from the training features.
+
+    Raises:
+        TrainingError: it fails, or what it returns is no head for these features and classes.
+    """
+    strategy = registry.find(name, kind="strategy").load()
+    vectors, count = context.train.vectors, len(context.class_names)
+    start = time.perf_counter()
+    try:
+        head = strategy(vectors, known_labels(context.train, context.class_names), count)
+    except LamplighterError:
+        raise
+    except Exception as error:  # whatever the code of others raises
+        raise TrainingError(
+            f"the strategy {name!r} failed: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    seconds = time.perf_counter() - start
+    if not isinstance(head, HeadWeights):
+        raise TrainingError(
+            f"the strategy {name!r} must return HeadWeights, received a {type(head).__name__}."
+        )
+    sizes, wanted = (head.num_features, head.num_classes), (vectors.shape[1], count)
+    if sizes != wanted:
+        raise TrainingError(
+            f"the strategy {name!r} must return a head for {wanted[0]:,} features and {wanted[1]} "
+            f"classes, received one for {sizes[0]:,} and {sizes[1]}."
+        )
+    return FittedHead(head, {"strategy": name}, seconds)
 
 
 def trained_head(context: Context) -> FittedHead:
@@ -136,6 +162,7 @@ def trained_head(context: Context) -> FittedHead:
     import torch
     from torch import nn
 
+    from lamplighter.models.head_weights import of_module
     from lamplighter.models.heads import LinearHead
     from lamplighter.training.balancing import class_weights
     from lamplighter.training.callbacks import LabelSmoothing, OneCycle, on_epoch_end
@@ -177,7 +204,9 @@ def trained_head(context: Context) -> FittedHead:
         head.weight.div_(std)
         head.bias.sub_(head.weight @ torch.from_numpy(mean))
     chosen = {"epochs": _HEAD_EPOCHS, "learning_rate": _HEAD_RATE, "balanced": context.balanced}
-    return FittedHead("linear", head.eval(), chosen, time.perf_counter() - start, {})
+    learned = of_module(head)
+    assert learned is not None  # it is linear
+    return FittedHead(learned, chosen, time.perf_counter() - start)
 
 
 def _tuned(name: str, context: Context) -> Rung:
