@@ -1,11 +1,13 @@
-# Two commands do everything: `make demo` shows Lamplighter at work, `make test` checks it.
+# `make demo` and `make photos` show Lamplighter at work, with torch and without; `make test` checks it.
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+LIGHT := .venv-light/bin
+LIGHT_STAMP := .venv-light/.installed
 # Compiled files are kept, which many containers forbid: each command would compile anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test test-slow format labs labs-check lock benchmarks clean docs
+.PHONY: demo photos test test-slow test-light format labs labs-check lock benchmarks clean docs
 
 demo: $(STAMP)
 	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
@@ -14,6 +16,16 @@ demo: $(STAMP)
 	@$(BIN)/lamplighter predict digits.lamp digits/digit-3.jpg
 	@echo "Next: $(BIN)/lamplighter predict digits.lamp digits/* --show-input seen"
 	@echo "      $(BIN)/lamplighter evaluate digits.lamp mnist"
+
+# Photos need no torch: an environment of half a gigabyte rather than six.
+photos: $(LIGHT_STAMP)
+	@test -d emoji || $(LIGHT)/lamplighter data emoji emoji > /dev/null
+	@test -f photos.lamp || $(LIGHT)/lamplighter transfer emoji --out photos.lamp
+	@$(LIGHT)/lamplighter predict photos.lamp emoji/test/bird/rooster.png
+	@$(LIGHT)/lamplighter embed emoji --index photos.index
+	@test -f similar.png || $(LIGHT)/lamplighter similar photos.index emoji/test/bird/rooster.png -k 11 --sheet similar.png
+	@echo "Next: look at similar.png, and put photos of your own into a folder for each class:"
+	@echo "      $(LIGHT)/lamplighter transfer FOLDER --out my.lamp"
 
 # Two processes of one thread each: threads that wait for one another beside another process spin.
 test: $(STAMP)
@@ -26,6 +38,11 @@ test: $(STAMP)
 # What takes longer than the default run allows.
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# What the base install does alone, in an environment without torch.
+test-light: $(LIGHT_STAMP)
+	$(LIGHT)/pip install --quiet --disable-pip-version-check --constraint requirements.lock pytest
+	$(LIGHT)/python -m pytest -m light tests/light
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -55,8 +72,15 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+$(LIGHT_STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python 3.11 with venv is needed: apt-get install python3.11-venv"; exit 1; }
+	@test -x $(LIGHT)/pip || $(PYTHON) -m venv --clear .venv-light
+	$(LIGHT)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable .
+	@touch $(LIGHT_STAMP)
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-light
 
 # Every figure in benchmarks/RESULTS.md; hours on two cores, with nothing else running. Those on
 # photos are measured on a folder of your own: make benchmarks PHOTOS=FOLDER.
@@ -64,7 +88,7 @@ benchmarks: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe digit_finder index_search \
 	  explaining maximising; do $(BIN)/python benchmarks/$$script.py || exit 1; done
-	if [ -n "$(PHOTOS)" ]; then for script in embedding transfer frozen_cut; do \
+	if [ -n "$(PHOTOS)" ]; then for script in embedding transfer backbones frozen_cut; do \
 	  $(BIN)/python benchmarks/$$script.py "$(PHOTOS)" || exit 1; done; fi
 
 # The documentation as a site, in build/site; fails on a broken link, a page that is not in nav, and a

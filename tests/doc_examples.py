@@ -224,12 +224,21 @@ def _check(program: str, arguments: list[str]) -> None:
 
 
 def _programs() -> Path:
-    """Make a `.venv` that runs the code under test, and return the folder of its programs."""
-    folder = Path(".venv/bin").absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "activate").touch()  # they are found without it
-    for name, options in (("lamplighter", " -m lamplighter"), ("python", "")):
-        program = folder / name
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{options} "$@"\n')
-        program.chmod(0o755)
-    return folder
+    """Make environments that run the code under test; return where the programs of `.venv` are.
+
+    In `.venv-light` torch is out of sight.
+    """
+    torchless = shlex.quote(str(Path(__file__).parent / "torchless"))
+    for environment, hidden in (
+        (".venv", ""),
+        (".venv-light", f"PYTHONPATH={torchless}:$PYTHONPATH "),
+    ):
+        folder = Path(environment, "bin").absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "activate").touch()  # they are found without it
+        for name, options in (("lamplighter", " -m lamplighter"), ("python", "")):
+            program = folder / name
+            python = shlex.quote(sys.executable)
+            program.write_text(f'#!/bin/sh\n{hidden}exec {python}{options} "$@"\n')
+            program.chmod(0o755)
+    return Path(".venv", "bin").absolute()

@@ -46,8 +46,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which the documents' commands find what they find in a checkout."""
     for file in ("requirements.lock", "pyproject.toml", "Makefile"):
         shutil.copy(ROOT / file, tmp_path)
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / ".installed").touch()
+    for environment in (".venv", ".venv-light"):
+        (tmp_path / environment).mkdir()
+        (tmp_path / environment / ".installed").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -25,16 +25,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 LARGEST = 60 * 1000**2  # bytes of a wheel
 SOURCES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "NOTICE", "src", "labs")
-# What the base alone does not do: learn, look into torch networks, ask the pretrained one.
+# What the base alone does not do: train networks and look into them.
 NEEDS_TORCH = {
-    "embed",
     "explain",
     "feature-maps",
     "filters",
     "layers",
     "maximise",
     "train",
-    "transfer",
 }
 TOLD = re.compile(
     r"lamplighter: .* needs [\w, -]+(, which is not installed)?; pip install .+\[\w+.*"
@@ -104,7 +102,8 @@ def metadata_of(wheel: Path) -> Message:
 
 
 def test_the_wheel_holds_every_data_file_and_is_small(wheel):
-    assert {Path(name).suffix for name in data_files()} >= {".xz", ".csv", ".jpg", ".toml"}
+    expected = {".xz", ".csv", ".jpg", ".toml", ".onnx", ".json", ".txt"}
+    assert {Path(name).suffix for name in data_files()} >= expected
     assert missing_from(wheel) == []
     assert wheel.stat().st_size <= LARGEST
 
@@ -121,6 +120,18 @@ def test_a_wheel_that_misses_a_data_file_is_found(tmp_path):
 
     assert {Path(name).suffix for name in missing} == {".xz"}
     assert any(name.endswith("mnist_files/train-images-idx3-ubyte.xz") for name in missing)
+
+
+def test_the_networks_in_the_wheel_are_those_of_the_checkout(wheel):
+    from lamplighter.models.fetching import BUNDLED
+
+    folder = ROOT / "src" / "lamplighter" / "models" / "backbone_files"
+    files = {f"{name}{suffix}" for name in BUNDLED for suffix in (".onnx", ".json")}
+    assert {path.name for path in folder.iterdir()} == files | {"imagenet.txt"}
+    with zipfile.ZipFile(wheel) as archive:
+        for path in folder.iterdir():
+            packed = archive.read(f"lamplighter/models/backbone_files/{path.name}")
+            assert packed == path.read_bytes()
 
 
 def test_the_wheel_holds_the_package_alone(wheel):

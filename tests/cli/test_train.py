@@ -311,7 +311,7 @@ def test_a_graph_that_cannot_be_proven_costs_no_training(run, monkeypatch, tmp_p
     assert run("predict", out, digits / "digit-3.jpg").code == 0
     assert run("export", out, "--format", "bundle", "--force").code == 0
     assert load(out).graph is not None
-    assert "differs from torch by at most" in " ".join(run("info", out).out.split())
+    assert "differs from the weights by at most" in " ".join(run("info", out).out.split())
 
 
 def test_a_loss_that_is_nan_is_one_line(run, monkeypatch, tmp_path):

@@ -147,7 +147,7 @@ def test_an_index_outlives_the_cache(run, backbone, digits, archive, tmp_path, c
     gone = run("similar", index, asked, "-k", "1")
     assert gone.code == 0
     assert gone.out.splitlines()[0].startswith(f"{inside} ")
-    assert "the file has vanished" in gone.out
+    assert "the file no longer exists" in gone.out
 
 
 def test_learning_from_a_zip_is_remembered_without_unpacking_it(
@@ -161,7 +161,7 @@ def test_learning_from_a_zip_is_remembered_without_unpacking_it(
         image = next((digits / "val" / "0").iterdir()).relative_to(digits)
         file.write(f"{archive / image},0,train,\n")
     outcome = run("evaluate", out, archive, "--split", "val")
-    assert "learned from 1 of these 9 images" in outcome.err
+    assert "trained on 1 of these 9 images" in outcome.err
     for folder in list(folder_cache._in_use):
         folder_cache._let_go(folder)
     shutil.rmtree(cache)

@@ -104,7 +104,7 @@ def test_pyplot_with_its_windows_and_global_state_is_not_imported():
 
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingPackageError, match=re.escape(install_command())):
+    with pytest.raises(MissingPackageError, match=re.escape(install_command("plots"))):
         plot_confusion(report_of(np.eye(2, dtype=int), list("ab")))
 
 

@@ -1,7 +1,7 @@
 """Confidence intervals: Wilson, bootstrap, McNemar.
 
-scipy.stats gives the same and is the oracle of the tests. It is no part of the base install, and
-importing it takes 0.6 s, more than all else that `predict` and `evaluate` do before they begin.
+scipy.stats gives the same and is the oracle of the tests. Importing it takes 0.6 s, more than all
+else that `predict` and `evaluate` do before they begin.
 """
 
 from __future__ import annotations

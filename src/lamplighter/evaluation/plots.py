@@ -43,7 +43,7 @@ def new_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingPackageError(
-            f"plots need matplotlib, which is not installed; {install_command()}."
+            f"plots need matplotlib, which is not installed; {install_command('plots')}."
         ) from error
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)

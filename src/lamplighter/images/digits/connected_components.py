@@ -1,7 +1,7 @@
 """Connected components and morphology on small masks.
 
-scipy.ndimage has both, but is no part of the base install, and importing it takes 0.2 s: two thirds
-of what `predict` takes for one digit.
+scipy.ndimage has both, but importing it takes 0.2 s: two thirds of what `predict` takes for one
+digit.
 """
 
 from __future__ import annotations
