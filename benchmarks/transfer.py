@@ -17,7 +17,7 @@ from pathlib import Path
 from measuring import median, record, table
 
 ROUNDS = 3
-BARS = {"cold": 30.0, "warm": 8.0}
+BARS = {"cold": 12.0, "warm": 4.0}
 CHEAP = "knn,svm,linear"
 COMMAND = str(Path(sys.executable).with_name("lamplighter"))
 
