@@ -74,12 +74,14 @@ def write_splits(files: ImageFiles, folder: Path) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["path", "label", "split", "group"])
-    root = lasting(files.root).resolve()  # what is in the cache may be gone tomorrow
+    given, root = files.root.absolute(), files.root.resolve()
     for path, label, split, group in zip(
         files.paths, files.labels, files.splits, files.groups, strict=True
     ):
         name = files.class_names[label] if label >= 0 else ""
-        writer.writerow([(root / lasting(Path(path))).as_posix(), name, split, group])
+        later = lasting(given / path)  # what is in the cache may be gone tomorrow
+        place = root / path if later == given / path else later
+        writer.writerow([place.as_posix(), name, split, group])
     with written_whole(folder / SPLITS) as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 

@@ -119,10 +119,11 @@ def _unpacked(path: Path, lines: Sequence[_Line]) -> list[_Line]:
 
 def _in_one_zip(folder: Path, paths: list[str]) -> tuple[Path, list[str]]:
     """Return the root of the files, and their paths in it: `folder`, or a zip file that has all."""
-    archive = unpacked_root(Path(paths[0])) if paths else None
-    if archive is None or not all(Path(path).is_relative_to(archive) for path in paths):
+    files = [folder.absolute() / path for path in paths]  # the cache may lie below the folder
+    archive = unpacked_root(files[0]) if files else None
+    if archive is None or not all(file.is_relative_to(archive) for file in files):
         return folder, paths
-    return archive, [Path(path).relative_to(archive).as_posix() for path in paths]
+    return archive, [file.relative_to(archive).as_posix() for file in files]
 
 
 def _present(path: Path, rows: Sequence[_Row]) -> tuple[list[_Row], list[SetAside]]:
@@ -130,7 +131,9 @@ def _present(path: Path, rows: Sequence[_Row]) -> tuple[list[_Row], list[SetAsid
     present, set_aside = [], []
     for row in rows:
         if reason := _missing(path.parent / row.path):
-            set_aside.append(SetAside(as_given(row.path), reason))
+            file = path.parent.absolute() / row.path
+            named = row.path if unpacked_root(file) is None else as_given(file)
+            set_aside.append(SetAside(named, reason))
         else:
             present.append(row)
     if not present:
