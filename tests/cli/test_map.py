@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.absent_packages import run_without
 from tests.cli.conftest import environment
 
 
@@ -93,3 +94,15 @@ def test_a_bundle_is_mapped_without_torch(trained, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("False\n")
+
+
+def test_it_needs_no_torch(trained, tmp_path):
+    out = tmp_path / "map.png"
+    code = f"""
+import sys
+from lamplighter.cli import main
+sys.argv = ["lamplighter", "map", {str(trained)!r}, "mnist", "--limit", "50", "--out", {str(out)!r}]
+main()
+"""
+    assert "sample of 50 of" in run_without("torch", "torchvision", "timm", code=code)
+    assert out.stat().st_size > 10_000

@@ -1,26 +1,14 @@
-"""Hides torch and what needs it from a Python that has this folder in PYTHONPATH.
-
-To it they are not installed, as in the base install: `importlib.util.find_spec` gives None.
-"""
+"""Hides torch, and what needs it, from a Python that has this folder in its PYTHONPATH."""
 
 from __future__ import annotations
 
 import sys
-from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
+ROOT = str(Path(__file__).resolve().parents[2])
 
-HIDDEN = {"torch", "torchvision", "timm", "pytorch_lightning", "captum", "torchmetrics"}
+sys.path.insert(0, ROOT)  # before another package of that name
+from tests.absent_packages import hide  # noqa: E402
 
-
-class _Without(PathFinder):
-    @classmethod
-    def find_spec(cls, fullname: str, *args: Any, **kwargs: Any) -> ModuleSpec | None:
-        if fullname.partition(".")[0] in HIDDEN:
-            return None
-        return super().find_spec(fullname, *args, **kwargs)
-
-
-sys.meta_path[:] = [_Without if finder is PathFinder else finder for finder in sys.meta_path]
+sys.path.remove(ROOT)
+hide("torch", "torchvision", "timm", "pytorch_lightning", "captum", "torchmetrics")
