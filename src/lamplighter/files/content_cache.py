@@ -15,22 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import platformdirs
 
+from lamplighter.files.sqlite import JOURNALS, LOCKED, kind_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-# Another process has the file for itself.
-LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def kind_of(error: Exception) -> int:
-    """Return which of SQLite's primary result codes `error` has, or 0 where it has none."""
-    # The low byte is the kind of error, the rest which of that kind.
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-
-
 _PATIENCE = 5.0  # seconds that another process may keep the file locked
 _AT_ONCE = 500  # variables in one question; old versions of SQLite allow 999
-_JOURNALS = ("-journal", "-wal", "-shm")
 
 
 class ContentCache:
@@ -132,7 +123,7 @@ class ContentCache:
     def _remove(self) -> None:
         """Remove the file; its journals first, which would be played into the next one."""
         with contextlib.suppress(OSError):
-            for journal in _JOURNALS:
+            for journal in JOURNALS:
                 self.path.with_name(self.path.name + journal).unlink(missing_ok=True)
             self.path.unlink(missing_ok=True)
 

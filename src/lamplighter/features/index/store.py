@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import os
 import secrets
 import shlex
 import sqlite3
@@ -17,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lamplighter.errors import LamplighterError, MissingIndexError, OutputError, SimilarIndexError
-from lamplighter.files.content_cache import LOCKED, kind_of
+from lamplighter.files.sqlite import (
+    BEGINNING,
+    LOCKED,
+    connect,
+    expected_schema,
+    kind_of,
+    marks_of,
+    schema_of,
+)
 from lamplighter.files.writing import written_whole
 from lamplighter.names import no_such_path
 
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _APPLICATION = 0x4C6D7049  # marks the file as ours in SQLite's header
-_BEGINNING = b"SQLite format 3\0"
 _SCHEMA = (
     "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE items (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, "
@@ -36,26 +41,8 @@ _SCHEMA = (
     "CREATE INDEX items_label ON items (label)",
     "CREATE TABLE vectors (id INTEGER PRIMARY KEY, vector BLOB NOT NULL)",
 )
-_PAGE = 16384  # bytes; three vectors of 1,280 numbers fill one, where 4,096 hold none
-_LONGEST = 1 << 24  # bytes of one value, far beyond any vector or path
 _PATIENCE = 3.0  # seconds that another process may keep the file locked
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection that never makes a file, and only reads where it may not write."""
-    connection = sqlite3.connect(
-        f"{Path(os.path.realpath(path)).as_uri()}?mode=rw",
-        uri=True,
-        timeout=_PATIENCE,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    # The name of a file need not be valid UTF-8.
-    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+_PAGE = 16384  # bytes; three vectors of 1,280 numbers fill one, where 4,096 hold none
 
 
 def lay_out(connection: sqlite3.Connection) -> None:
@@ -79,10 +66,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         SimilarIndexError: it is of another program, of a later version, or has other tables.
     """
-    application, version = (
-        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("application_id", "user_version")
-    )
+    application, version = marks_of(connection)
     if application != _APPLICATION:
         raise _no_index(path, "another program's SQLite file")
     if version > FORMAT:
@@ -90,7 +74,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} is an index of format {version}, this version of Lamplighter reads up to "
             f"{FORMAT}; upgrade Lamplighter."
         )
-    if _schema_of(connection) != _expected_schema():
+    if schema_of(connection) != expected_schema(_SCHEMA):
         raise _no_index(path, "a file with tables of another kind")
 
 
@@ -106,7 +90,7 @@ def check_beginning(path: Path) -> None:
         if path.exists() and not path.is_file():
             raise _no_index(path, "a device or pipe")
         with path.open("rb") as file:
-            beginning = file.read(len(_BEGINNING))
+            beginning = file.read(len(BEGINNING))
     except LamplighterError:
         raise
     except FileNotFoundError:
@@ -119,7 +103,7 @@ def check_beginning(path: Path) -> None:
             f"{path} cannot be read: {getattr(error, 'strerror', None) or error}; check its name "
             "and permissions."
         ) from error
-    if beginning != _BEGINNING:
+    if beginning != BEGINNING:
         raise _no_index(path, "a file of another kind" if beginning else "0 bytes")
 
 
@@ -167,21 +151,6 @@ def _no_index(path: Path, received: str) -> SimilarIndexError:
     )
 
 
-def _schema_of(connection: sqlite3.Connection) -> set[tuple[str, str | None]]:
-    return set(connection.execute("SELECT name, sql FROM sqlite_master"))
-
-
-@functools.cache
-def _expected_schema() -> set[tuple[str, str | None]]:
-    connection = sqlite3.connect(":memory:")
-    try:
-        for statement in _SCHEMA:
-            connection.execute(statement)
-        return _schema_of(connection)
-    finally:
-        connection.close()
-
-
 COLUMNS = ("label", "split")  # what items can be chosen by
 _ROWS = 4096  # vectors held in memory at a time
 _NAMED = 500  # ids in one question
@@ -225,7 +194,7 @@ class Store:
         self._vectors_changed = False
         check_beginning(path)
         with explained(path):
-            self._connection = connect(path)
+            self._connection = connect(path, patience=_PATIENCE)
             try:
                 check(self._connection, path)
                 self.about = self._read_about()
@@ -244,7 +213,7 @@ class Store:
         """
         _settle(path)
         with written_whole(path) as file, explained(path):
-            connection = connect(Path(file.name))
+            connection = connect(Path(file.name), patience=_PATIENCE)
             try:
                 lay_out(connection)
                 _write_about(connection, about | {"token": secrets.token_hex(16)})
