@@ -102,6 +102,17 @@ def test_a_row_that_is_no_look_is_not_taken(path: Path) -> None:
     assert [x.width for x in found.values()] == [803]
 
 
+def test_damage_that_sqlite_cannot_even_tell_of_costs_only_time(path: Path) -> None:
+    with LookCache(path) as cache:
+        cache.put([look(0)])
+    # SQLite quotes the name of the table, which is no UTF-8 any more.
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE kept", b"CRE\x94TE TABLE k\x94pt"))
+    with LookCache(path) as cache:
+        assert cache.get([look(0).content]) == {}
+        cache.put([look(0)])
+        assert len(cache.get([look(0).content])) == 1
+
+
 def test_a_place_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with LookCache(tmp_path / "file" / "looks.sqlite") as cache:

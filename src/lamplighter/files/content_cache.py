@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import platformdirs
 
-from lamplighter.files.sqlite import JOURNALS, LOCKED, kind_of
+from lamplighter.files.sqlite import ERRORS, JOURNALS, LOCKED, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,7 +61,7 @@ class ContentCache:
         if not values:
             return
         # A full disk, another process that keeps the file locked: it costs only time.
-        with self._lock, contextlib.suppress(sqlite3.Error):
+        with self._lock, contextlib.suppress(*ERRORS):
             if self._connection is not None:
                 with self._connection:
                     self._connection.executemany(
@@ -89,7 +89,7 @@ class ContentCache:
             return self._connection.execute(question, keys).fetchall()
         except sqlite3.OperationalError:  # locked, or the disk fails: not the file's fault
             return []
-        except sqlite3.DatabaseError:  # damage beyond the first page shows only here
+        except ERRORS:  # damage beyond the first page shows only here
             self.close()
             self._remove()
             self._connection = self._opened()
@@ -108,7 +108,7 @@ class ContentCache:
                 connection.execute(self._schema)
                 connection.execute(f"SELECT content, {self._names} FROM kept LIMIT 1").fetchone()
                 return connection
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, *ERRORS) as error:
                 if connection is not None:
                     connection.close()
                 # Where several processes make the file, SQLite refuses some without waiting.
@@ -132,4 +132,4 @@ def _is_damage(error: Exception) -> bool:
     """Say whether `error` speaks of a file that is no database, or one of other columns."""
     if isinstance(error, sqlite3.OperationalError):
         return "no such column" in str(error)
-    return isinstance(error, sqlite3.DatabaseError)
+    return isinstance(error, (sqlite3.DatabaseError, UnicodeDecodeError))

@@ -9,6 +9,9 @@ from pathlib import Path
 
 # Another process has the file for itself.
 LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What a damaged file can lead to: where SQLite quotes from it what is no text, Python does not
+# come as far as SQLite's own error.
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
 BEGINNING = b"SQLite format 3\0"
 JOURNALS = ("-journal", "-wal", "-shm")  # what lies beside a file while it is changed
 _LONGEST = 1 << 24  # bytes of one value, far beyond any vector or path

@@ -56,6 +56,14 @@ def test_a_file_that_is_no_index(tmp_path, content, expected):
         Index.open(path)
 
 
+def test_damage_that_sqlite_cannot_even_tell_of(path):
+    # SQLite quotes the name of the table, which is no UTF-8 any more.
+    content = path.read_bytes().replace(b"CREATE TABLE items", b"CRE\x94TE TABLE it\x94ms")
+    path.write_bytes(content)
+    with pytest.raises(SimilarIndexError, match="is damaged"):
+        Index.open(path)
+
+
 def test_no_file_at_all(tmp_path):
     for path, expected in (
         (tmp_path / "absent.index", "no index .*absent.index; check the name. To make one"),

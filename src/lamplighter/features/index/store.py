@@ -17,6 +17,7 @@ import numpy as np
 from lamplighter.errors import LamplighterError, MissingIndexError, OutputError, SimilarIndexError
 from lamplighter.files.sqlite import (
     BEGINNING,
+    ERRORS,
     LOCKED,
     connect,
     expected_schema,
@@ -112,7 +113,7 @@ def explained(path: Path) -> Iterator[None]:
     """Raise in place of SQLite's errors our own, which say how to mend it."""
     try:
         yield
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise _explanation(path, error) from error
 
 
@@ -124,7 +125,7 @@ def damaged(path: Path, what: str) -> SimilarIndexError:
     )
 
 
-def _explanation(path: Path, error: sqlite3.Error) -> SimilarIndexError | OutputError:
+def _explanation(path: Path, error: Exception) -> SimilarIndexError | OutputError:
     code = kind_of(error)
     if code in LOCKED:
         return SimilarIndexError(
