@@ -49,6 +49,7 @@ PUBLIC = [
     "Trial",
     "Trust",
     "VALIDATION_DATA",
+    "Workspace",
     "__version__",
     "add_trust",
     "assign_splits",

@@ -123,6 +123,7 @@ if TYPE_CHECKING:
     from lamplighter.transfer.ladder import climb_ladder as climb_ladder
     from lamplighter.transfer.split_network import CutNetwork as CutNetwork
     from lamplighter.transfer.split_network import cut_batches as cut_batches
+    from lamplighter.workspace.workspace import Workspace as Workspace
 
 # Each public name and the module that it is fetched from.
 _HOMES = {
@@ -158,6 +159,7 @@ _HOMES = {
     "Trial": "lamplighter.training.trial",
     "Trust": "lamplighter.models.reliability",
     "VALIDATION_DATA": "lamplighter.training.loaders",
+    "Workspace": "lamplighter.workspace.workspace",
     "add_trust": "lamplighter.evaluation.reliability",
     "assign_splits": "lamplighter.datasets.splitting",
     "at_precision": "lamplighter.features.quantized",

@@ -14,7 +14,8 @@ Most are also what Python or scikit-learn would raise of the same fault, in brac
     │   ├── DownloadError         something that cannot be fetched from the internet [OSError]
     │   ├── SimilarIndexError     an index of similar images that cannot be used
     │   │   └── MissingIndexError     that is not there [FileNotFoundError]
-    │   └── UnknownSplitError     a split that the data does not have [KeyError]
+    │   ├── UnknownSplitError     a split that the data does not have [KeyError]
+    │   └── WorkspaceError        labels that cannot be set, or a journal that cannot be used
     ├── ModelError                what is to be trained or asked [ValueError]
     │   ├── UnknownModelError     a name that the registry does not have [KeyError]
     │   ├── PluginError           a network or head of a plug-in that does not load [ImportError]
@@ -103,6 +104,10 @@ class MissingIndexError(SimilarIndexError, FileNotFoundError):
 
 class UnknownSplitError(DataError, KeyError):
     """The data has no split of that name."""
+
+
+class WorkspaceError(DataError):
+    """A label cannot be set, undone or applied, or the journal of labels cannot be used."""
 
 
 class ModelError(LamplighterError, ValueError):

@@ -1,0 +1,1 @@
+"""A folder of photos being worked on: labels set by a person, in a journal that can be undone."""
