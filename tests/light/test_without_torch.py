@@ -195,6 +195,7 @@ class TestCommands:
             ("transfer", "zipped.zip", "--backbone", "auto", "--rungs", "linear"),
             ("data", "digits", "digits"),
             ("models",),
+            ("labels", emoji),
         ):
             done = run(*words, folder=tmp_path)
             assert done.returncode == 0, (words, done.stderr)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from lamplighter.cli import labs
+from lamplighter.cli import labels, labs
 from lamplighter.cli.audit import audit
 from lamplighter.cli.data import data
 from lamplighter.cli.embed import embed
@@ -88,17 +88,31 @@ _LABS: dict[str, Callable[..., None]] = {
 }
 
 
-def _add(group: typer.Typer, name: str, command: Callable[..., None], panel: str | None) -> None:
+def _help_of(command: Callable[..., None]) -> str:
+    """Return the help of a command, whose arguments are made ready for typer."""
     # typer asks three times for what each argument is, and would read it from its text each time.
     command.__annotations__ = inspect.get_annotations(command, eval_str=True)
     # typer keeps the line breaks of a docstring, within which a terminal then breaks anew.
-    text = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(command) or "")
-    group.command(name, help=text, rich_help_panel=panel)(command)
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.getdoc(command) or "")
+
+
+def _add(group: typer.Typer, name: str, command: Callable[..., None], panel: str | None) -> None:
+    group.command(name, help=_help_of(command), rich_help_panel=panel)(command)
 
 
 for _panel, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
         _add(app, _name, _command, _panel)
+_labels = typer.Typer(
+    cls=labels.LabelsGroup,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+    suggest_commands=False,
+)
+for _name, _command in labels.COMMANDS.items():
+    _add(_labels, _name, _command, None)
+_labels.callback(help=_help_of(labels.overview))(labels.overview)
+app.add_typer(_labels, name="labels", rich_help_panel="Photos of your own")
 _labs = typer.Typer(
     cls=labs.LabsGroup,
     subcommand_metavar="DIR | check NOTEBOOK | collect DIR",
@@ -202,7 +216,7 @@ def _is_interrupted(error: BaseException | None) -> bool:
 def _bad_use(error: Any) -> str:
     command = "lamplighter"
     if error.ctx is not None:
-        command = error.ctx.command_path
+        command = re.sub(r" \{\w+\}", "", error.ctx.command_path)  # the arguments of a group
     elif sys.argv[1:2] and any(sys.argv[1] in names for names in _COMMANDS.values()):
         command += f" {sys.argv[1]}"
     message = told(error).replace("Value error, ", "").strip()
