@@ -130,7 +130,7 @@ def _figures(audit: Audit, finding: Finding, paths: Sequence[str]) -> str:
     for path in paths:
         image, file = thumbnail(audit, path, _THUMBNAIL), io.BytesIO()
         image.save(file, format="JPEG", quality=80)
-        caption = html.escape(_with_reason(finding, path))
+        caption = escaped(_with_reason(finding, path))
         data = base64.b64encode(file.getvalue()).decode()
         figures.append(
             f'<figure><img alt="" width="{image.width}" height="{image.height}" '
