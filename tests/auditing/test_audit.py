@@ -160,7 +160,7 @@ def test_blank_and_near_blank(tmp_path: Path) -> None:
         "a/white.jpg": Image.new("RGB", (160, 120), "white"),
         "a/clear.png": Image.new("RGBA", (160, 120), (0, 50, 0, 0)),
         "b/fog.png": Image.fromarray((130 + noise).astype(np.uint8)),
-        "b/dim.png": picture(3).point(lambda value: value // 4),
+        "b/dim.png": picture(3).point(lambda value: value // 2),
     }
     for path, image in images.items():
         saved(tmp_path, path, image)

@@ -16,6 +16,7 @@ from lamplighter.auditing.sheet import audit_sheets
 from lamplighter.datasets.files import ImageFiles
 from lamplighter.datasets.folders import find_files
 from lamplighter.evaluation.preprocessing_preview import fits_sheet
+from tests.datasets.pictures import picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from lamplighter.auditing.audit import Audit
 
 STEERING = '<script>alert("1")</script> & \x1b[31m船'
-
-
-def picture(seed: int) -> Image.Image:
-    coarse = np.random.default_rng(seed).integers(20, 200, (6, 6, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from lamplighter.auditing.quality import Quality
 from lamplighter.auditing.thumbnails import Look, LookCache
 
 if TYPE_CHECKING:
@@ -23,13 +24,14 @@ def look(number: int) -> Look:
         height=240,
         mode="RGB",
         spread=12.5,
+        quality=Quality(0.9, 0.1, number / 10_000, 0.4, 0.0, 300.0),
         grey=RNG.integers(0, 256, (32, 32), dtype=np.uint8),
         colours=RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8),
     )
 
 
 def same(a: Look, b: Look) -> bool:
-    plain = [(x.content, x.width, x.height, x.mode, x.spread) for x in (a, b)]
+    plain = [(x.content, x.width, x.height, x.mode, x.spread, x.quality) for x in (a, b)]
     return (
         plain[0] == plain[1]
         and np.array_equal(a.grey, b.grey)
@@ -92,13 +94,14 @@ def test_a_table_of_other_columns_is_made_anew(path: Path) -> None:
 
 def test_a_row_that_is_no_look_is_not_taken(path: Path) -> None:
     with LookCache(path) as cache:
-        cache.put([look(1), look(2), look(3)])
+        cache.put([look(number) for number in (1, 2, 3, 4)])
     with sqlite3.connect(path) as other:
         other.execute("UPDATE kept SET grey = x'00' WHERE width = 801")
         other.execute("UPDATE kept SET height = 'high' WHERE width = 802")
+        other.execute("UPDATE kept SET edges = NULL WHERE width = 804")
     other.close()
     with LookCache(path) as cache:
-        found = cache.get([look(number).content for number in (1, 2, 3)])
+        found = cache.get([look(number).content for number in (1, 2, 3, 4)])
     assert [x.width for x in found.values()] == [803]
 
 
@@ -161,13 +164,14 @@ def test_several_processes_at_once(path: Path) -> None:
 import sys
 import numpy as np
 from pathlib import Path
-from lamplighter.auditing.thumbnails import LookCache
-from lamplighter.auditing.thumbnails import Look
+from lamplighter.auditing.quality import Quality
+from lamplighter.auditing.thumbnails import Look, LookCache
 start = int(sys.argv[2])
+quality = Quality(1, 0, 0, 0.4, 0, 300)
 zeros = np.zeros((32, 32), np.uint8), np.zeros((8, 8, 3), np.uint8)
 with LookCache(Path(sys.argv[1])) as cache:
     for number in range(start, start + 40):
-        cache.put([Look(f"{number:064x}", 1, 1, "L", 0.0, *zeros)])
+        cache.put([Look(f"{number:064x}", 1, 1, "L", 0.0, quality, *zeros)])
 """
     running = [
         subprocess.Popen([sys.executable, "-c", code, str(path), str(start)])

@@ -24,6 +24,7 @@ def photos(tmp_path: Path) -> Path:
             for number in range(count):
                 coarse = Image.fromarray(rng.integers(20, 200, (6, 6, 3), dtype=np.uint8))
                 image = coarse.resize((120, 90), Image.Resampling.BICUBIC)
+                image.paste((10, 10, 10), (60, 30, 80, 45))  # sharp
                 image.save(folder / split / name / f"{number}.jpg", quality=95)
     shutil.copy(folder / "train/cat/0.jpg", folder / "test/cat/leak.jpg")
     (folder / "train/dog/empty.jpg").touch()

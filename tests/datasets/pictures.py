@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 
 def picture(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
-    """A smooth pattern of soft colours, another for each seed."""
+    """A smooth pattern of soft colours, another for each seed, and a sharp dark bar on it."""
     coarse = np.random.default_rng(seed).integers(20, 200, (6, 6, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    image = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    image.paste((10, 10, 10), (size[0] // 2, size[1] // 3, size[0] * 2 // 3, size[1] // 2))
+    return image
 
 
 def files_of(

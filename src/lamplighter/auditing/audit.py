@@ -15,6 +15,8 @@ from lamplighter.auditing.findings import (
     bad_files,
     blank_images,
     class_balance,
+    grey_images,
+    image_quality,
     odd_sizes,
     similar_names,
     split_columns,
@@ -135,7 +137,8 @@ def audit(files: ImageFiles, *, progress: Progress | None = None, cache: bool = 
 
     Each file is read once, on as many threads as there are cores; nothing is changed or deleted.
     Bad files are named and left out of `usable`. Copies and near-copies: `near_duplicates` says
-    what is found and what is not.
+    what is found and what is not. Images that are blurred, dark, over-exposed, framed or next to
+    empty: a finding's `details["scores"]` says how strongly, 0 to 1.
 
     Args:
         files: the data set.
@@ -154,6 +157,8 @@ def audit(files: ImageFiles, *, progress: Progress | None = None, cache: bool = 
         *groups_across_splits(usable),
         *scenes_in_names(usable),
         *blank_images(usable.paths, seen),
+        *image_quality(usable.paths, seen),
+        *grey_images(usable.paths, seen),
         *odd_sizes(usable.paths, seen),
         *class_balance(usable, _counts(usable)),
         *similar_names(usable.class_names),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lamplighter.auditing.quality import Fault
     from lamplighter.auditing.thumbnails import Look
     from lamplighter.datasets.files import ImageFiles
 
@@ -28,6 +29,38 @@ _ODD_SIZE = 4.0  # times the median of the side of a square of the same area, or
 _ODD_SHAPE = 2.0  # times the median of longer side / shorter side
 _ODD_RATIO = 4.0  # times the median of width / height: a photo on its side among panoramas
 _UNEVEN, _VERY_UNEVEN = 3.0, 10.0  # images of the largest class / of the smallest
+
+_GREY = 2  # levels by which red, green and blue may differ in grey: JPEG rounds
+_MOST, _MANY = 0.5, 20  # of so many images or more, a fault of so large a part is the data set's
+
+# How severe each fault of a single image is, what it is, and how to mend it.
+_QUALITY: dict[Fault, tuple[Severity, str, str]] = {
+    "blurred": (
+        "warning",
+        "blurred, no edge in the image being sharp",
+        "take sharper photos in place of {them}, or leave out what you cannot tell apart yourself",
+    ),
+    "dark": (
+        "warning",
+        "dark, even in the brightest parts",
+        "brighten {them}, or leave out what you cannot tell apart yourself",
+    ),
+    "over-exposed": (
+        "warning",
+        "over-exposed, white nearly everywhere",
+        "take darker photos in place of {them}, or leave out what you cannot tell apart yourself",
+    ),
+    "framed": (
+        "note",
+        "in an even frame or between two bars",
+        "crop {them}, lest the frame be learned in place of the class",
+    ),
+    "low-information": (
+        "note",
+        "next to empty",
+        "look at {them}, and leave out what shows nothing",
+    ),
+}
 
 # What each kind of bad file is, and how to mend it.
 _FAULTS = {
@@ -115,6 +148,53 @@ def blank_images(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Findin
             images = counted(len(named), "image is", "images are")
             sentence = f"{images} {what}; look at {_them(named)}, and leave out what shows nothing."
             yield Finding(kind, "warning", sentence, named)
+
+
+def image_quality(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:
+    """Yield images that are blurred, dark, over-exposed, framed, or that show next to nothing.
+
+    The worst come first, and `details["scores"]` says how strongly each has the fault, 0 to 1; see
+    `lamplighter.auditing.quality`. What more than half of 20 images or more have is a property of
+    the data set: it is told in one note that names no file. What is blank, nearly blank or tiny is
+    told of elsewhere, and not here again.
+    """
+    judged = [
+        (path, look.quality, look.quality.faults)
+        for path, look in zip(paths, looks, strict=True)
+        if look.spread >= _NEARLY_BLANK and min(look.width, look.height) >= _TINY
+    ]
+    for fault, (severity, what, remedy) in _QUALITY.items():
+        scores = {path: q.score(fault) for path, q, faults in judged if fault in faults}
+        if len(scores) > _MOST * len(judged) and len(judged) >= _MANY:
+            sentence = (
+                f"{len(scores):,} of {len(judged):,} images are {what}: a property of this data "
+                "set; leave it where the photos to be classified are like that too."
+            )
+            counts = {"images": len(scores), "of": len(judged)}
+            yield Finding(fault, "note", sentence, details=counts)
+        elif scores:
+            worst = dict(sorted(scores.items(), key=lambda item: -item[1]))
+            sentence = (
+                f"{counted(len(worst), 'image is', 'images are')} {what}; "
+                f"{remedy.format(them=_them(worst))}."
+            )
+            yield Finding(fault, severity, sentence, tuple(worst), details={"scores": worst})
+
+
+def grey_images(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:
+    """Yield images without color where most others have some."""
+    shown = np.array([look.spread >= _NEARLY_BLANK for look in looks], dtype=bool)
+    if not shown.any():
+        return
+    colours = np.stack([look.colours for look in looks])  # (N, 8, 8, 3)
+    grey = shown & (np.ptp(colours, axis=3).max(axis=(1, 2)) <= _GREY)
+    if 0 < grey.sum() <= shown.sum() / 2:
+        named = _named(paths, grey)
+        sentence = (
+            f"{counted(len(named), 'image is', 'images are')} grey among others in color; see that "
+            "no class has more of them than another, or color is learned in place of the class."
+        )
+        yield Finding("grey", "note", sentence, named)
 
 
 def odd_sizes(paths: Sequence[str], looks: Sequence[Look]) -> Iterator[Finding]:

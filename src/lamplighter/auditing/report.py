@@ -85,7 +85,9 @@ def _joined(group: Sequence[str], most: int = 4) -> str:
 
 
 def _with_reason(finding: Finding, path: str) -> str:
-    """Return a path with the reason why it was set aside, which may begin with the path itself."""
+    """Return a path with its score, or the reason why it was set aside, which may begin with it."""
+    if path in finding.details.get("scores", {}):
+        return _plain(f"{path}: score {finding.details['scores'][path]:.2f}")
     reason = finding.details.get("reasons", {}).get(path, "")
     if path in reason:
         return _plain(reason)
@@ -119,19 +121,20 @@ def _pictures(audit: Audit, finding: Finding) -> str:
             break
         shown = group[: min(left, 8 if finding.groups else left)]
         left -= len(shown)
-        boxes.append(f'<div class="group">{_figures(audit, shown)}</div>')
+        boxes.append(f'<div class="group">{_figures(audit, finding, shown)}</div>')
     return "".join(boxes)
 
 
-def _figures(audit: Audit, paths: Sequence[str]) -> str:
+def _figures(audit: Audit, finding: Finding, paths: Sequence[str]) -> str:
     figures = []
     for path in paths:
         image, file = thumbnail(audit, path, _THUMBNAIL), io.BytesIO()
         image.save(file, format="JPEG", quality=80)
+        caption = escaped(_with_reason(finding, path))
         data = base64.b64encode(file.getvalue()).decode()
         figures.append(
             f'<figure><img alt="" width="{image.width}" height="{image.height}" '
-            f'src="data:image/jpeg;base64,{data}"><figcaption>{escaped(path)}</figcaption>'
+            f'src="data:image/jpeg;base64,{data}"><figcaption>{caption}</figcaption>'
             "</figure>"
         )
     return "".join(figures)

@@ -107,7 +107,12 @@ def _grid(audit: Audit, finding: Finding) -> Image.Image:
     sizes = dict(zip(audit.usable.paths, audit.looks, strict=True))
     images = [thumbnail(audit, path, (CELL, CELL)) for path in chosen]
     box = max(i.width for i in images), max(i.height for i in images)
-    captions = [f"{_caption(p)}\n{sizes[p].width} x {sizes[p].height}" for p in chosen]
+    scores = finding.details.get("scores", {})
+    notes = [
+        f"score {scores[p]:.2f}" if p in scores else f"{sizes[p].width} x {sizes[p].height}"
+        for p in chosen
+    ]
+    captions = [f"{_caption(p)}\n{note}" for p, note in zip(chosen, notes, strict=True)]
     return contact_sheet(np.stack([_boxed(image, box) for image in images]), captions)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from lamplighter.auditing.quality import Quality, measured
 from lamplighter.errors import ImageError
 from lamplighter.files.content_cache import ContentCache
 from lamplighter.images.decoding import flatten_alpha, open_image, within_memory
@@ -36,6 +37,7 @@ class Look:
         height: in pixels, upright.
         mode: L (grey), RGB, or RGBA where it has transparency.
         spread: standard deviation of its grey values, 0 (one even grey) to 127.5.
+        quality: its brightness, sharpness, frame and information.
         grey: a thumbnail, uint8, shape (32, 32), whatever the aspect ratio.
         colours: a smaller one in colour, uint8, shape (8, 8, 3).
     """
@@ -45,6 +47,7 @@ class Look:
     height: int
     mode: str
     spread: float
+    quality: Quality
     grey: NDArray[np.uint8]
     colours: NDArray[np.uint8]
 
@@ -70,20 +73,41 @@ def look_at(path: Path, content: str) -> Look:
     image = open_image(path, at_least=enough)
     factor = max(1, min(image.size) // _ENOUGH)
     # reduce() averages whole pixels, and weighs them by their opacity.
-    opaque = flatten_alpha(image.reduce(factor))
+    reduced = image.reduce(factor) if factor > 1 else image
+    opaque = flatten_alpha(reduced)
     grey = opaque.convert("L")
-    colours = opaque.convert("RGB").resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
+    colours = opaque.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX).convert("RGB")
+    # A triangle as wide as a step of the thumbnail: a box would alias, and two copies of different
+    # size would differ.
+    thumbnail = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    counts = np.array(grey.histogram())
     return Look(
         content=content,
         width=sizes[0][0],
         height=sizes[0][1],
         mode=image.mode,
-        spread=float(np.asarray(grey).std()),
-        # A triangle as wide as a step of the thumbnail: a box would alias, and two copies of
-        # different size would differ.
-        grey=np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BILINEAR)),
+        spread=_deviation(counts),
+        quality=measured(
+            opaque,
+            grey=grey,
+            counts=counts,
+            thumbnail=thumbnail,
+            ground=_is_see_through(reduced),
+        ),
+        grey=thumbnail,
         colours=np.asarray(colours),
     )
+
+
+def _is_see_through(image: Image.Image) -> bool:
+    return image.mode == "RGBA" and int(np.asarray(image.getchannel("A")).min()) < 255
+
+
+def _deviation(counts: NDArray[np.int64]) -> float:
+    """Return the standard deviation of grey values, of which there are so many each."""
+    values = np.arange(256)
+    mean = counts @ values / counts.sum()
+    return float((counts @ (values - mean) ** 2 / counts.sum()) ** 0.5)
 
 
 def content_hash(path: Path) -> str:
@@ -125,12 +149,13 @@ def pixels_hash(path: Path) -> str:
 
 
 # Another number whenever looks are made in another way.
-_VERSION = 2
+_VERSION = 3
 _COLUMNS = {
     "width": "INTEGER",
     "height": "INTEGER",
     "mode": "TEXT",
     "spread": "REAL",
+    **{field.name: "REAL" for field in fields(Quality)},
     "grey": "BLOB",
     "colours": "BLOB",
 }
@@ -157,18 +182,19 @@ class LookCache(ContentCache):
 
 
 def _row(look: Look) -> tuple[Any, ...]:
-    thumbnails = (look.grey.tobytes(), look.colours.tobytes())
-    return (look.width, look.height, look.mode, look.spread, *thumbnails)
+    seen = (look.width, look.height, look.mode, look.spread)
+    return (*seen, *astuple(look.quality), look.grey.tobytes(), look.colours.tobytes())
 
 
 def _look(content: str, row: tuple[Any, ...]) -> Look | None:
     """Return the look in a row of the table, or None where the row is not one."""
-    width, height, mode, spread, grey, colours = row
-    numbers = (width, height, spread)
+    width, height, mode, spread, *measures, grey, colours = row
+    numbers = (width, height, spread, *measures)
     if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
         return None
     thumbnails = ((grey, (SIDE, SIDE)), (colours, (COLOUR_SIDE, COLOUR_SIDE, 3)))
     if not all(isinstance(t, bytes) and len(t) == np.prod(shape) for t, shape in thumbnails):
         return None
     first, second = (np.frombuffer(t, np.uint8).reshape(shape) for t, shape in thumbnails)
-    return Look(content, int(width), int(height), str(mode), float(spread), first, second)
+    quality = Quality(*measures)
+    return Look(content, int(width), int(height), str(mode), float(spread), quality, first, second)

@@ -1,4 +1,4 @@
-"""`lamplighter audit`: find bad files, copies, leakage and uneven classes."""
+"""`lamplighter audit`: find bad files, copies, leakage and unbalanced classes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def audit(
     force: Annotated[bool, options.force("Overwrite the report in DIR if there is one.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find bad files, copies, leakage and unbalanced classes.
+    """Find bad files, poor photos, copies, leakage and unbalanced classes.
 
     Nothing is changed or deleted. The exit code is 0 whatever is found, and 1 if no image can be
     used.
