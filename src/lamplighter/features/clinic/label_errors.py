@@ -1,0 +1,322 @@
+"""`find_label_errors`: images whose label is probably wrong, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamplighter.arguments import checked
+from lamplighter.errors import ArgumentError, DatasetError, ModelError
+from lamplighter.features.clinic.confident_learning import learn_confidently
+from lamplighter.features.clinic.cross_validation import OutOfFold
+from lamplighter.features.clinic.neighbors import (
+    directions_of,
+    joined_groups,
+    near_copies,
+    nearest_others,
+)
+from lamplighter.features.heads.model_selection import Samples
+from lamplighter.files.naming import shown
+from lamplighter.text import align, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from lamplighter.features.clinic.confident_learning import ConfidentLearning
+    from lamplighter.features.extraction import Features
+
+NEIGHBORS = 10
+_MOST = 0.5  # of a class: what most images of a class say is what the class is
+_FEW = 10  # images of a class from which it is learned well enough to be trusted
+_NO_OTHER = "its class has no other image that does not belong together with it"
+_ROWS = 4096  # that are looked at at a time
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """An image that is similar to another.
+
+    Attributes:
+        path: the file, relative to the root of its data set.
+        label: the name of its class.
+        similarity: cosine of the two vectors, -1..1.
+    """
+
+    path: str
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """An image whose label is probably wrong.
+
+    Attributes:
+        path: the file, relative to the root of its data set.
+        label: the name of the class that it is given to.
+        suggestion: the name of the class that it rather is of.
+        score: the probability of the given label, 0..1, by a model that has not learned from the
+            image; the lower, the more suspicious. None where there can be no such model.
+        reasons: why, a sentence each.
+        neighbors: the most similar images that have a label, without its near-copies and what is
+            of one group with it; the most similar first.
+        disagreement: the share of these that has another label, 0..1; None where there are none.
+        copy: a file of the same or nearly the same picture with another label, "" where none.
+    """
+
+    path: str
+    label: str
+    suggestion: str
+    score: float | None
+    reasons: tuple[str, ...]
+    neighbors: tuple[Neighbor, ...]
+    disagreement: float | None
+    copy: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelErrors:
+    """What `find_label_errors` found.
+
+    Attributes:
+        suspects: images whose label is probably wrong; copies with different labels first, then
+            by score, the most suspicious first.
+        ranking: places in the features of all images that were judged, the most suspicious first;
+            the suspects are not all at its beginning, since no class has more than half of its
+            images among them.
+        checked: how many images were judged.
+        unchecked: the images with a label that could not be judged, and why, by path.
+        unlabeled: how many images have no label.
+        estimated: how many labels are estimated to be wrong, by confident learning.
+        scores: the probability of each label as in `Suspect.score`, in the order of the features,
+            shape (N,); NaN for an image that was not judged.
+    """
+
+    suspects: tuple[Suspect, ...]
+    ranking: NDArray[np.intp]
+    checked: int
+    unchecked: dict[str, str]
+    unlabeled: int
+    estimated: int
+    scores: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.suspects)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but ranking and scores in plain JSON types."""
+        return {
+            "checked": self.checked,
+            "estimated": self.estimated,
+            "unlabeled": self.unlabeled,
+            "unchecked": dict(self.unchecked),
+            "suspects": [asdict(suspect) for suspect in self.suspects],
+        }
+
+    def table(self, limit: int | None = None) -> str:
+        """Return the suspects as text, a line each; of more than `limit` the first."""
+        if not self.suspects:
+            return "no label is suspicious"
+        rows = [["image", "label", "rather", "probability of its label", "neighbors against"]]
+        for one in self.suspects[:limit]:
+            against = "-" if one.disagreement is None else _share(one.disagreement)
+            score = "-" if one.score is None else _share(one.score)
+            rows.append([shown(one.path), one.label, one.suggestion, score, against])
+        return align(rows)
+
+    def summary(self) -> str:
+        """Return how many images were judged and how many are suspicious, in one sentence."""
+        found = counted(len(self.suspects), "label is suspicious", "labels are suspicious")
+        text = f"{found} of {self.checked + len(self.unchecked):,}"
+        if self.unchecked:
+            judged = counted(len(self.unchecked), "image is", "images are")
+            text += f"; {judged} not judged by a model, which has no other image of the class"
+        return f"{text}."
+
+
+@checked
+def find_label_errors(
+    features: Features, *, seed: int = 0, neighbors: int = NEIGHBORS
+) -> LabelErrors:
+    """Return the images whose label is probably wrong, and why.
+
+    Each image is judged by a linear head that has learned from other images: cross-validation
+    with 5 folds, in which files of one group and near-copies stay together, so that they do not
+    vouch for one another. From the probabilities confident learning estimates how many labels of
+    each class are wrong (Northcutt et al., 2021, JAIR 70:1373-1411); as many of the class whose
+    label is least probable are suspects, at most half. Copies with different labels are suspects
+    as well: one of the two is wrong. All splits are checked together.
+
+    Args:
+        features: of files with labels; those without one are left out.
+        seed: of the folds; the same seed gives the same answer.
+        neighbors: how many of the most similar images are asked as well, 0 or more.
+
+    Raises:
+        DatasetError: fewer than two classes have images.
+        ModelError: a feature is NaN or infinite.
+        ArgumentError: `neighbors` is negative.
+    """
+    if neighbors < 0:
+        raise ArgumentError(f"neighbors must be 0 or more, received {neighbors}.")
+    check_finite(features)
+    rows = np.flatnonzero(features.files.labels >= 0)
+    classes, labels = np.unique(features.files.labels[rows], return_inverse=True)
+    if len(classes) < 2:
+        raise DatasetError(
+            "labels are compared between two classes or more, received images of "
+            f"{counted(len(classes), 'class', 'classes')}; put each class into its own folder."
+        )
+    records = _Records(features, rows, labels, classes)
+    samples = Samples(features.vectors[rows], labels, len(classes), records.groups)
+    heads = OutOfFold(samples, seed=seed)
+    learning = learn_confidently(heads.blocks, labels, num_classes=len(classes))
+    judged = np.flatnonzero(heads.known)
+    ranking = judged[np.argsort(learning.self_confidence[judged], kind="stable")]
+    scores = np.full(len(features), np.nan)
+    scores[rows] = learning.self_confidence
+    return LabelErrors(
+        suspects=tuple(records.suspects(learning, neighbors)),
+        ranking=rows[ranking],
+        checked=len(judged),
+        unchecked={features.files.paths[row]: _NO_OTHER for row in rows[~heads.known]},
+        unlabeled=len(features) - len(rows),
+        estimated=int(learning.wrong_in_class().sum()),
+        scores=scores,
+    )
+
+
+def check_finite(features: Features) -> None:
+    """Refuse vectors that hold NaN or an infinite number.
+
+    Raises:
+        ModelError: one does; its file is named.
+    """
+    for start in range(0, len(features), _ROWS):
+        finite = np.isfinite(features.vectors[start : start + _ROWS]).all(axis=1)
+        if not finite.all():
+            path = features.files.paths[start + int(np.flatnonzero(~finite)[0])]
+            raise ModelError(
+                f"features must be finite, received NaN or an infinite number for {shown(path)}; "
+                "compute them again, or leave the file out."
+            )
+
+
+class _Records:
+    """The M images that have a label, and what is known of each."""
+
+    def __init__(
+        self,
+        features: Features,
+        rows: NDArray[np.intp],
+        labels: NDArray[np.int64],
+        classes: NDArray[np.int64],
+    ) -> None:
+        files = features.files
+        self._paths = [files.paths[row] for row in rows]
+        self._contents = [features.hashes[row] for row in rows]
+        self._labels, self._counts = labels, np.bincount(labels)
+        self._names = [files.class_names[label] for label in classes]
+        self._directions = directions_of(features.vectors[rows])
+        self._copies = near_copies(self._directions, labels, self._contents)
+        self.groups = joined_groups(self._copies.groups, [files.groups[row] for row in rows])
+
+    def suspects(self, learning: ConfidentLearning, neighbors: int) -> Iterator[Suspect]:
+        """Yield the images whose label is suspicious, the most suspicious first."""
+        contradicted = learning.pruned_by_class(_MOST)
+        conflicting = self._outvoted()
+        rows = np.flatnonzero(contradicted | conflicting)
+        confidence = np.nan_to_num(learning.self_confidence[rows], nan=0.5)
+        rows = rows[np.lexsort((confidence, ~conflicting[rows]))]
+        found = nearest_others(
+            self._directions,
+            rows,
+            self.groups,
+            among=np.arange(len(self._labels)),
+            count=neighbors,
+        )
+        for row, (others, alike) in zip(rows.tolist(), found, strict=True):
+            yield self._suspect(row, learning, others, alike)
+
+    def _outvoted(self) -> NDArray[np.bool_]:
+        """Return whether most copies of an image have another label than it, or as many."""
+        conflicting = self._copies.partner >= 0
+        votes: dict[int, Counter[int]] = {}
+        members = np.isin(self._copies.groups, self._copies.groups[conflicting])
+        for row in np.flatnonzero(members).tolist():
+            group = int(self._copies.groups[row])
+            votes.setdefault(group, Counter())[int(self._labels[row])] += 1
+        for row in np.flatnonzero(conflicting).tolist():
+            cast = votes[int(self._copies.groups[row])].copy()
+            own = cast.pop(int(self._labels[row]))
+            conflicting[row] = max(cast.values()) >= own
+        return conflicting
+
+    def _suspect(
+        self,
+        row: int,
+        learning: ConfidentLearning,
+        others: NDArray[np.intp],
+        alike: NDArray[np.float32],
+    ) -> Suspect:
+        partner = int(self._copies.partner[row])
+        score = float(learning.self_confidence[row])
+        judged = score == score  # not NaN
+        suggestion = int(self._labels[partner] if partner >= 0 else learning.suggestion[row])
+        against = self._labels[others] != self._labels[row]
+        return Suspect(
+            path=self._paths[row],
+            label=self._names[self._labels[row]],
+            suggestion=self._names[suggestion],
+            score=score if judged else None,
+            reasons=tuple(self._reasons(row, learning, others)),
+            neighbors=tuple(
+                Neighbor(self._paths[other], self._names[self._labels[other]], float(close))
+                for other, close in zip(others, alike, strict=True)
+            ),
+            disagreement=float(against.mean()) if len(others) else None,
+            copy=self._paths[partner] if partner >= 0 else "",
+        )
+
+    def _reasons(
+        self, row: int, learning: ConfidentLearning, others: NDArray[np.intp]
+    ) -> Iterator[str]:
+        label, partner = int(self._labels[row]), int(self._copies.partner[row])
+        if partner >= 0:
+            same = self._contents[row] == self._contents[partner]
+            what = "the same file as" if same else "nearly the same picture as"
+            yield f"{what} {shown(self._paths[partner])}, which is labeled {self._name(partner)}"
+        if learning.suggestion[row] >= 0:
+            rather = self._names[learning.suggestion[row]]
+            yield (
+                f"a model that has not learned from it says {rather} "
+                f"({_share(learning.suggested_probability[row])}) rather than "
+                f"{self._names[label]} ({_share(learning.self_confidence[row])})"
+            )
+        votes = Counter(self._labels[others][self._labels[others] != label].tolist())
+        if votes:
+            most, count = votes.most_common(1)[0]
+            yield (
+                f"{votes.total()} of its {counted(len(others), 'nearest image')} have another "
+                f"label, {count} of them {self._names[most]}"
+            )
+        if self._counts[label] < _FEW:
+            size = counted(int(self._counts[label]), "image")
+            yield f"{self._names[label]} has only {size}, so the model knows it badly"
+
+    def _name(self, row: int) -> str:
+        return self._names[self._labels[row]]
+
+
+def _share(share: float) -> str:
+    """Return a share of 0..1 in per cent; what is not 0 or 1 is not rounded to it."""
+    if 0 < share < 0.01:
+        return "< 1 %"
+    if 0.99 < share < 1:
+        return "> 99 %"
+    return f"{100 * share:.0f} %"
