@@ -54,8 +54,9 @@ class ConfidentLearning:
     @property
     def off_diagonal(self) -> NDArray[np.bool_]:
         """Whether an image is confidently of another class than the given one, shape (N,)."""
-        found: NDArray[np.bool_] = (self.confident != NONE) & (self.confident != self.labels)
-        return found & (self.labels != NONE)
+        judged = (self.labels != NONE) & (self.confident != NONE)
+        found: NDArray[np.bool_] = judged & (self.confident != self.labels)
+        return found
 
     def wrong_in_class(self) -> NDArray[np.int64]:
         """Return how many labels of each class are estimated to be wrong, shape (K,).
@@ -66,7 +67,8 @@ class ConfidentLearning:
         off = counted - self.joint.diagonal()
         sizes = np.bincount(self.labels[self.labels >= 0], minlength=len(self.joint))
         shares = np.divide(off, counted, out=np.zeros(len(off)), where=counted > 0)
-        return np.rint(shares * sizes).astype(np.int64)
+        wrong: NDArray[np.int64] = np.rint(shares * sizes).astype(np.int64)
+        return wrong
 
     def pruned_by_class(self, most: float = 1.0) -> NDArray[np.bool_]:
         """Return of each class the images of least self-confidence, as many as are wrong in it.
