@@ -88,7 +88,10 @@ def measure(features: lamplighter.Features, seed: int) -> dict[str, float]:
     suspects = np.array([places[one.path] for one in found.suspects])
     return {
         "ours": wrong[found.ranking[:count]].mean(),
-        **{f"ours, {n}": wrong[np.argsort(s, kind="stable")[:count]].mean() for n, s in own.items()},
+        **{
+            f"ours, {name}": wrong[np.argsort(score, kind="stable")[:count]].mean()
+            for name, score in own.items()
+        },
         **{
             f"cleanlab, {name.replace('_', ' ')}": wrong[
                 cleanlab_ranking(shares, labels, return_indices_ranked_by=name)[:count]
@@ -99,7 +102,7 @@ def measure(features: lamplighter.Features, seed: int) -> dict[str, float]:
         "of them flipped": wrong[suspects].mean(),
         "flipped found": wrong[suspects].sum() / count,
         "seconds": seconds,
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

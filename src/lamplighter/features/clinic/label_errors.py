@@ -334,7 +334,7 @@ class _Records:
             yield f"{self._names[label]} has only {size}, so the model knows it badly"
 
     def _name(self, row: int) -> str:
-        return self._names[self._labels[row]]
+        return self._names[int(self._labels[row])]
 
 
 def _share(share: float) -> str:
