@@ -128,7 +128,7 @@ def _lines(found: LabelErrors, limit: int) -> Iterator[str]:
         yield ""
         yield printable(f"{one.path}: {one.label} -> {one.suggestion}")
         for reason in one.reasons:
-            yield " " * _INDENT + wrapped(printable(reason), 2 * _INDENT)
+            yield wrapped(" " * _INDENT + printable(reason), _INDENT + 2)
     if len(found) > limit:
         yield ""
         yield f"and {len(found) - limit:,} more, less suspicious ones; --limit shows them."

@@ -129,8 +129,8 @@ class LabelErrors:
             return "no label is suspicious"
         rows = [["image", "label", "rather", "probability of its label", "neighbors against"]]
         for one in self.suspects[:limit]:
-            against = "-" if one.disagreement is None else _share(one.disagreement)
-            own = "-" if one.probability is None else _share(one.probability)
+            against = "-" if one.disagreement is None else share_text(one.disagreement)
+            own = "-" if one.probability is None else share_text(one.probability)
             rows.append([shown(one.path), one.label, one.suggestion, own, against])
         return align(rows)
 
@@ -241,7 +241,7 @@ class _Records:
 
     def suspects(self, learning: ConfidentLearning, neighbors: int) -> list[tuple[int, Suspect]]:
         """Return the images whose label is suspicious and their rows, the most suspicious first."""
-        conflicting = self._outvoted()
+        conflicting = self._outvoted(learning)
         rows = np.flatnonzero(learning.pruned_by_class(_MOST) | conflicting)
         nearest = nearest_others(
             self._directions,
@@ -263,8 +263,12 @@ class _Records:
             key=lambda item: (not item[1].copy, item[1].score, item[0]),
         )
 
-    def _outvoted(self) -> NDArray[np.bool_]:
-        """Return whether most copies of an image have another label than it, or as many."""
+    def _outvoted(self, learning: ConfidentLearning) -> NDArray[np.bool_]:
+        """Return whether more copies of an image have another label than its own.
+
+        Where as many have it, the image is meant whose label the model finds less probable.
+        """
+        sure = learning.self_confidence
         conflicting = self._copies.partner >= 0
         votes: dict[int, Counter[int]] = {}
         members = np.isin(self._copies.groups, self._copies.groups[conflicting])
@@ -274,7 +278,8 @@ class _Records:
         for row in np.flatnonzero(conflicting).tolist():
             cast = votes[int(self._copies.groups[row])].copy()
             own = cast.pop(int(self._labels[row]))
-            conflicting[row] = max(cast.values()) >= own
+            surer = sure[row] > sure[self._copies.partner[row]]  # never where one is not judged
+            conflicting[row] = max(cast.values()) + (not surer) > own
         return conflicting
 
     def _suspect(
@@ -315,12 +320,12 @@ class _Records:
             same = self._contents[row] == self._contents[partner]
             what = "the same file as" if same else "nearly the same picture as"
             yield f"{what} {shown(self._paths[partner])}, which is labeled {self._name(partner)}"
-        if learning.suggestion[row] >= 0:
+        if learning.self_confidence[row] < learning.suggested_probability[row]:
             rather = self._names[learning.suggestion[row]]
             yield (
                 f"a model that has not learned from it says {rather} "
-                f"({_share(learning.suggested_probability[row])}) rather than "
-                f"{self._names[label]} ({_share(learning.self_confidence[row])})"
+                f"({share_text(learning.suggested_probability[row])}) rather than "
+                f"{self._names[label]} ({share_text(learning.self_confidence[row])})"
             )
         votes = Counter(self._labels[others][self._labels[others] != label].tolist())
         if votes:
@@ -337,10 +342,10 @@ class _Records:
         return self._names[int(self._labels[row])]
 
 
-def _share(share: float) -> str:
+def share_text(share: float) -> str:
     """Return a share of 0..1 in per cent; what is not 0 or 1 is not rounded to it."""
     if 0 < share < 0.01:
-        return "< 1 %"
+        return "under 1 %"
     if 0.99 < share < 1:
-        return "> 99 %"
+        return "over 99 %"
     return f"{100 * share:.0f} %"

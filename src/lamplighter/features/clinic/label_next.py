@@ -11,7 +11,7 @@ from lamplighter.arguments import checked
 from lamplighter.errors import ArgumentError, DatasetError
 from lamplighter.evaluation.calibration import softmax
 from lamplighter.features.clinic.cross_validation import OutOfFold, in_blocks, learned_head
-from lamplighter.features.clinic.label_errors import check_finite
+from lamplighter.features.clinic.label_errors import check_finite, share_text
 from lamplighter.features.clinic.neighbors import directions_of, joined_groups, near_copies
 from lamplighter.features.heads.model_selection import Samples
 
@@ -55,7 +55,7 @@ def label_next(features: Features, *, count: int = 20, seed: int = 0) -> tuple[P
     from one another: BADGE (Ash et al., 2020, arXiv:1906.03671). Each image stands for the gradient
     of the last layer if the most probable class were true: its length is the uncertainty, its
     direction what would be learned. They are chosen as the seeds of k-means++ are, the longest
-    first. Where fewer than two classes have labelled images there is nothing to be uncertain of,
+    first, with a gradient of 0 as one more center: nothing is learned from what is certain. Where fewer than two classes have labelled images there is nothing to be uncertain of,
     and the images are chosen that are farthest from those labelled or chosen (k-center greedy,
     Sener and Savarese, 2018, arXiv:1708.00489).
 
@@ -103,14 +103,15 @@ def badge(
 ) -> list[int]:
     """Return rows by k-means++ on the gradients of the last layer, the longest gradient first.
 
-    The gradient of an image is (p - e) x h, of K D numbers: p its probabilities, e 1 at the most
+    A gradient of 0 is a center from the beginning, so that what is certain is not taken for
+    different. The gradient of an image is (p - e) x h, of K D numbers: p its probabilities, e 1 at the most
     probable class, h its features. Two products of K and D numbers give the distance of two of
     them, so that they are never made.
 
     Args:
         probabilities: shape (N, K).
         vectors: features, shape (N, D).
-        count: how many at most; fewer where the others are the same as those chosen.
+        count: how many at most; fewer where the others are as those chosen, or certain.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
@@ -120,7 +121,7 @@ def badge(
     if not len(lengths):
         return []
     chosen = [int(lengths.argmax())]
-    apart = np.full(len(lengths), np.inf)  # squared distance to the nearest that is chosen
+    apart = lengths.copy()  # squared distance to the nearest center
     while True:
         last = chosen[-1]
         products = (slopes @ slopes[last]) * (vectors @ vectors[last])
@@ -170,8 +171,8 @@ def _proposal(path: str, shares: NDArray[np.float64], names: tuple[str, ...]) ->
         suggestion=names[first],
         probability=float(shares[first]),
         runner_up=names[second],
-        reason=f"it may be {names[first]} ({100 * shares[first]:.0f} %) or {names[second]} "
-        f"({100 * shares[second]:.0f} %)",
+        reason=f"it may be {names[first]} ({share_text(shares[first])}) or {names[second]} "
+        f"({share_text(shares[second])})",
     )
 
 
