@@ -73,7 +73,7 @@ class ConfidentLearning:
     def pruned_by_class(self, most: float = 1.0) -> NDArray[np.bool_]:
         """Return of each class the images of least self-confidence, as many as are wrong in it.
 
-        "Prune by class" of the paper (method 3).
+        "Prune by class" of the paper (method 3), without those whose label is the most probable.
 
         Args:
             most: share of the images of a class that is never exceeded, 0..1.
@@ -84,10 +84,11 @@ class ConfidentLearning:
         chosen = np.zeros(len(self.labels), dtype=bool)
         for label, wrong in enumerate(self.wrong_in_class()):
             rows = np.flatnonzero(self.labels == label)
-            # Nor an image whose label is the most probable class: it is doubted, not contradicted.
-            doubted = rows[self.self_confidence[rows] < self.suggested_probability[rows]]
-            worst = doubted[np.argsort(self.self_confidence[doubted], kind="stable")]
-            chosen[worst[: min(int(wrong), int(most * len(rows)))]] = True
+            worst = rows[np.argsort(self.self_confidence[rows], kind="stable")]
+            worst = worst[: min(int(wrong), int(most * len(rows)))]
+            # Not an image whose label is the most probable class: it is doubted, not contradicted.
+            doubted = self.self_confidence[worst] >= self.suggested_probability[worst]
+            chosen[worst[~doubted]] = True
         return chosen
 
 
