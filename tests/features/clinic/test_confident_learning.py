@@ -76,7 +76,7 @@ def test_a_worked_example():
     assert found.suggestion.tolist() == [1, 1, 1, 0, 0, 0]
     assert found.wrong_in_class().tolist() == [1, 1]
     assert found.pruned_by_class().tolist() == found.off_diagonal.tolist()
-    assert not found.pruned_by_class(most=0.3).any()
+    assert found.contradicted.tolist() == [False, False, True, False, False, True]
 
 
 def test_of_several_classes_that_reach_their_threshold_the_most_probable_one_counts():

@@ -15,7 +15,7 @@ from .clusters import clusters, features_of
 def between():
     """Two classes of 20, and without a label 20 certain images and 5 between the classes."""
     rng = np.random.default_rng(0)
-    vectors, labels = clusters([40, 40], spread=0.2)
+    vectors, labels = clusters([40, 40], spread=0.4)
     labels[20:40] = -1
     middle = (vectors[:20].mean(0) + vectors[40:].mean(0)) / 2
     doubtful = middle + 0.1 * rng.normal(size=(5, vectors.shape[1]))

@@ -70,26 +70,26 @@ class ConfidentLearning:
         wrong: NDArray[np.int64] = np.rint(shares * sizes).astype(np.int64)
         return wrong
 
-    def pruned_by_class(self, most: float = 1.0) -> NDArray[np.bool_]:
+    @property
+    def contradicted(self) -> NDArray[np.bool_]:
+        """Whether another class is more probable than the given one, shape (N,)."""
+        found: NDArray[np.bool_] = self.self_confidence < self.suggested_probability
+        return found
+
+    def pruned_by_class(self) -> NDArray[np.bool_]:
         """Return of each class the images of least self-confidence, as many as are wrong in it.
 
         "Prune by class" of the paper (method 3), without those whose label is the most probable.
-
-        Args:
-            most: share of the images of a class that is never exceeded, 0..1.
 
         Returns:
             Whether the label is probably wrong, shape (N,).
         """
         chosen = np.zeros(len(self.labels), dtype=bool)
+        order = np.argsort(self.self_confidence, kind="stable")
         for label, wrong in enumerate(self.wrong_in_class()):
-            rows = np.flatnonzero(self.labels == label)
-            worst = rows[np.argsort(self.self_confidence[rows], kind="stable")]
-            worst = worst[: min(int(wrong), int(most * len(rows)))]
-            # Not an image whose label is the most probable class: it is doubted, not contradicted.
-            doubted = self.self_confidence[worst] >= self.suggested_probability[worst]
-            chosen[worst[~doubted]] = True
-        return chosen
+            if wrong:
+                chosen[order[self.labels[order] == label][:wrong]] = True
+        return chosen & self.contradicted
 
 
 def confident_learning(probabilities: ArrayLike, labels: ArrayLike) -> ConfidentLearning:

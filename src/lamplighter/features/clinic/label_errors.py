@@ -32,9 +32,13 @@ if TYPE_CHECKING:
 
 NEIGHBORS = 10
 _MOST = 0.5  # of a class: what most images of a class say is what the class is
-# Share of the neighbors that must have another label. With 5 % of labels flipped, 7 in 10 drops a
-# tenth of those that are suspected of right labels, and no wrong one in 500.
+# With 5 % of labels flipped, asking for 7 in 10 neighbors against drops a tenth of the right labels
+# that are suspected, and no wrong one in 500.
 _AGAINST = 0.7
+# Neighbors of the class that the model suggests: enough by themselves, where confident learning
+# finds too little that is wrong in the class. They find 1 to 3 in 100 wrong labels more.
+_FOR = 0.9
+_WITNESSES = 3  # neighbors at least for that
 _FEW = 10  # images of a class from which it is learned well enough to be trusted
 _NO_OTHER = "its class has no other image that does not belong together with it"
 _ROWS = 4096  # that are looked at at a time
@@ -154,9 +158,10 @@ def find_label_errors(
     with 5 folds, in which files of one group and near-copies stay together, so that they do not
     vouch for one another. From the probabilities confident learning estimates how many labels of
     each class are wrong (Northcutt et al., 2021, JAIR 70:1373-1411); as many of the class whose
-    label is least probable are suspects, at most half, unless more than 3 in 10 of the most similar
-    images have the same label. Copies with different labels are suspects as well: one of the two is
-    wrong. All splits are checked together.
+    label is least probable are suspects, unless more than 3 in 10 of the most similar images have
+    the same label. So are images of which 9 in 10 of the most similar ones are of the class that
+    the model finds more probable. At most half of a class is suspected. Copies with different
+    labels are suspects in any case: one of the two is wrong. All splits are checked together.
 
     Args:
         features: of files with labels; those without one are left out.
@@ -241,8 +246,8 @@ class _Records:
 
     def suspects(self, learning: ConfidentLearning, neighbors: int) -> list[tuple[int, Suspect]]:
         """Return the images whose label is suspicious and their rows, the most suspicious first."""
-        conflicting = self._outvoted(learning)
-        rows = np.flatnonzero(learning.pruned_by_class(_MOST) | conflicting)
+        conflicting, pruned = self._outvoted(learning), learning.pruned_by_class()
+        rows = np.flatnonzero(learning.contradicted | conflicting)
         nearest = nearest_others(
             self._directions,
             rows,
@@ -253,15 +258,33 @@ class _Records:
         found = [
             (row, self._suspect(row, learning, others, alike))
             for row, (others, alike) in zip(rows.tolist(), nearest, strict=True)
+            if conflicting[row] or self._agreed(row, learning, others, pruned=bool(pruned[row]))
         ]
-        return sorted(
-            (
-                (row, one)
-                for row, one in found
-                if one.copy or one.disagreement is None or one.disagreement >= _AGAINST
-            ),
-            key=lambda item: (not item[1].copy, item[1].score, item[0]),
-        )
+        found.sort(key=lambda item: (not item[1].copy, item[1].score, item[0]))
+        return self._within_half(found)
+
+    def _agreed(
+        self, row: int, learning: ConfidentLearning, others: NDArray[np.intp], *, pruned: bool
+    ) -> bool:
+        """Return whether model and neighbors together make the label suspicious."""
+        labels = self._labels[others]
+        if not len(labels):
+            return pruned
+        if pruned and (labels != self._labels[row]).mean() >= _AGAINST:
+            return True
+        rather = labels == learning.suggestion[row]
+        return len(labels) >= _WITNESSES and bool(rather.mean() >= _FOR)
+
+    def _within_half(self, found: list[tuple[int, Suspect]]) -> list[tuple[int, Suspect]]:
+        """Return the suspects without those beyond half of their class; copies all stay."""
+        taken: Counter[int] = Counter()
+        kept = []
+        for row, one in found:
+            label = int(self._labels[row])
+            taken[label] += 1
+            if one.copy or taken[label] <= _MOST * self._counts[label]:
+                kept.append((row, one))
+        return kept
 
     def _outvoted(self, learning: ConfidentLearning) -> NDArray[np.bool_]:
         """Return whether more copies of an image have another label than its own.
@@ -320,7 +343,7 @@ class _Records:
             same = self._contents[row] == self._contents[partner]
             what = "the same file as" if same else "nearly the same picture as"
             yield f"{what} {shown(self._paths[partner])}, which is labeled {self._name(partner)}"
-        if learning.self_confidence[row] < learning.suggested_probability[row]:
+        if learning.contradicted[row]:
             rather = self._names[learning.suggestion[row]]
             yield (
                 f"a model that has not learned from it says {rather} "

@@ -26,7 +26,7 @@ _LEAST = 1000  # images that are looked at in any case
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """An image that is worth labelling next.
+    """An image that is worth labeling next.
 
     Attributes:
         path: the file, relative to the root of its data set.
@@ -49,15 +49,17 @@ class Proposal:
 
 @checked
 def label_next(features: Features, *, count: int = 20, seed: int = 0) -> tuple[Proposal, ...]:
-    """Return the images without a label that are best labelled next, the best first.
+    """Return the images without a label that are best labeled next, the best first.
 
-    Those of which a linear head, learned from the labelled images, is uncertain, and which differ
+    Those of which a linear head, learned from the labeled images, is uncertain, and which differ
     from one another: BADGE (Ash et al., 2020, arXiv:1906.03671). Each image stands for the gradient
     of the last layer if the most probable class were true: its length is the uncertainty, its
     direction what would be learned. They are chosen as the seeds of k-means++ are, the longest
-    first, with a gradient of 0 as one more center: nothing is learned from what is certain. Where fewer than two classes have labelled images there is nothing to be uncertain of,
-    and the images are chosen that are farthest from those labelled or chosen (k-center greedy,
-    Sener and Savarese, 2018, arXiv:1708.00489).
+    first, with a gradient of 0 as one more center: nothing is learned from what is certain.
+
+    Where fewer than two classes have labeled images there is nothing to be uncertain of, and the
+    images are chosen that are farthest from those labeled or chosen (k-center greedy, Sener and
+    Savarese, 2018, arXiv:1708.00489).
 
     Args:
         features: of files with and without labels.
@@ -103,10 +105,10 @@ def badge(
 ) -> list[int]:
     """Return rows by k-means++ on the gradients of the last layer, the longest gradient first.
 
-    A gradient of 0 is a center from the beginning, so that what is certain is not taken for
-    different. The gradient of an image is (p - e) x h, of K D numbers: p its probabilities, e 1 at the most
+    The gradient of an image is (p - e) x h, of K D numbers: p its probabilities, e 1 at the most
     probable class, h its features. Two products of K and D numbers give the distance of two of
-    them, so that they are never made.
+    them, so that they are never made. A gradient of 0 is a center from the beginning, so that what
+    is certain is not taken for different.
 
     Args:
         probabilities: shape (N, K).
