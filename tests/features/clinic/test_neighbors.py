@@ -74,12 +74,12 @@ def test_the_nearest_are_those_of_a_full_sort(monkeypatch):
     vectors = directions(90, 20)
     groups = np.arange(90) // 3
     rows = np.array([3, 50, 89])
-    found = nearest_others(vectors, rows, groups, among=np.arange(90), count=7)
+    found = nearest_others(vectors, rows, groups, count=7)
     for row, (others, alike) in zip(rows, found, strict=True):
         expected = [o for o in np.argsort(-(vectors @ vectors[row])) if groups[o] != groups[row]]
         assert others.tolist() == expected[:7]
         assert np.allclose(alike, vectors[others] @ vectors[row], atol=1e-6)
-    few = nearest_others(vectors[:4], rows[:1], groups[:4], among=np.arange(4), count=7)
+    few = nearest_others(vectors[:4], rows[:1], groups[:4], count=7)
     assert sorted(next(few)[0].tolist()) == [0, 1, 2]
 
 

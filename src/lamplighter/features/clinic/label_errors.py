@@ -183,8 +183,9 @@ def find_label_errors(
             "labels are compared between two classes or more, received images of "
             f"{counted(len(classes), 'class', 'classes')}; put each class into its own folder."
         )
-    records = _Records(features, rows, labels, classes)
-    samples = Samples(features.vectors[rows], labels, len(classes), records.groups)
+    labeled = features if len(rows) == len(features) else features.take(rows)
+    records = _Records(labeled, labels, classes)
+    samples = Samples(labeled.vectors, labels, len(classes), records.groups)
     heads = OutOfFold(samples, seed=seed)
     learning = learn_confidently(heads.blocks, labels, num_classes=len(classes))
     found = records.suspects(learning, neighbors)
@@ -226,23 +227,24 @@ def check_finite(features: Features) -> None:
 
 
 class _Records:
-    """The M images that have a label, and what is known of each."""
+    """The M images that have a label, and what is known of each.
+
+    Args:
+        features: of these images.
+        labels: their classes, 0..K - 1, shape (M,).
+        classes: the numbers that the K classes have in the data set.
+    """
 
     def __init__(
-        self,
-        features: Features,
-        rows: NDArray[np.intp],
-        labels: NDArray[np.int64],
-        classes: NDArray[np.int64],
+        self, features: Features, labels: NDArray[np.int64], classes: NDArray[np.int64]
     ) -> None:
         files = features.files
-        self._paths = [files.paths[row] for row in rows]
-        self._contents = [features.hashes[row] for row in rows]
+        self._paths, self._contents = files.paths, features.hashes
         self._labels, self._counts = labels, np.bincount(labels)
         self._names: list[str] = [files.class_names[label] for label in classes]
-        self._directions = directions_of(features.vectors[rows])
+        self._directions = directions_of(features.vectors)
         self._copies = near_copies(self._directions, labels, self._contents)
-        self.groups = joined_groups(self._copies.groups, [files.groups[row] for row in rows])
+        self.groups = joined_groups(self._copies.groups, files.groups)
 
     def suspects(self, learning: ConfidentLearning, neighbors: int) -> list[tuple[int, Suspect]]:
         """Return the images whose label is suspicious and their rows, the most suspicious first."""
@@ -252,7 +254,6 @@ class _Records:
             self._directions,
             rows,
             self.groups,
-            among=np.arange(len(self._labels)),
             count=neighbors,
         )
         found = [

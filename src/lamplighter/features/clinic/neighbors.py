@@ -53,7 +53,9 @@ def near_copies(
         contents: a hash of each file's content, N texts.
         threshold: least cosine similarity of a near-copy.
     """
-    _, first, numbers = np.unique(np.array(contents), return_index=True, return_inverse=True)
+    places: dict[str, int] = {}
+    copied = np.array([places.setdefault(content, row) for row, content in enumerate(contents)])
+    first, numbers = np.unique(copied, return_inverse=True)
     partner = np.full(len(labels), -1, dtype=np.int64)
     similarity = np.zeros(len(labels), dtype=np.float32)
 
@@ -65,10 +67,11 @@ def near_copies(
             better = close > similarity[one]
             partner[one[better]], similarity[one[better]] = other[better], close[better]
 
-    same = np.flatnonzero(first[numbers] != np.arange(len(labels)))
-    conflict(first[numbers[same]], same, np.ones(len(same), dtype=np.float32))
+    same = np.flatnonzero(copied != np.arange(len(labels)))
+    conflict(copied[same], same, np.ones(len(same), dtype=np.float32))
     links = _Links(len(first))
-    for i, j, alike in close_pairs(directions[first], threshold):
+    single = directions if len(first) == len(directions) else directions[first]
+    for i, j, alike in close_pairs(single, threshold):
         links.add(i, j)
         conflict(first[i], first[j], alike)
     return NearCopies(groups=first[links.groups()[numbers]], partner=partner, similarity=similarity)
@@ -180,7 +183,6 @@ def nearest_others(
     rows: NDArray[np.intp],
     groups: NDArray[np.int64],
     *,
-    among: NDArray[np.intp],
     count: int,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Yield for each of `rows` its most similar others, those of its own group left out.
@@ -189,22 +191,20 @@ def nearest_others(
         directions: vectors of length 1, shape (N, D).
         rows: whose neighbors are wanted.
         groups: shape (N,); an image and its copies are of one group.
-        among: rows that may be neighbors.
         count: the most neighbors of each.
 
     Yields:
         Rows, the most similar first, and their cosine similarities; fewer than `count` where there
         are not so many.
     """
-    pool = directions[among]
-    step = max(1, _AT_ONCE // max(len(among), 1))
+    step = max(1, _AT_ONCE // max(len(directions), 1))
+    wanted = min(count, len(directions))
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        alike = directions[part] @ pool.T  # (n, M)
-        alike[groups[part][:, np.newaxis] == groups[among]] = -2.0
+        alike = directions[part] @ directions.T  # (n, N)
+        alike[groups[part][:, np.newaxis] == groups] = -2.0
         for row in alike:
-            wanted = min(count, len(row))
             places = np.argpartition(-row, wanted - 1)[:wanted] if wanted else np.arange(0)
             places = places[np.lexsort((places, -row[places]))]
             places = places[row[places] > -1.5]
-            yield among[places], row[places]
+            yield places, row[places]
