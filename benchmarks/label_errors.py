@@ -6,6 +6,7 @@ are flipped at random, with five seeds. Features are those of efficientnet-lite0
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from cleanlab.filter import find_label_issues
 from PIL import Image
 
 import lamplighter
+from lamplighter.datasets.files import ImageFiles
 from lamplighter.features.clinic.confident_learning import confident_learning
 from lamplighter.features.clinic.cross_validation import OutOfFold
 from lamplighter.features.clinic.neighbors import directions_of, joined_groups, near_copies
@@ -25,6 +27,7 @@ from lamplighter.features.heads.model_selection import Samples
 from measuring import record, table
 
 FLIPPED, SEEDS, DIGITS, BAR = 0.05, range(5), 10_000, 0.7
+MANY, MANY_CLASSES, WIDTH = 100_000, 1000, 1280
 
 
 def write_digits(folder: Path) -> Path:
@@ -105,9 +108,45 @@ def measure(features: lamplighter.Features, seed: int) -> dict[str, float]:
     }
 
 
+def many() -> str:
+    """Return what many images of many classes take, in words."""
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((MANY_CLASSES, WIDTH), dtype=np.float32)
+    labels = rng.integers(0, MANY_CLASSES, MANY)
+    vectors = np.empty((MANY, WIDTH), dtype=np.float32)
+    for part in np.array_split(np.arange(MANY), 50):
+        noise = rng.standard_normal((len(part), WIDTH), dtype=np.float32)
+        vectors[part] = np.maximum(centers[labels[part]] + 1.6 * noise, 0)
+    files = ImageFiles(
+        name="many",
+        root=Path("/many"),
+        paths=tuple(f"{row:06d}.jpg" for row in range(MANY)),
+        labels=labels,
+        class_names=tuple(f"class {label}" for label in range(MANY_CLASSES)),
+        splits=("",) * MANY,
+        groups=("",) * MANY,
+    )
+    hashes = tuple(f"{row:064x}" for row in range(MANY))
+    features = lamplighter.Features(vectors=vectors, files=files, hashes=hashes, network="0" * 64)
+    given, _ = flipped(features, 0)
+    before, start = peak(), time.perf_counter()
+    lamplighter.find_label_errors(given)
+    return (
+        f"{MANY:,} made-up vectors of {WIDTH:,} numbers in {MANY_CLASSES:,} classes: "
+        f"{time.perf_counter() - start:.0f} s, {peak() - before:,.0f} MB beside the "
+        f"{vectors.nbytes / 1e6:,.0f} MB of the vectors."
+    )
+
+
+def peak() -> float:
+    """Return the most megabytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python benchmarks/label_errors.py BOATS")
+    scale = many()  # first: the peak of memory is that of the process
     rows = []
     backbone = lamplighter.pretrained("efficientnet-lite0", fit="squash")
     with tempfile.TemporaryDirectory() as place:
@@ -143,7 +182,7 @@ def main() -> None:
         "and not below cleanlab's on the same probabilities). cleanlab 2.9: `find_label_issues` "
         "ranked by either score, then the others by self-confidence."
     )
-    record("label_errors.py", "Label errors", f"{text}\n\n{table(header, rows)}")
+    record("label_errors.py", "Label errors", f"{text}\n\n{table(header, rows)}\n\n{scale}")
 
 
 if __name__ == "__main__":

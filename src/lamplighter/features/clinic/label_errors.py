@@ -250,18 +250,13 @@ class _Records:
         """Return the images whose label is suspicious and their rows, the most suspicious first."""
         conflicting, pruned = self._outvoted(learning), learning.pruned_by_class()
         rows = np.flatnonzero(learning.contradicted | conflicting)
-        nearest = nearest_others(
-            self._directions,
-            rows,
-            self.groups,
-            count=neighbors,
-        )
+        nearest = nearest_others(self._directions, rows, self.groups, count=neighbors)
         found = [
             (row, self._suspect(row, learning, others, alike))
             for row, (others, alike) in zip(rows.tolist(), nearest, strict=True)
             if conflicting[row] or self._agreed(row, learning, others, pruned=bool(pruned[row]))
         ]
-        found.sort(key=lambda item: (not item[1].copy, item[1].score, item[0]))
+        found.sort(key=lambda item: (not conflicting[item[0]], item[1].score, item[0]))
         return self._within_half(found)
 
     def _agreed(
@@ -316,7 +311,9 @@ class _Records:
         partner = int(self._copies.partner[row])
         probability = float(learning.self_confidence[row])
         known = probability == probability  # not NaN
-        suggestion = int(self._labels[partner] if partner >= 0 else learning.suggestion[row])
+        # Without a model to say otherwise, or against it, the label of the copy.
+        by_model = bool(learning.contradicted[row]) or partner < 0
+        suggestion = int(learning.suggestion[row] if by_model else self._labels[partner])
         against = self._labels[others] != self._labels[row]
         disagreement = float(against.mean()) if len(others) else None
         evidence = [probability] * known

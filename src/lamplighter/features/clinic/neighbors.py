@@ -54,7 +54,9 @@ def near_copies(
         threshold: least cosine similarity of a near-copy.
     """
     places: dict[str, int] = {}
-    copied = np.array([places.setdefault(content, row) for row, content in enumerate(contents)])
+    copied = np.array(
+        [places.setdefault(content, row) for row, content in enumerate(contents)], dtype=np.int64
+    )
     first, numbers = np.unique(copied, return_inverse=True)
     partner = np.full(len(labels), -1, dtype=np.int64)
     similarity = np.zeros(len(labels), dtype=np.float32)

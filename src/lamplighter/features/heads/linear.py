@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     _Layer = tuple[NDArray[np.float64], NDArray[np.float64]]  # weights (K, R) and bias (K,)
 
+METHODS = ("logistic", "discriminant")
 COSTS = (0.1, 1.0, 10.0, 100.0)  # inverse of the penalty on the weights
 SHRINKAGES = (0.1, 0.3, 0.5)
 _USUAL = 10.0
@@ -40,9 +41,6 @@ _CHOICES: tuple[dict[str, Any], ...] = (
     ),
     *({"method": "discriminant", "C": None, "shrinkage": part} for part in SHRINKAGES),
 )
-
-
-METHODS = ("logistic", "discriminant")
 
 
 def search(
