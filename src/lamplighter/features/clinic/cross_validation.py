@@ -1,8 +1,7 @@
 """Probabilities of images by a linear head that has not learned from them, nor from their copies.
 
 The head is a linear discriminant: one solution of linear equations for each fold, where a logistic
-regression takes hundreds of steps. With wrong labels among those that it learns from it found as
-many of them or more (benchmarks/label_errors.py).
+regression takes hundreds of steps.
 """
 
 from __future__ import annotations

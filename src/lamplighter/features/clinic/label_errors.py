@@ -32,11 +32,10 @@ if TYPE_CHECKING:
 
 NEIGHBORS = 10
 _MOST = 0.5  # of a class: what most images of a class say is what the class is
-# With 5 % of labels flipped, asking for 7 in 10 neighbors against drops a tenth of the right labels
-# that are suspected, and no wrong one in 500.
+# Share of the neighbors with another label, below which they vouch for the given one.
 _AGAINST = 0.7
-# Neighbors of the class that the model suggests: enough by themselves, where confident learning
-# finds too little that is wrong in the class. They find 1 to 3 in 100 wrong labels more.
+# Share of the neighbors of the class that the model suggests that is enough by itself: where few
+# labels are wrong, none may be confidently of another class by the threshold of a sure model.
 _FOR = 0.9
 _WITNESSES = 3  # neighbors at least for that
 _FEW = 10  # images of a class from which it is learned well enough to be trusted
@@ -311,7 +310,7 @@ class _Records:
         partner = int(self._copies.partner[row])
         probability = float(learning.self_confidence[row])
         known = probability == probability  # not NaN
-        # Without a model to say otherwise, or against it, the label of the copy.
+        # Where the model does not contradict the label, a copy does.
         by_model = bool(learning.contradicted[row]) or partner < 0
         suggestion = int(learning.suggestion[row] if by_model else self._labels[partner])
         against = self._labels[others] != self._labels[row]
