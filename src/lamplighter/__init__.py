@@ -72,6 +72,11 @@ if TYPE_CHECKING:
     from lamplighter.explain.maximization.maximization import Maximised as Maximised
     from lamplighter.explain.maximization.maximization import maximise as maximise
     from lamplighter.explain.maximization.maximization import plot_maximised as plot_maximised
+    from lamplighter.features.clinic.label_errors import LabelErrors as LabelErrors
+    from lamplighter.features.clinic.label_errors import Suspect as Suspect
+    from lamplighter.features.clinic.label_errors import find_label_errors as find_label_errors
+    from lamplighter.features.clinic.label_next import Proposal as Proposal
+    from lamplighter.features.clinic.label_next import label_next as label_next
     from lamplighter.features.extraction import Features as Features
     from lamplighter.features.extraction import embed as embed
     from lamplighter.features.files import load_features as load_features
@@ -141,12 +146,14 @@ _HOMES = {
     "ImageFiles": "lamplighter.datasets.files",
     "Index": "lamplighter.features.index.index",
     "Ladder": "lamplighter.transfer.ladder",
+    "LabelErrors": "lamplighter.features.clinic.label_errors",
     "LearningRates": "lamplighter.training.learning_rate",
     "Maximised": "lamplighter.explain.maximization.maximization",
     "McNemar": "lamplighter.evaluation.intervals",
     "Prediction": "lamplighter.inference.predictor",
     "Predictions": "lamplighter.inference.predictor",
     "Preprocessing": "lamplighter.images.preprocessing",
+    "Proposal": "lamplighter.features.clinic.label_next",
     "RECIPES": "lamplighter.training.recipes",
     "RandomColour": "lamplighter.datasets.augmentation",
     "RandomFlip": "lamplighter.datasets.augmentation",
@@ -154,6 +161,7 @@ _HOMES = {
     "RandomWarp": "lamplighter.datasets.augmentation",
     "Report": "lamplighter.evaluation.report",
     "Split": "lamplighter.datasets.image_data",
+    "Suspect": "lamplighter.features.clinic.label_errors",
     "TEST_DATA": "lamplighter.training.loaders",
     "TRAIN_DATA": "lamplighter.training.loaders",
     "Trial": "lamplighter.training.trial",
@@ -181,6 +189,7 @@ _HOMES = {
     "feature_maps": "lamplighter.explain.feature_maps",
     "filters": "lamplighter.explain.filters",
     "find_files": "lamplighter.datasets.folders",
+    "find_label_errors": "lamplighter.features.clinic.label_errors",
     "find_learning_rate": "lamplighter.training.learning_rate",
     "fine_tune": "lamplighter.transfer.fine_tuning",
     "fit_again": "lamplighter.features.heads.fitting",
@@ -191,6 +200,7 @@ _HOMES = {
     "frozen": "lamplighter.transfer.freezing",
     "gallery": "lamplighter.explain.gallery",
     "insertion_curve": "lamplighter.explain.attribution.curves",
+    "label_next": "lamplighter.features.clinic.label_next",
     "layered_parameters": "lamplighter.transfer.freezing",
     "layers": "lamplighter.explain.layers",
     "list_models": "lamplighter.models.registry",

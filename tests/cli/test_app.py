@@ -22,6 +22,7 @@ from .conftest import DIGITS, PATCHED, environment
 
 COMMANDS = [
     "audit",
+    "suspects",
     "data",
     "transfer",
     "embed",
@@ -59,7 +60,15 @@ def test_help_shows_each_command_once_in_its_group(run, monkeypatch, columns):
     assert groups.pop("Options") == ["--version", "--help"]
     assert groups == {
         "Start here": ["data", "train", "evaluate", "predict", "models"],
-        "Photos of your own": ["audit", "transfer", "embed", "similar", "map", "labels"],
+        "Photos of your own": [
+            "audit",
+            "suspects",
+            "transfer",
+            "embed",
+            "similar",
+            "map",
+            "labels",
+        ],
         "Look inside a network": ["explain", "layers", "filters", "feature-maps", "maximise"],
         "Share": ["info", "export"],
         "Teach and learn": ["labs"],

@@ -83,3 +83,15 @@ def test_folders_in_classes_are_spoken_of() -> None:
     (note,) = understand(mixed, "photos").notes
     assert note.startswith("understood: animals: a class is all that lies in its folder")
     assert understand([("a", "1.jpg"), ("b", "1.jpg")], "photos").notes == ()
+
+
+@pytest.mark.parametrize("name", ["unlabelled", "Unlabeled"])
+def test_a_folder_beside_classes_may_hold_images_without_a_label(name: str) -> None:
+    paths = [["cats", "1.png"], ["dogs", "2.png"], [name, "3.png"]]
+    layout = understand(paths, "root")
+    assert layout.classes == ("cats", "dogs", "")
+    assert layout.splits == ("", "", "")
+    assert layout.notes == (f"understood: images in {name} have no label yet.",)
+    within = understand([["train", *path] for path in paths] + [["test", "cats", "4.png"]], "root")
+    assert within.classes == ("cats", "dogs", "", "cats")
+    assert within.splits == ("train", "train", "train", "test")

@@ -15,6 +15,7 @@ from lamplighter.images.decoding import flatten_alpha, open_image, within_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -57,9 +58,14 @@ def sheet_name(finding: Finding) -> str:
 
 def thumbnail(audit: Audit, path: str, size: tuple[int, int]) -> Image.Image:
     """Return the image at `path`, RGB, its aspect ratio kept, at most (width, height) large."""
+    return thumbnail_of(audit.files.root / path, size)
+
+
+def thumbnail_of(file: Path, size: tuple[int, int]) -> Image.Image:
+    """Return the image in `file`, RGB, at most (width, height) large; grey where it is bad."""
     try:
         with within_memory():
-            image = flatten_alpha(open_image(audit.files.root / path, at_least=size))
+            image = flatten_alpha(open_image(file, at_least=size))
             return ImageOps.contain(image.convert("RGB"), size)
     except ImageError:
         return Image.new("RGB", size, NEUTRAL)

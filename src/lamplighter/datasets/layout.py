@@ -28,6 +28,7 @@ _EMPTY = (
     "none jpg jpeg png"
 )
 _GENERIC = frozenset(_EMPTY.split())
+_UNLABELED = frozenset({"unlabelled", "unlabeled"})  # beside classes: images still without one
 # Parts of one set: with the same folders in each, or whatever is in them.
 _FOLD = re.compile(r"(cv|split|part)[-_ ]?\d+", re.IGNORECASE)
 _PART = re.compile(
@@ -100,7 +101,8 @@ def understand(paths: Iterable[Sequence[str]], root: str) -> Layout:
     where = "/".join((root, *base)) if base else root
     found = _splits_on_top(folder, where) or _splits_below(folder, where)
     if found is None:
-        _check_classes(folder.folders, where)
+        labeled = {n: one for n, one in folder.folders.items() if not _without_labels(n)}
+        _check_classes(labeled, where)
         found = _Found({(): ("", False)})
     splits, classes = [], []
     for place in places:
@@ -137,8 +139,14 @@ class _Found:
             if folders[:depth] in self.splits:
                 split, flat = self.splits[folders[:depth]]
                 rest = folders[depth:]
-                return split, clean_name(rest[0]) if rest and not flat else ""
+                labeled = rest and not flat and not _without_labels(rest[0])
+                return split, clean_name(rest[0]) if labeled else ""
         return "", ""
+
+
+def _without_labels(folder: str) -> bool:
+    """Return whether a folder among those of classes is for images that have no label yet."""
+    return folder.strip().casefold() in _UNLABELED
 
 
 def _unwrapped(tree: _Folder) -> tuple[tuple[str, ...], _Folder]:
@@ -357,6 +365,8 @@ def _notes(
         parts.insert(0, f"the {inside} lie in {shown('/'.join(base))}")
     if parts:
         yield f"understood: {'; '.join(parts)}."
+    if beside := sorted(name for name in classes if _without_labels(name)):
+        yield f"understood: images in {_few(beside)} have no label yet."
     if nested := {name: one for name, one in sorted(classes.items()) if len(one.folders) > 1}:
         inner = [set(one.folders) for one in nested.values()]
         if len(nested) == len(classes) > 1 and all(one == inner[0] for one in inner):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     _Layer = tuple[NDArray[np.float64], NDArray[np.float64]]  # weights (K, R) and bias (K,)
 
+METHODS = ("logistic", "discriminant")
 COSTS = (0.1, 1.0, 10.0, 100.0)  # inverse of the penalty on the weights
 SHRINKAGES = (0.1, 0.3, 0.5)
 _USUAL = 10.0
@@ -42,24 +43,33 @@ _CHOICES: tuple[dict[str, Any], ...] = (
 )
 
 
-def search(samples: Samples, *, balanced: bool, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def search(
+    samples: Samples, *, balanced: bool, seed: int, methods: Sequence[str] = METHODS
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a head is to be learned with, and the search for it.
 
     Tried are multinomial logistic regression with some penalties, and linear discriminants with
     some parts of shrinkage. The features are centred, and stretched so that their mean squared
     length is 1: C is for these.
+
+    Args:
+        samples: what the head will learn from.
+        balanced: whether rare classes count as much as common ones.
+        seed: of the folds.
+        methods: those to try, of `METHODS`.
     """
+    choices = [choice for choice in _CHOICES if choice["method"] in methods]
     tried = Search(samples, seed=seed)
     turned = _Turned(tried.samples.vectors)
 
     def unseen(fold: Fold) -> list[NDArray[np.float64]]:
         learned = tried.samples.take(fold.train)
-        layers = _layers(turned.vectors[fold.train], learned, _CHOICES, balanced)
+        layers = _layers(turned.vectors[fold.train], learned, choices, balanced)
         return [turned.vectors[fold.test] @ layer.T + bias for layer, bias in layers]
 
     with _near_enough():
         decisions = on_every_core(unseen, tried.folds)
-    for number, choice in enumerate(_CHOICES):
+    for number, choice in enumerate(choices):
         tried.add(choice, [fold[number] for fold in decisions])
     settings = tried.parameters | {"balanced": balanced}
     # Discriminants of few vectors are too sure of themselves, the penalised regression is not.
