@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # A new command belongs to one of the two.
-WITH_A_FOLDER = {"audit", "embed", "evaluate", "map", "predict", "train", "transfer"}
+WITH_A_FOLDER = {"audit", "embed", "evaluate", "map", "predict", "suspects", "train", "transfer"}
+# `labels` keeps a journal beside the zip file: see tests/workspace.
 WITHOUT = {
-    "data", "explain", "export", "feature-maps", "filters", "info", "labs", "layers", "maximise",
+    "data", "explain", "export", "feature-maps", "filters", "info", "labels", "labs", "layers",
+    "maximise",
     "models", "similar",
 }  # fmt: skip
 
@@ -114,8 +116,11 @@ def results(run, trained, backbone, tmp_path) -> dict[str, Callable[[Path], obje
         measured = json.loads(run("evaluate", out, manifest, "--split", "test", "--json").out)
         return load(out).class_names, splits(data, folder), measured["accuracy"]
 
+    def suspected(data: Path) -> object:
+        return output(data, "suspects", data, "--backbone", backbone, "--json")
+
     return {
-        "audit": audited, "embed": embedded, "evaluate": evaluated, "map": mapped,
+        "suspects": suspected, "audit": audited, "embed": embedded, "evaluate": evaluated, "map": mapped,
         "predict": predicted, "train": trained_on, "transfer": transferred,
     }  # fmt: skip
 

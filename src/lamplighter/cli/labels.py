@@ -74,7 +74,7 @@ def overview(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER", help="A folder of images, a zip of it, or a CSV of paths."
+            metavar="FOLDER", help="A folder of images, a .zip of it, or a CSV of paths."
         ),
     ],
     as_json: AsJson = False,
