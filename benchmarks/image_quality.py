@@ -180,8 +180,9 @@ def main() -> None:
         f"\n\n{table(['folder', 'fault', 'strength', *tools], recall)}\n\n"
         "The thresholds were set while looking at these images: read the table as fitted, not as "
         "held out. cleanvision tells few blurred ones: it measures the contrast of edges at 64 "
-        "pixels of the longer side, where the border of the image counts as one. Lamplighter tells fewer of the "
-        "over-exposed: those that keep dark parts look like drawings on white. Nor does it tell a "
+        "pixels of the longer side, where the border of the image counts as one. Lamplighter "
+        "tells fewer of the over-exposed: those that keep dark parts look like drawings on white. "
+        "Nor does it tell a "
         "white frame of a drawing on white.\n\n"
         f"cleanvision {metadata.version('cleanvision')}."
     )

@@ -120,8 +120,8 @@ def results(run, trained, backbone, tmp_path) -> dict[str, Callable[[Path], obje
         return output(data, "suspects", data, "--backbone", backbone, "--json")
 
     return {
-        "suspects": suspected, "audit": audited, "embed": embedded, "evaluate": evaluated, "map": mapped,
-        "predict": predicted, "train": trained_on, "transfer": transferred,
+        "audit": audited, "embed": embedded, "evaluate": evaluated, "map": mapped,
+        "suspects": suspected, "predict": predicted, "train": trained_on, "transfer": transferred,
     }  # fmt: skip
 
 
