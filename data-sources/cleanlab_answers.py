@@ -12,7 +12,7 @@ from cleanlab.count import compute_confident_joint
 from cleanlab.filter import find_label_issues
 from cleanlab.rank import get_label_quality_scores
 
-TARGET = Path(__file__).parents[1] / "tests/features/clinic/cleanlab.npz"
+TARGET = Path(__file__).parents[1] / "tests" / "features" / "clinic"
 # Images of each class, and how much the model knows.
 CASES = {
     "two": ([60, 60], 1.2),
@@ -43,7 +43,7 @@ def main() -> None:
         )
         for method in ("self_confidence", "normalized_margin"):
             arrays[f"{name}-{method}"] = get_label_quality_scores(labels, shares, method=method)
-    np.savez_compressed(TARGET, **arrays)
+    np.savez_compressed(TARGET / "cleanlab.npz", **arrays)
 
 
 if __name__ == "__main__":
