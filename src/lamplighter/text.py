@@ -1,4 +1,4 @@
-"""Numbers with their nouns, lists of names, and tables, for what people read."""
+"""Numbers with nouns, lists of names, tables and printable text, for what people read."""
 
 from __future__ import annotations
 
@@ -29,6 +29,19 @@ def listed(names: Sequence[str], most: int = 10, *, separator: str = ", ") -> st
 def first_line(error: Exception) -> str:
     """Return the beginning of what `error` says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line; what could steer a terminal or cannot be drawn is escaped."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """Return `text` with its line ends, all else made printable."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def align(rows: Sequence[Sequence[str]]) -> str:

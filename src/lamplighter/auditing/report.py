@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lamplighter.auditing.sheet import thumbnail
 from lamplighter.evaluation.html_page import escaped, html_page
-from lamplighter.text import align, listed
+from lamplighter.text import align, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,17 +81,17 @@ def _names(finding: Finding, most: int | None) -> list[str]:
 
 
 def _joined(group: Sequence[str], most: int = 4) -> str:
-    return listed([_plain(name) for name in group], most, separator=" = ")
+    return listed([printable(name) for name in group], most, separator=" = ")
 
 
 def _with_reason(finding: Finding, path: str) -> str:
     """Return a path with its score, or the reason why it was set aside, which may begin with it."""
     if path in finding.details.get("scores", {}):
-        return _plain(f"{path}: score {finding.details['scores'][path]:.2f}")
+        return printable(f"{path}: score {finding.details['scores'][path]:.2f}")
     reason = finding.details.get("reasons", {}).get(path, "")
     if path in reason:
-        return _plain(reason)
-    return _plain(f"{path}: {reason}" if reason else path)
+        return printable(reason)
+    return printable(f"{path}: {reason}" if reason else path)
 
 
 def _section(audit: Audit, finding: Finding) -> str:
@@ -158,7 +158,3 @@ def _classes(audit: Audit) -> str:
         f'<h2>Classes</h2><div class="wide"><table><tr>{cells}<th></th></tr>'
         f"{''.join(body)}</table></div>"
     )
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -12,6 +12,7 @@ from lamplighter.evaluation.plots import NEUTRAL
 from lamplighter.evaluation.preprocessing_preview import fits_sheet
 from lamplighter.evaluation.sheets import contact_sheet
 from lamplighter.images.decoding import flatten_alpha, open_image, within_memory
+from lamplighter.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ def _fits(audit: Audit, finding: Finding) -> Image.Image:
 
 
 def _fitted(audit: Audit, path: str) -> Image.Image:
-    title = _drawable(path)
+    title = printable(path)
     try:
         with within_memory():
             return fits_sheet(open_image(audit.files.root / path), _SEEN, title=title)
@@ -132,8 +133,4 @@ def _boxed(image: Image.Image, box: tuple[int, int]) -> NDArray[np.uint8]:
 def _caption(path: str) -> str:
     """Return folders and name on two lines, in characters that can be drawn."""
     folder, _, name = path.rpartition("/")
-    return f"{_drawable(folder)}\n{_drawable(name)}"
-
-
-def _drawable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"{printable(folder)}\n{printable(name)}"

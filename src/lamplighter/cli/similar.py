@@ -13,7 +13,7 @@ from lamplighter.cli.options import AsJson
 from lamplighter.cli.outputs import check_new
 from lamplighter.cli.terminal import bar, printable
 from lamplighter.errors import ImageError
-from lamplighter.text import counted
+from lamplighter.text import counted, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,11 +184,6 @@ def _write_sheet(image: Path, hits: Sequence[Hit], sheet: Path) -> None:
         contact_sheet(np.stack(tiles), [printable_lines(caption) for caption in captions]).save(
             file, format="png"
         )
-
-
-def printable_lines(text: str) -> str:
-    """Return `text` with its line ends, all else made printable."""
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def _small(file: Path) -> Image.Image | None:

@@ -10,19 +10,13 @@ import textwrap
 import time
 from typing import TYPE_CHECKING
 
+from lamplighter.text import printable as printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from lamplighter.datasets.files import Progress
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line; whatever could steer a terminal is escaped."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def quoted(path: str | Path) -> str:

@@ -10,6 +10,7 @@ from PIL import ImageOps
 from lamplighter.auditing.sheet import CELL, thumbnail_of
 from lamplighter.errors import DatasetError
 from lamplighter.evaluation.sheets import contact_sheet
+from lamplighter.text import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,13 +64,8 @@ def _sheet(root: Path, paths: Sequence[str], captions: Sequence[str]) -> Image.I
     box = (CELL, CELL)
     images = [ImageOps.pad(thumbnail_of(root / path, box), box, color=_GROUND) for path in paths]
     pixels = np.stack([np.asarray(image).transpose(2, 0, 1) for image in images])
-    drawable = ["\n".join(map(_drawable, caption.split("\n"))) for caption in captions]
-    return contact_sheet(pixels, drawable)
+    return contact_sheet(pixels, list(map(printable_lines, captions)))
 
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2].replace("\n", " ")
-
-
-def _drawable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
