@@ -13,7 +13,7 @@ import typer
 from lamplighter.cli import options
 from lamplighter.cli.data_arguments import found_files
 from lamplighter.cli.options import AsJson, ImageFolder
-from lamplighter.cli.outputs import check_new
+from lamplighter.cli.outputs import check_new, save_picture
 from lamplighter.cli.terminal import bar, printable, wrapped
 from lamplighter.errors import LamplighterError, OutputError
 
@@ -111,8 +111,7 @@ def _write(found: Audit, report: Path, *, force: bool) -> None:
     for name in sheets:
         check_new(report / name, "--report", force=force)
     for name, sheet in sheets.items():
-        with written_whole(report / name) as file:
-            sheet.save(file, format="png")
+        save_picture(sheet, report / name)
     for name in set(earlier) - set(sheets):
         with contextlib.suppress(OSError):
             (report / name).unlink(missing_ok=True)

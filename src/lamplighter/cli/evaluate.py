@@ -20,7 +20,7 @@ from lamplighter.cli.data_arguments import (
     split_files,
 )
 from lamplighter.cli.options import AsJson, SplitName
-from lamplighter.cli.outputs import check_figure, check_new, save_figure
+from lamplighter.cli.outputs import check_figure, check_picture, save_figure, save_picture
 from lamplighter.cli.terminal import printable, quoted, wrapped
 from lamplighter.cli.train_images import SPLITS, learned_from
 from lamplighter.errors import LamplighterError, OutputError
@@ -199,9 +199,7 @@ def _check_pictures(
         if figure is not None:
             check_figure(figure, option, force=force)
     if mistakes is not None:
-        if mistakes.suffix.lower() != ".png":
-            raise OutputError(f"--mistakes must be a file ending in .png, received {mistakes}.")
-        check_new(mistakes, "--mistakes", force=force)
+        check_picture(mistakes, "--mistakes", force=force)
     options = {"--confusion": confusion, "--mistakes": mistakes, "--reliability": reliability}
     seen: dict[Path, str] = {}
     for option, path in options.items():
@@ -219,10 +217,8 @@ def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Pat
         save_figure(plot_confusion(report), confusion)
     if mistakes is not None:
         from lamplighter.evaluation.sheets import mistakes_sheet
-        from lamplighter.files.writing import written_whole
 
-        with written_whole(mistakes) as file:
-            mistakes_sheet(report, data).save(file, format="png")
+        save_picture(mistakes_sheet(report, data), mistakes)
 
 
 def _draw_reliability(report: Report, file: Path) -> None:

@@ -271,7 +271,7 @@ def apply(
         bool,
         typer.Option("--link", metavar="", help="Make hard links in the new folder, not copies."),
     ] = False,
-    force: Annotated[bool, options.force("Replace the manifest, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the manifest if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the labels: as a manifest, or as a new folder with a folder for each class.

@@ -12,6 +12,7 @@ from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import Image
 
 
 def check_new(path: Path, option: str, *, force: bool) -> None:
@@ -54,12 +55,37 @@ def check_figure(path: Path, option: str, *, force: bool) -> None:
     Raises:
         OutputError: the message names the option that it was given to.
     """
-    if path.suffix.lower() not in _FORMATS:
-        raise OutputError(
-            f"{option} must be a file ending in {', '.join(_FORMATS[:-1])} or "
-            f"{_FORMATS[-1]}, received {path}."
-        )
+    _check_ending(path, option, _FORMATS)
     check_new(path, option, force=force)
+
+
+def check_picture(path: Path, option: str, *, force: bool) -> None:
+    """Refuse a file that is no PNG by name, or is there and not to be replaced.
+
+    Raises:
+        OutputError: the message names the option that it was given to.
+    """
+    _check_ending(path, option, (".png",))
+    check_new(path, option, force=force)
+
+
+def _check_ending(path: Path, option: str, endings: tuple[str, ...]) -> None:
+    if path.suffix.lower() not in endings:
+        *others, last = endings
+        known = f"{', '.join(others)} or {last}" if others else last
+        raise OutputError(f"{option} must be a file ending in {known}, received {path}.")
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture as PNG.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from lamplighter.files.writing import written_whole
+
+    with written_whole(path) as file:
+        picture.save(file, format="png")
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -15,7 +15,7 @@ from lamplighter.cli import options
 from lamplighter.cli.classifier_arguments import named_classifier
 from lamplighter.cli.image_arguments import GivenImage, given_images
 from lamplighter.cli.options import AsJson, Bundle
-from lamplighter.cli.outputs import check_new
+from lamplighter.cli.outputs import check_new, save_picture
 from lamplighter.cli.predict_output import Document, Lines, Output, Table, Tally
 from lamplighter.cli.terminal import bar
 from lamplighter.errors import ImageError, OutputError
@@ -196,10 +196,7 @@ def _cut(stem: str) -> str:
 
 def _show(classifier: Classifier, given: GivenImage, picture: Path) -> None:
     """Write what the network sees, small inputs enlarged without smoothing."""
-    from lamplighter.files.writing import written_whole
-
     assert not isinstance(given.image, ImageError)  # it was answered
     seen = classifier.preprocessing.seen(classifier.preprocessing.open(given.image))
     factor = max(1, _ENLARGED // max(seen.size))
-    with written_whole(picture) as file:
-        seen.resize((seen.width * factor, seen.height * factor), 0).save(file, format="png")
+    save_picture(seen.resize((seen.width * factor, seen.height * factor), 0), picture)

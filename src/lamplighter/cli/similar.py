@@ -10,7 +10,7 @@ import typer
 
 from lamplighter.cli import options
 from lamplighter.cli.options import AsJson
-from lamplighter.cli.outputs import check_new
+from lamplighter.cli.outputs import check_new, save_picture
 from lamplighter.cli.terminal import bar, printable
 from lamplighter.errors import ImageError
 from lamplighter.text import counted, printable_lines
@@ -165,7 +165,6 @@ def _write_sheet(image: Path, hits: Sequence[Hit], sheet: Path) -> None:
 
     from lamplighter.datasets.zipped_images import ZipPaths
     from lamplighter.evaluation.sheets import contact_sheet
-    from lamplighter.files.writing import written_whole
 
     pictures = [_small(ZipPaths().real(image)), *(_small(hit.file) for hit in hits)]
     known = [picture for picture in pictures if picture is not None]
@@ -180,10 +179,7 @@ def _write_sheet(image: Path, hits: Sequence[Hit], sheet: Path) -> None:
     for hit, picture in zip(hits, pictures[1:], strict=True):
         state = "" if picture is not None else "missing or unreadable\n"
         captions.append(f"{hit.similarity:.3f} {hit.label}\n{state}{hit.file.name}")
-    with written_whole(sheet) as file:
-        contact_sheet(np.stack(tiles), [printable_lines(caption) for caption in captions]).save(
-            file, format="png"
-        )
+    save_picture(contact_sheet(np.stack(tiles), list(map(printable_lines, captions))), sheet)
 
 
 def _small(file: Path) -> Image.Image | None:

@@ -19,15 +19,12 @@ from lamplighter.cli.backbone_arguments import (
 )
 from lamplighter.cli.data_arguments import found_files, say, say_set_aside
 from lamplighter.cli.options import AsJson, ImageFolder
-from lamplighter.cli.outputs import check_new
+from lamplighter.cli.outputs import check_picture, save_picture
 from lamplighter.cli.terminal import bar, printable, wrapped
-from lamplighter.errors import OutputError
 from lamplighter.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from PIL import Image
 
     from lamplighter.features.clinic.label_errors import LabelErrors
     from lamplighter.features.clinic.label_next import Proposal
@@ -74,7 +71,7 @@ def suspects(
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="The same seed gives the same answer.")
     ] = 0,
-    force: Annotated[bool, options.force("Replace the sheet, if it is there.")] = False,
+    force: Annotated[bool, options.force("Overwrite the sheet if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find labels that are probably wrong, and say why.
@@ -85,7 +82,7 @@ def suspects(
     """
     options.checked_seed(seed)
     if sheet is not None:
-        _check_sheet(sheet, force=force)
+        check_picture(sheet, "--sheet", force=force)
     from lamplighter.features.extraction import embed
 
     files = found_files(folder, group=group)
@@ -109,7 +106,7 @@ def _tell_errors(
 
     found = find_label_errors(features, seed=seed)
     if sheet is not None and found.suspects:
-        _write(suspects_sheet(features.files.root, found.suspects[:limit]), sheet)
+        save_picture(suspects_sheet(features.files.root, found.suspects[:limit]), sheet)
     if as_json:
         document = found.to_dict()
         document["suspects"] = document["suspects"][:limit]
@@ -142,7 +139,7 @@ def _tell_next(
 
     proposals = label_next(features, count=count, seed=seed)
     if sheet is not None:
-        _write(proposals_sheet(features.files.root, proposals), sheet)
+        save_picture(proposals_sheet(features.files.root, proposals), sheet)
     if as_json:
         document = {
             "next": [one.to_dict() for one in proposals],
@@ -161,16 +158,3 @@ def _next_lines(features: Features, proposals: tuple[Proposal, ...]) -> Iterator
     yield f"{what} to label next, of {without:,} without a label:"
     for one in proposals:
         yield wrapped(printable(f"{one.path}: {one.reason}"), _INDENT)
-
-
-def _check_sheet(sheet: Path, *, force: bool) -> None:
-    if sheet.suffix.lower() != ".png":
-        raise OutputError(f"--sheet must be a file ending .png, received {sheet}.")
-    check_new(sheet, "--sheet", force=force)
-
-
-def _write(picture: Image.Image, sheet: Path) -> None:
-    from lamplighter.files.writing import written_whole
-
-    with written_whole(sheet) as file:
-        picture.save(file, format="png")

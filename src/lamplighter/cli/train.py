@@ -13,7 +13,7 @@ from lamplighter.cli import options, train_images
 from lamplighter.cli.data_arguments import is_named, say
 from lamplighter.cli.info import trust_text
 from lamplighter.cli.options import at_least_one, checked_seed, checked_share, known_network
-from lamplighter.cli.outputs import check_new, check_new_bundle
+from lamplighter.cli.outputs import check_new, check_new_bundle, save_picture
 from lamplighter.cli.terminal import printable, quoted
 from lamplighter.cli.train_settings import (
     Settings,
@@ -154,12 +154,10 @@ def say_next(lesson: Lesson, settings: Settings, out: Path) -> None:
 def show(lesson: Lesson, settings: Settings, path: Path) -> None:
     """Draw what augmentation does to the training images."""
     from lamplighter.evaluation.augmentation_sheet import augmentation_sheet
-    from lamplighter.files.writing import written_whole
     from lamplighter.training.recipes import augmentation_of
 
     augmentation = augmentation_of(settings.recipe, settings.augment)
-    with written_whole(path) as file:
-        augmentation_sheet(lesson.images, augmentation, seed=settings.seed).save(file, format="png")
+    save_picture(augmentation_sheet(lesson.images, augmentation, seed=settings.seed), path)
     say(f"{path} shows the augmentation of the training images: {augmentation or 'none'}")
 
 
