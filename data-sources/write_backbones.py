@@ -23,9 +23,8 @@ import onnxruntime
 import timm
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
-from lamplighter.models.pretrained import distinct_names
+from lamplighter.models.pretrained import class_names_of
 
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "src" / "lamplighter" / "models" / "backbone_files"
@@ -185,13 +184,6 @@ def answers(network: Any, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]
         return network.classifier(features).numpy(), features.numpy()
 
 
-def class_names(config: Any) -> list[str]:
-    info = ImageNetInfo(infer_imagenet_subset(dict(config)))
-    synonyms, whole = list(info.label_descriptions()), info.label_descriptions(detailed=True)
-    definitions = [text[len(name) + 2 :] for name, text in zip(synonyms, whole, strict=True)]
-    return list(distinct_names(synonyms, definitions))
-
-
 def described(name: str, config: Any, difference: float) -> dict[str, Any]:
     """Return what is to be known of a network beside its graph, in plain JSON types."""
     module, _, top_1 = SOURCES[name]
@@ -236,7 +228,7 @@ def main() -> None:
             f"{name}: {len(content):,} bytes, cosine to torch at least {least:.7f}, "
             f"largest difference {difference:.2g}"
         )
-    names = "\n".join(class_names(config))
+    names = "\n".join(class_names_of(config))
     (target / "imagenet.txt").write_text(names + "\n", encoding="utf-8")
 
 

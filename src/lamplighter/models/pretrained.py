@@ -126,12 +126,17 @@ def pretrained_classifier(
         interpolation=config["interpolation"],
         crop_pct=config["crop_pct"] if fit in (None, own_fit) and own_fit == "crop" else 1.0,
     )
-    names = _class_names(config)
+    names = class_names_of(config)
     architecture = Architecture("pretrained", {"backbone": name})
     with torch.random.fork_rng(devices=[]):  # no random number of the caller's is used up
         network = PretrainedNetwork(len(names), 3, (height, width), backbone=name)
         _load_weights(network, name, (height, width))
-    record = Record(recipe={"weights": _source(name, config), "license": config.get("license")})
+    record = Record(
+        recipe={
+            "weights": str(config.get("hf_hub_id") or config.get("url")),
+            "license": config.get("license"),
+        }
+    )
     return Classifier(
         network.eval(), preprocessing, names, architecture=architecture, record=record
     )
@@ -168,13 +173,12 @@ def _config(name: str) -> Mapping[str, Any]:
     return config
 
 
-def _source(name: str, config: Mapping[str, Any]) -> str:
-    """Return where the weights of `name` come from."""
-    return str(config.get("hf_hub_id") or config.get("url"))
+def class_names_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the classes are called: in words where timm has them, else by number.
 
-
-def _class_names(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the classes are called: in words where timm has them, else by number."""
+    Args:
+        config: what timm says of a pretrained network.
+    """
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     given = config.get("label_names")
