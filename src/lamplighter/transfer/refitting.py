@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +25,9 @@ from lamplighter.transfer.strategies import (
     Rung,
     fine_tuned,
     head_logits,
+    learned_head,
     own_answers,
-    registered_head,
     spoken,
-    trained_head,
 )
 
 if TYPE_CHECKING:
@@ -102,8 +100,7 @@ def refit(rung: Rung, context: Context) -> Refit:
         fitted = fit_again(rung.fitted, both.vectors, labels, len(pooled.class_names))
         held_out = _cross_validated(rung, context, pooled)
     elif rung.fitted is not None:
-        again = trained_head if rung.name == "head" else partial(registered_head, rung.name)
-        fitted = again(pooled)
+        fitted = learned_head(rung.name, pooled)
         held_out = _before(rung, context, pooled)
     else:
         held_out = _before(rung, context, pooled)  # the network of before is not kept beside it

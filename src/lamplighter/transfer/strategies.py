@@ -98,10 +98,8 @@ def climb(name: str, context: Context) -> Rung:
         raise BudgetSpentError("the budget was used up before it could start")
     if name in HEADS:
         return _on_features(name, context, context.fitted(name))
-    if name == "head":
-        return _on_features(name, context, trained_head(context))
-    if name not in RUNGS:
-        return _on_features(name, context, registered_head(name, context))
+    if name == "head" or name not in RUNGS:
+        return _on_features(name, context, learned_head(name, context))
     return _tuned(name, context)
 
 
@@ -126,7 +124,16 @@ def head_logits(fitted: FittedHead, vectors: NDArray[np.float32]) -> NDArray[np.
     return fitted.head.logits(vectors).astype(np.float32)
 
 
-def registered_head(name: str, context: Context) -> FittedHead:
+def learned_head(name: str, context: Context) -> FittedHead:
+    """Return the head of "head", or of a strategy that was registered, without a search before.
+
+    Raises:
+        TrainingError: a strategy fails, or what it returns is no head for these features.
+    """
+    return _trained_head(context) if name == "head" else _registered_head(name, context)
+
+
+def _registered_head(name: str, context: Context) -> FittedHead:
     """Return the head that a strategy which was registered learns from the training features.
 
     Raises:
@@ -157,7 +164,7 @@ def registered_head(name: str, context: Context) -> FittedHead:
     return FittedHead(head, {"strategy": name}, seconds)
 
 
-def trained_head(context: Context) -> FittedHead:
+def _trained_head(context: Context) -> FittedHead:
     """Return a new last layer, trained from scratch on the features."""
     import torch
     from torch import nn
