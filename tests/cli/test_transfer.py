@@ -146,8 +146,8 @@ def test_ctrl_c_while_learning_again_keeps_the_first_fit(climb, tmp_path):
     with stopped_in_refit(KeyboardInterrupt):
         outcome = climb(rungs="blocks")
     assert outcome.code == 0
-    assert "not refitted on train + validation: it was stopped" in " ".join(outcome.out.split())
-    assert "to go on, give --resume and --force" in outcome.err
+    assert "not refitted on train + validation: it was interrupted" in " ".join(outcome.out.split())
+    assert "to continue it, give --resume and --force" in outcome.err
     folder = tmp_path / "colours.transfer"
     assert {path.name for path in folder.iterdir()} == {"blocks", "blocks-refit", "splits.csv"}
     again = climb("--resume", "--force", rungs="blocks")
