@@ -108,11 +108,18 @@ def cosines(one, other):
     return (one * other).sum(1) / lengths
 
 
+def is_rounded(key, shape):
+    """Return whether the package keeps a tensor, by its name in torch, in half precision."""
+    early = ("conv_stem.", "blocks.0.", "blocks.1.", "blocks.2.")
+    is_pointwise = len(shape) == 4 and tuple(shape[2:]) == (1, 1)
+    return len(shape) == 2 or (is_pointwise and not any(part in key for part in early))
+
+
 def with_rounded_weights(network):
-    """Return a copy whose convolutions and last layer have weights of half precision."""
+    """Return a copy with weights of half precision where the package has them."""
     network = copy.deepcopy(network)
-    for module in network.modules():
-        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+    for name, module in network.named_modules():
+        if hasattr(module, "weight") and is_rounded(f"{name}.weight", module.weight.shape):
             module.weight.data = module.weight.data.half().float()
     return network
 
@@ -121,7 +128,7 @@ class TestAnswers:
     def test_are_those_of_the_published_weights(self, published, transform, pictures, answers):
         images = torch.stack([transform(picture) for picture in pictures])
         logits, features = answers_of_timm(published, images)
-        assert cosines(features, answers[1]).min() >= 0.9999
+        assert cosines(features, answers[1]).min() >= 0.99999
         assert cosines(features, np.roll(features, 1, axis=0)).max() < 0.99  # it tells them apart
         real = slice(-len(FORMS))
         assert (logits.argmax(1) == answers[0].argmax(1))[real].all()
@@ -216,7 +223,10 @@ class TestWeights:
             key.replace("classifier.", "head.") if "classifier" in key else f"backbone.{key}": value
             for key, value in state.items()
         }
-        half = {key for key, value in weights.items() if value.ndim > 1}
+        half = {key for key, value in weights.items() if is_rounded(key, value.shape)}
+        assert sum(weights[key].size for key in half) > 0.9 * sum(
+            value.size for value in weights.values()
+        )
         assert renamed.keys() == weights.keys()
         for key, value in renamed.items():
             if key.endswith("num_batches_tracked"):
