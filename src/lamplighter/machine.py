@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
+_GROUP = Path("/sys/fs/cgroup")  # of a container
+
 
 def usable_cores() -> int:
-    """Return how many cores this process may use; macOS and Windows tell how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use; macOS and Windows tell how many there are.
+
+    A container may have the time of fewer cores than it sees (`docker run --cpus 2`).
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    seen = len(os.sched_getaffinity(0))
+    try:
+        quota, period = (_GROUP / "cpu.max").read_text().split()
+        return max(1, min(seen, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # none, or "max"
+        return seen
 
 
 def free_memory() -> int | None:
@@ -39,10 +50,9 @@ def _available() -> int | None:
 
 def _group_limit() -> int | None:
     """Return what a container has left."""
-    folder = Path("/sys/fs/cgroup")
     try:
         limit, used = (
-            int((folder / name).read_text()) for name in ("memory.max", "memory.current")
+            int((_GROUP / name).read_text()) for name in ("memory.max", "memory.current")
         )
     except (OSError, ValueError):  # none, or "max"
         return None
