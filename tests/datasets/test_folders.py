@@ -70,6 +70,22 @@ def test_a_folder_without_images_does_not_hide_the_splits(tmp_path: Path) -> Non
     assert list(reasons(files)) == ["logs/log.txt"]
 
 
+def test_an_empty_folder_is_no_class_and_is_told(tmp_path: Path) -> None:
+    put(tmp_path, "cats/1.png", "dogs/2.png")
+    assert find_files(tmp_path).notes == ()
+    (tmp_path / "birds").mkdir()
+    files = find_files(tmp_path)
+    assert files.class_names == ("cats", "dogs")
+    assert files.notes == (
+        "birds is an empty folder, and no class; put images into it, or remove it.",
+    )
+    (tmp_path / "birds" / ".DS_Store").touch()
+    (tmp_path / "fish").mkdir()
+    assert find_files(tmp_path).notes == (
+        "birds, fish are empty folders, and no classes; put images into them, or remove them.",
+    )
+
+
 def test_a_class_may_be_called_like_a_split(tmp_path: Path) -> None:
     put(tmp_path, "train/a.png", "plane/b.png", "ship/test/c.png")
     assert [(name, split) for _, name, split in found(scan_folder(tmp_path))] == [

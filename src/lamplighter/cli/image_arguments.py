@@ -113,7 +113,7 @@ def _in_folder(folder: str, *, recursive: bool) -> Iterator[GivenImage]:
     from lamplighter.datasets.walking import walk
 
     try:
-        paths, others = walk(Path(folder), deepest=None if recursive else 0)
+        paths, others, _ = walk(Path(folder), deepest=None if recursive else 0)
     except DatasetError as error:
         yield GivenImage(folder, ImageError(str(error)))
         return
@@ -131,7 +131,7 @@ def _in_zip(archive: str) -> Iterator[GivenImage]:
     try:
         with unpacking() as progress:
             unpacked = unpack_images(archive, progress=progress)
-        paths, others = walk(unpacked.folder)
+        paths, others, _ = walk(unpacked.folder)
     except DatasetError as error:
         yield GivenImage(archive, ImageError(str(error)))
         return

@@ -16,6 +16,7 @@ from lamplighter.datasets.walking import walk
 from lamplighter.datasets.zipped_images import is_zip, unpack_images
 from lamplighter.errors import DatasetError
 from lamplighter.files.naming import TABLE_SUFFIXES, clean_name, group_finder, group_notes, shown
+from lamplighter.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +83,7 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
     """
     root = Path(root)
     find_group = group_finder(group)
-    paths, set_aside = walk(root)
+    paths, set_aside, empty = walk(root)
     if not paths:
         raise DatasetError(_no_image(root, set_aside))
     parts = [path.split("/") for path in paths]
@@ -110,8 +111,20 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
             *layout.notes,
             *unlabelled_notes(layout.splits, layout.classes),
             *group_notes(groups, group),
+            *_empty_notes(empty),
         ),
     )
+
+
+def _empty_notes(empty: Sequence[str]) -> list[str]:
+    """Return a line on folders without any file: a class may have been meant."""
+    if not empty:
+        return []
+    names = listed([shown(name) for name in empty], 5)
+    one = len(empty) == 1
+    what = "is an empty folder, and no class" if one else "are empty folders, and no classes"
+    remedy = "put images into it, or remove it" if one else "put images into them, or remove them"
+    return [f"{names} {what}; {remedy}."]
 
 
 def _no_image(root: Path, set_aside: Sequence[SetAside]) -> str:

@@ -269,7 +269,7 @@ class _Files:
             return []
         if self._known is None:
             self._known = {}
-            for file in walk(self._folder, deepest=_DEEPEST)[0]:
+            for file in walk(self._folder, deepest=_DEEPEST).paths:
                 pure = PurePosixPath(file)
                 for name in {pure.name, pure.stem}:
                     self._known.setdefault(name, []).append(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lamplighter.datasets.files import SetAside
 from lamplighter.errors import DatasetError, MissingDatasetError
@@ -21,8 +21,22 @@ ATTRIBUTION = "ATTRIBUTION.txt"
 _DATA_SETS = ("mnist", "emoji", "digits", "boats")  # what `lamplighter data` lists
 
 
-def walk(root: Path, *, deepest: int | None = None) -> tuple[list[str], list[SetAside]]:
-    """Return the paths of the images below `root`, sorted, and what is no image.
+class Walked(NamedTuple):
+    """What lies below a folder, sorted; paths are relative to it.
+
+    Attributes:
+        paths: the images.
+        others: what is no image, with the reason.
+        empty: the folders in which nothing is.
+    """
+
+    paths: list[str]
+    others: list[SetAside]
+    empty: list[str]
+
+
+def walk(root: Path, *, deepest: int | None = None) -> Walked:
+    """Return what lies below `root`.
 
     Symbolic links are followed, to each real folder once.
 
@@ -34,6 +48,7 @@ def walk(root: Path, *, deepest: int | None = None) -> tuple[list[str], list[Set
         DatasetError: there is no such folder, or it may not be read.
     """
     paths: list[str] = []
+    empty: list[str] = []
     set_aside: list[SetAside] = []
     # A link to a folder above the root would lead down to the root again.
     above = [parent for parent in root.resolve().parents if parent.exists()]
@@ -54,9 +69,10 @@ def walk(root: Path, *, deepest: int | None = None) -> tuple[list[str], list[Set
                 raise _unreadable_root(root, error) from error
             set_aside.append(SetAside(folder, _unreadable(error)))
             continue
+        found = [entry for entry in found if not is_litter(entry.name)]
+        if folder and not found:
+            empty.append(folder)
         for entry in found:
-            if is_litter(entry.name):
-                continue
             path = f"{folder}/{entry.name}" if folder else entry.name
             if path == ATTRIBUTION:
                 continue
@@ -69,7 +85,8 @@ def walk(root: Path, *, deepest: int | None = None) -> tuple[list[str], list[Set
                 paths.append(path)
             else:
                 set_aside.append(SetAside(path, kind))
-    return sorted(paths), sorted(set_aside, key=lambda left_out: left_out.path)
+    others = sorted(set_aside, key=lambda left_out: left_out.path)
+    return Walked(sorted(paths), others, sorted(empty))
 
 
 def _place(folder: Path) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""The studio: a page in the browser on a folder of photos; every action is a call of the library."""
+"""The studio: a page in the browser on photos; each action is a call of the library."""
