@@ -28,6 +28,7 @@ from lamplighter.cli.maximise import maximise
 from lamplighter.cli.models import models
 from lamplighter.cli.predict import predict
 from lamplighter.cli.similar import similar
+from lamplighter.cli.studio import studio
 from lamplighter.cli.suspects import suspects
 from lamplighter.cli.terminal import printable
 from lamplighter.cli.train import train
@@ -66,6 +67,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Photos of your own": {
         "audit": audit,
         "suspects": suspects,
+        "studio": studio,
         "transfer": transfer,
         "embed": embed,
         "similar": similar,

@@ -149,6 +149,14 @@ class Workspace:
 
         A label is the one that a person gave, else that of the folder under its present name.
         """
+        everything, aside = self.everything()
+        return everything.setting_aside(aside)
+
+    def everything(self) -> tuple[ImageFiles, dict[str, str]]:
+        """Return all files with the labels that hold now, and why some of them are set aside.
+
+        The files stand in the same order until the folder is scanned again.
+        """
         with self._journal.reading():
             items, names = self._journal.marked(), self._names()
         scan = self._scan
@@ -167,7 +175,7 @@ class Workspace:
             notes=(*notes_on_labels(scanned, labels), *self._notes(found)),
         )
         aside = {path: one.aside for path, one in found.at.items() if one.aside is not None}
-        return relabelled.setting_aside(aside)
+        return relabelled, aside
 
     def select(self, names: Iterable[str | Path]) -> list[str]:
         """Return the paths of the files that `names` mean, relative to the root.

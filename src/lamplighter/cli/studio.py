@@ -1,0 +1,45 @@
+"""`lamplighter studio`: see, fix and teach a classifier in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lamplighter.cli.terminal import printable
+
+
+def studio(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="A folder of images, a .zip of it, or a CSV of paths. Without one the page asks.",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=0, max=65535, help="Where to listen. Default: 8642, or the next free."
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen at.")
+    ] = "127.0.0.1",
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """See, label and mend photos in the browser, and make a classifier of them.
+
+    The page is on this machine alone, and its address holds a secret. Photos are never changed;
+    each step is kept at once, and can be undone.
+    """
+    from lamplighter.studio.server import run_studio
+
+    run_studio(folder, host=host, port=port, browser=browser, tell=lambda line: _say(line))
+
+
+def _say(line: str) -> None:
+    typer.echo(printable(line))

@@ -1,0 +1,10 @@
+"""Labels that are probably wrong, and what to label next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+routes: list[Route] = []

@@ -1,0 +1,10 @@
+"""The images in two dimensions, by what they look like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+routes: list[Route] = []

@@ -1,0 +1,10 @@
+"""What a person takes home: bundles, graphs, reports, labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+routes: list[Route] = []

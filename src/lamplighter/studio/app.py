@@ -1,0 +1,93 @@
+"""The studio as a web application."""
+
+from __future__ import annotations
+
+import re
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from lamplighter.errors import LamplighterError
+from lamplighter.studio.api import (
+    audit,
+    clinic,
+    collect,
+    data_map,
+    gallery,
+    opening,
+    results,
+    take_away,
+    training,
+    try_it,
+)
+from lamplighter.studio.calls import tell_error
+from lamplighter.studio.security import Guard, script_hash
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    from starlette.requests import Request
+
+    from lamplighter.studio.studio import Studio
+
+_VIEWS = (gallery, opening, audit, clinic, data_map, training, results, try_it, collect, take_away)
+PAGES = Path(__file__).with_name("pages")
+
+
+def make_app(studio: Studio, *, token: str, port: int, hosts: Collection[str] = ()) -> Starlette:
+    """Return the application.
+
+    Args:
+        studio: what it shows; it is closed with the application.
+        token: the secret that the address of the page holds.
+        port: where it will listen.
+        hosts: names under which it may be asked, besides those of this machine.
+    """
+    page = (PAGES / "index.html").read_text("utf-8")
+
+    async def index(request: Request) -> HTMLResponse:
+        return HTMLResponse(page)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        studio.close()
+
+    guard = Middleware(Guard, token=token, port=port, hosts=hosts, policy=_policy(page))
+    app = Starlette(
+        routes=[
+            Route("/", index),
+            *(route for view in _VIEWS for route in view.routes),
+            Mount("/pages", StaticFiles(directory=PAGES)),
+        ],
+        middleware=[guard],
+        exception_handlers={
+            HTTPException: tell_error,
+            LamplighterError: tell_error,
+            Exception: tell_error,
+        },
+        lifespan=lifespan,
+    )
+    app.state.studio = studio
+    return app
+
+
+def _policy(page: str) -> str:
+    """Return what the page may do: run its own scripts, show its own pictures, ask its server."""
+    inline = " ".join(script_hash(found) for found in re.findall(_INLINE, page, re.DOTALL))
+    return (
+        f"default-src 'none'; script-src 'self' {inline}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
+        "frame-src 'self'; worker-src 'self' blob:; font-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+_INLINE = r"<script type=\"importmap\">(.*?)</script>"

@@ -1,0 +1,169 @@
+"""Work that takes longer than an answer: one piece at a time, seen and stopped from the page."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lamplighter.errors import LamplighterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lamplighter.datasets.files import Progress
+    from lamplighter.studio.events import Events
+
+_OFTEN = 0.1  # seconds between two events about the progress of one job
+_logger = logging.getLogger("lamplighter.studio")
+
+State = Literal["waiting", "running", "done", "stopped", "failed"]
+
+
+class StoppedError(Exception):
+    """The person at the page has stopped the job."""
+
+
+@dataclass(eq=False)
+class Job:
+    """A piece of work.
+
+    Attributes:
+        id: its number.
+        kind: what it does, such as "audit"; of each kind one is waiting or running at most.
+        state: how it stands.
+        step: what it does right now, such as "embedding".
+        done: how much of the step is done.
+        total: of how much; 0 where nobody knows.
+        error: why it failed, on one line; "" where it has not.
+        result: what it gives to the page, of plain JSON types, once it is done.
+    """
+
+    id: int
+    kind: str
+    work: Callable[[Job], Any]
+    events: Events
+    state: State = "waiting"
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    error: str = ""
+    result: Any = None
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _told: float = 0.0
+    _on_stop: Callable[[], None] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return how it stands as plain JSON types."""
+        names = ("id", "kind", "state", "step", "done", "total", "error", "result")
+        return {name: getattr(self, name) for name in names}
+
+    def check(self) -> None:
+        """Raise StoppedError if the job is to stop."""
+        if self._stop.is_set():
+            raise StoppedError
+
+    @contextmanager
+    def progress(self, step: str) -> Iterator[Progress]:
+        """Give what is told (done, of how many) of a step; it ends the job where it is stopped."""
+        self.step, self.done, self.total = step, 0, 0
+        self._tell(always=True)
+        yield self._advance
+        self.check()
+
+    def say(self, kind: str, **data: Any) -> None:
+        """Tell the pages something of this job, as the event `kind`."""
+        self.events.publish(kind, {"job": self.id, **data})
+
+    def stop(self) -> None:
+        """Ask it to stop; it does at its next step."""
+        self._stop.set()
+        if self._on_stop is not None:
+            self._on_stop()
+
+    def on_stop(self, action: Callable[[], None]) -> None:
+        """Have `action` done, too, when the job is to stop; at once where it is already."""
+        self._on_stop = action
+        if self._stop.is_set():
+            action()
+
+    def _advance(self, done: int, total: int | None = None) -> None:
+        self.check()
+        self.done, self.total = done, total or 0
+        self._tell(always=done == total)
+
+    def _tell(self, *, always: bool) -> None:
+        now = time.monotonic()
+        if always or now - self._told >= _OFTEN:
+            self._told = now
+            self.events.publish("job", self.to_dict())
+
+    def run(self) -> None:
+        """Do the work; whatever happens ends as a state."""
+        try:
+            self.check()
+            self.state = "running"
+            self._tell(always=True)
+            self.result = self.work(self)
+            self.state = "done"
+        except StoppedError:
+            self.state = "stopped"
+        except LamplighterError as error:
+            self.state, self.error = "failed", str(error)
+        except MemoryError:
+            self.state, self.error = "failed", "there is not enough memory; close other programs."
+        except Exception as error:  # a bug: the studio goes on, and its terminal says where
+            _logger.exception("the job %r failed", self.kind)
+            self.state, self.error = "failed", f"unexpected: {type(error).__name__}: {error}"
+        self._tell(always=True)
+
+
+class Jobs:
+    """Runs jobs in a thread of their own, one after the other."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._numbers = itertools.count(1)
+        self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._known: dict[str, Job] = {}
+        self._turn = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="studio-jobs", daemon=True)
+        self._thread.start()
+
+    def start(self, kind: str, work: Callable[[Job], Any]) -> Job:
+        """Have `work` done; where a job of that kind waits or runs, return that one."""
+        with self._turn:
+            known = self._known.get(kind)
+            if known is not None and known.state in ("waiting", "running"):
+                return known
+            job = Job(next(self._numbers), kind, work, self._events)
+            self._known[kind] = job
+        self._events.publish("job", job.to_dict())
+        self._waiting.put(job)
+        return job
+
+    def latest(self) -> list[Job]:
+        """Return the last job of each kind."""
+        with self._turn:
+            return list(self._known.values())
+
+    def find(self, kind: str) -> Job | None:
+        """Return the last job of a kind; None where there was none."""
+        with self._turn:
+            return self._known.get(kind)
+
+    def close(self) -> None:
+        """Stop all jobs, and wait for the one that runs."""
+        for job in self.latest():
+            job.stop()
+        self._waiting.put(None)
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while (job := self._waiting.get()) is not None:
+            job.run()

@@ -1,0 +1,139 @@
+// The classes as buttons and keys: what is selected gets the class that is pressed.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { html } from "../html.js";
+import { keep, label, redo, setAside, step, undo } from "../files.js";
+import { current, useStore } from "../store.js";
+
+/**
+ * Return the key of each class: 1 to 9 for the first nine, and a letter of its name for all.
+ *
+ * A class gets the first letter of its name that no class before it has; keys are as many as
+ * there are letters, and stay the same as long as the classes do.
+ */
+export function keysOf(classNames) {
+  const letters = new Map();
+  for (const [place, name] of classNames.entries()) {
+    const free = [...name.toLowerCase()].find((letter) => /^\p{L}$/u.test(letter) && !letters.has(letter));
+    if (free) letters.set(free, place);
+  }
+  return letters;
+}
+
+/** Label rows with the class that a key stands for; true where it is one. */
+export function labelKeys(event, rows) {
+  const { classNames } = current().files;
+  const key = event.key.toLowerCase();
+  let place = /^[1-9]$/.test(key) ? Number(key) - 1 : keysOf(classNames).get(key);
+  if (key === "0") place = -1;
+  if (place === undefined || place >= classNames.length || key.length > 1) return false;
+  if (rows.length) label(rows, place < 0 ? null : classNames[place]);
+  return rows.length > 0;
+}
+
+/** A bar with the classes, for rows that are selected. */
+export function LabelBar({ rows }) {
+  const files = useStore((state) => state.files);
+  const [editing, setEditing] = useState(false);
+  const letters = new Map([...keysOf(files.classNames)].map(([letter, place]) => [place, letter]));
+  const none = rows.length === 0;
+  const allAside = !none && rows.every((row) => files.aside.has(row));
+  return html`
+    <footer class="label-bar" role="toolbar" aria-label="Label what is selected">
+      <div class="classes">
+        ${files.classNames.map(
+          (name, place) => html`
+            <button disabled=${none} onClick=${() => label(rows, name)} title=${`Label ${name}`}>
+              ${name}
+              ${place < 9 && html`<kbd>${place + 1}</kbd>`}
+              ${letters.has(place) && html`<kbd>${letters.get(place)}</kbd>`}
+            </button>
+          `,
+        )}
+        <button disabled=${none} onClick=${() => label(rows, null)}>no label <kbd>0</kbd></button>
+      </div>
+      <div class="actions">
+        <button disabled=${none} onClick=${() => (allAside ? keep(rows) : setAside(rows, "set aside in the studio"))}>
+          ${allAside ? "Take back" : "Set aside"} <kbd>Del</kbd>
+        </button>
+        <button onClick=${() => undo()}>Undo <kbd>Ctrl Z</kbd></button>
+        <button onClick=${redo}>Redo</button>
+        <button onClick=${() => setEditing(true)}>Classes…</button>
+      </div>
+      ${editing && html`<${ClassEditor} onClose=${() => setEditing(false)} />`}
+    </footer>
+  `;
+}
+
+/** Add, rename and merge classes. */
+function ClassEditor({ onClose }) {
+  const files = useStore((state) => state.files);
+  const dialog = useRef(null);
+  const [added, setAdded] = useState("");
+  useEffect(() => {
+    dialog.current.showModal();
+  }, []);
+  const add = (event) => {
+    event.preventDefault();
+    if (added.trim()) step("classes", { do: "add", name: added.trim() }).then((done) => done && setAdded(""));
+  };
+  const counts = new Array(files.classNames.length).fill(0);
+  for (const place of files.labels) if (place >= 0) counts[place]++;
+  return html`
+    <dialog ref=${dialog} aria-label="Classes" onClose=${onClose}>
+      <h2>Classes</h2>
+      <table>
+        <thead>
+          <tr><th scope="col">Name</th><th scope="col">Images</th><th scope="col">Merge into</th></tr>
+        </thead>
+        <tbody>
+          ${files.classNames.map(
+            (name, place) => html`
+              <tr key=${name}>
+                <td><${Renamed} name=${name} /></td>
+                <td class="number">${counts[place].toLocaleString()}</td>
+                <td>
+                  <select
+                    aria-label=${`Merge ${name} into`}
+                    value=""
+                    onChange=${(event) => {
+                      const into = event.target.value;
+                      event.target.value = "";
+                      if (into) step("classes", { do: "merge", names: [name], into });
+                    }}
+                  >
+                    <option value="">…</option>
+                    ${files.classNames.filter((other) => other !== name).map((other) => html`<option>${other}</option>`)}
+                  </select>
+                </td>
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+      <form onSubmit=${add}>
+        <label>New class <input value=${added} onInput=${(event) => setAdded(event.target.value)} /></label>
+        <button>Add</button>
+      </form>
+      <p><button onClick=${() => dialog.current.close()}>Close</button></p>
+    </dialog>
+  `;
+}
+
+function Renamed({ name }) {
+  const [text, setText] = useState(name);
+  useEffect(() => setText(name), [name]);
+  const rename = async () => {
+    const wanted = text.trim();
+    if (!wanted || wanted === name) return setText(name);
+    const done = await step("classes", { do: "rename", old: name, new: wanted });
+    if (!done) setText(name);
+    return undefined;
+  };
+  return html`<input
+    aria-label=${`Name of ${name}`}
+    value=${text}
+    onInput=${(event) => setText(event.target.value)}
+    onBlur=${rename}
+    onKeyDown=${(event) => event.key === "Enter" && event.target.blur()}
+  />`;
+}

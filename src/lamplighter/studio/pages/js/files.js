@@ -1,0 +1,100 @@
+// The table of files: columns of equal length, where row i of each is about the same file.
+import { get, post } from "./api.js";
+import { attempt, current, tell, update } from "./store.js";
+
+/**
+ * Read all files from the server.
+ *
+ * The table in the store is {name, root, scan, change, count, paths, splits, splitNames, labels,
+ * classNames, aside, notes, leftOut}: `labels` is an Int32Array of places in `classNames` (-1: no
+ * label), `splits` a Uint8Array of places in `splitNames`, `aside` a Map from rows to reasons.
+ */
+export async function loadFiles() {
+  const answer = await get("files");
+  const before = current().files;
+  update({
+    files: {
+      name: answer.name,
+      root: answer.root,
+      count: answer.paths.length,
+      paths: answer.paths,
+      splits: Uint8Array.from(answer.splits),
+      splitNames: answer.split_names,
+      notes: answer.notes,
+      leftOut: answer.left_out,
+      ...labelsOf(answer),
+    },
+    ...(before?.scan === answer.scan ? {} : { selection: new Set(), focused: -1 }),
+  });
+}
+
+function labelsOf(answer) {
+  return {
+    scan: answer.scan,
+    change: answer.change,
+    classNames: answer.class_names,
+    labels: Int32Array.from(answer.labels),
+    aside: new Map(Object.entries(answer.aside).map(([row, reason]) => [Number(row), reason])),
+  };
+}
+
+/** Read the labels anew, if they are others than before. */
+export async function refreshLabels({ scan, change }) {
+  const { files } = current();
+  if (!files || scan !== files.scan) return loadFiles();
+  if (change === files.change) return undefined;
+  const answer = await get("labels");
+  const now = current().files;
+  if (now && answer.scan === now.scan) update({ files: { ...now, ...labelsOf(answer) } });
+  else await loadFiles();
+  return undefined;
+}
+
+/** Return the class of a row; "" where it has none. */
+export const classOf = (files, row) => files.classNames[files.labels[row]] ?? "";
+
+export const splitOf = (files, row) => files.splitNames[files.splits[row]];
+
+/** Make a step, show what it was, and offer to undo it. Returns what the server answered. */
+export function step(path, body) {
+  return attempt(async () => {
+    const answer = await post(path, body);
+    await refreshLabels(answer);
+    const made = answer.steps.at(-1);
+    if (made) {
+      tell(made.sentence, { action: { label: "Undo", do: () => undo(made.id) } });
+    }
+    return answer;
+  });
+}
+
+const pathsOf = (rows) => {
+  const { paths } = current().files;
+  return [...rows].map((row) => paths[row]);
+};
+
+/** Give rows a class; null takes their label away. */
+export const label = (rows, name) => step("label", { paths: pathsOf(rows), class: name });
+
+export const setAside = (rows, reason) => step("aside", { paths: pathsOf(rows), reason });
+
+export const keep = (rows) => step("keep", { paths: pathsOf(rows) });
+
+/** Undo the last step; with `last` only if that is still the last one. */
+export function undo(last = -1) {
+  return attempt(async () => {
+    const answer = await post("undo", { last });
+    await refreshLabels(answer);
+    tell(`Undone: ${answer.steps[0].sentence}`, { action: { label: "Redo", do: redo } });
+    return answer;
+  });
+}
+
+export function redo() {
+  return attempt(async () => {
+    const answer = await post("redo");
+    await refreshLabels(answer);
+    tell(`Done again: ${answer.steps[0].sentence}`);
+    return answer;
+  });
+}

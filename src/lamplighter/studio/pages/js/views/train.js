@@ -1,0 +1,6 @@
+// Train
+import { html } from "../html.js";
+
+export function Train({ query, go }) {
+  return html`<section class="train"><h1>Train</h1></section>`;
+}

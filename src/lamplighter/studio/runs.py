@@ -1,0 +1,112 @@
+"""Trainings of the folder that is open: each a folder with its classifier and what it answered.
+
+They lie in the user's data folder, by the real path of the photos: nothing is written among these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+
+from lamplighter.errors import MissingBundleError, OutputError
+from lamplighter.files.naming import shown
+from lamplighter.saving.bundle import load
+
+if TYPE_CHECKING:
+    from lamplighter.models.classifier import Classifier
+
+BUNDLE, NOTES = "classifier.lamp", "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that has ended with a classifier.
+
+    Attributes:
+        folder: where all of it lies.
+        notes: what is known of it, of plain JSON types; "name" is what a person calls it, "made"
+            when it began, in seconds since 1970.
+    """
+
+    folder: Path
+    notes: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """What it is called in addresses."""
+        return self.folder.name
+
+    @property
+    def bundle(self) -> Path:
+        """The file of its classifier."""
+        return self.folder / BUNDLE
+
+    def classifier(self) -> Classifier:
+        """Return its classifier.
+
+        Raises:
+            BundleError: the file cannot be used.
+        """
+        return load(self.bundle)
+
+
+def runs_folder(source: Path) -> Path:
+    """Return where the runs of a folder of photos lie; it need not be there."""
+    real = os.fsencode(os.path.realpath(source))
+    digest = hashlib.sha256(real).hexdigest()[:24]
+    return Path(platformdirs.user_data_dir("lamplighter")) / "studio" / digest
+
+
+def all_runs(source: Path) -> list[Run]:
+    """Return the runs of a folder of photos, the last one first; unfinished ones are left out."""
+    runs = []
+    for notes in sorted(runs_folder(source).glob(f"*/{NOTES}"), reverse=True):
+        try:
+            runs.append(Run(notes.parent, json.loads(notes.read_text("utf-8"))))
+        except (OSError, ValueError):  # removed meanwhile, or damaged: the others can be used
+            continue
+    return runs
+
+
+def find_run(source: Path, name: str = "") -> Run:
+    """Return a run by its `id`; "" means the last one.
+
+    Raises:
+        MissingBundleError: there is no such run.
+    """
+    for run in all_runs(source):
+        if name in ("", run.id):
+            return run
+    wanted = f"no run {shown(name)}" if name else "no classifier of these photos yet"
+    raise MissingBundleError(f"there is {wanted}; train one.")
+
+
+def new_run_folder(source: Path) -> Path:
+    """Make and return an empty folder for a run; it becomes a run with its notes.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    above = runs_folder(source)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in range(1000):
+        folder = above / (stamp if number == 0 else f"{stamp}-{number}")
+        try:
+            above.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise OutputError(
+                f"{shown(folder)} cannot be made: {error.strerror or error}; free some space, or "
+                "make it writable."
+            ) from error
+        return folder
+    raise OutputError(f"{shown(above)} has a thousand runs of this second; try again.")
