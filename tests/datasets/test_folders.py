@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lamplighter.datasets.folders import find_files, scan_folder
-from lamplighter.errors import DatasetError
+from lamplighter.errors import DatasetError, MissingDatasetError
 from lamplighter.files.naming import IMAGE_SUFFIXES
 from tests.datasets.planted import put
 
@@ -320,3 +320,15 @@ def test_a_table_that_cannot_be_read_is_named_where_labels_are_missing(tmp_path:
     assert "the first line must name the columns path and label" in note
     put(tmp_path, "cat/b.png")
     assert scan_folder(tmp_path).notes == ()
+
+
+def test_a_folder_without_images_is_taken_where_they_are_yet_to_come(tmp_path):
+    (tmp_path / "notes.txt").write_text("cups and pens")
+    (tmp_path / "cups").mkdir()
+    with pytest.raises(DatasetError, match="must hold images"):
+        scan_folder(tmp_path)
+    files = find_files(tmp_path, empty=True)
+    assert (len(files), files.class_names, files.notes) == (0, (), ())
+    assert [one.path for one in files.set_aside] == ["notes.txt"]
+    with pytest.raises(MissingDatasetError):
+        scan_folder(tmp_path / "elsewhere", empty=True)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 import lamplighter
 from lamplighter.datasets.files import SetAside
 from lamplighter.datasets.folders import find_files
-from lamplighter.errors import ArgumentTypeError, DataError, WorkspaceError
+from lamplighter.errors import ArgumentTypeError, DataError, DatasetError, WorkspaceError
 from lamplighter.workspace.actions import AddClass, LabelFiles, MergeClasses, RenameClass
 from lamplighter.workspace.location import NAME
+from lamplighter.workspace.workspace import Workspace
 from tests.workspace.conftest import PATHS, labels, write
-
-if TYPE_CHECKING:
-    from lamplighter.workspace.workspace import Workspace
 
 FOLDERS = {path: path.rpartition("/")[0] for path in PATHS}
 
@@ -430,3 +427,21 @@ def test_orders_of_two_windows_are_one_order(opened):
     steps = next(windows).steps()
     assert [step.action.name for step in steps] == [f"class {number}" for number in range(30)]
     assert [step.id for step in steps] == list(range(1, 31))
+
+
+def test_a_folder_without_images_can_be_begun_with(tmp_path):
+    with Workspace.open(tmp_path, empty=True) as workspace:
+        workspace.add_class("cup")
+        assert len(workspace.files()) == 0
+        write(tmp_path, "cup/1.jpg", "pen/1.jpg")
+        workspace.rescan()
+        assert labels(workspace) == {"cup/1.jpg": "cup", "pen/1.jpg": "pen"}
+        assert workspace.classes() == ["cup", "pen"]
+        for path in ("cup/1.jpg", "pen/1.jpg"):
+            (tmp_path / path).unlink()
+        workspace.rescan()
+        assert workspace.files().class_names == ("cup",)
+        workspace.undo()
+        assert workspace.classes() == []
+    with pytest.raises(DatasetError, match="must hold images"):
+        Workspace.open(tmp_path)

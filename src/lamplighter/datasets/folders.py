@@ -26,6 +26,7 @@ def find_files(
     path: str | Path,
     *,
     group: str | None = None,
+    empty: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ImageFiles:
     """Return the image files of a folder, of a zip file, or of a CSV file that lists them.
@@ -36,6 +37,7 @@ def find_files(
     Args:
         path: the folder or file.
         group: as in `scan_folder`.
+        empty: as in `scan_folder`.
         progress: told how many bytes of a zip file are unpacked, and of how many.
 
     Raises:
@@ -47,7 +49,7 @@ def find_files(
     if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
         return read_manifest(path, group=group)
     if not is_zip(path):
-        return scan_folder(path, group=group)
+        return scan_folder(path, group=group, empty=empty)
     unpacked = unpack_images(path, progress=progress)
     files = scan_folder(unpacked.folder, group=group)
     return replace(
@@ -62,7 +64,7 @@ def find_files(
     )
 
 
-def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
+def scan_folder(root: str | Path, *, group: str | None = None, empty: bool = False) -> ImageFiles:
     """Return the image files below the folder `root`; their pixels are not looked at.
 
     A folder is a class, and so is whatever lies deeper in it. Where all folders that hold images
@@ -76,6 +78,7 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
         root: the folder.
         group: a regular expression; files in whose names it finds the same (its first group,
             or all of it) belong together and are kept in one split.
+        empty: take a folder without any image, too: images may come later.
 
     Raises:
         DatasetError: there is no such folder, it may not be read, there is no image in it, its
@@ -83,13 +86,13 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
     """
     root = Path(root)
     find_group = group_finder(group)
-    paths, set_aside, empty = walk(root)
-    if not paths:
+    paths, set_aside, empty_folders = walk(root)
+    if not paths and not empty:
         raise DatasetError(_no_image(root, set_aside))
     parts = [path.split("/") for path in paths]
     layout = understand(parts, str(root))
     groups = tuple(find_group(path[-1]) for path in parts)
-    if not any(layout.classes):
+    if paths and not any(layout.classes):
         found = labelled_by_tables(
             layout, root, paths=paths, others=[left_out.path for left_out in set_aside]
         )
@@ -111,7 +114,7 @@ def scan_folder(root: str | Path, *, group: str | None = None) -> ImageFiles:
             *layout.notes,
             *unlabelled_notes(layout.splits, layout.classes),
             *group_notes(groups, group),
-            *_empty_notes(empty),
+            *_empty_notes(empty_folders),
         ),
     )
 

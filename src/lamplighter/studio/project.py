@@ -63,7 +63,7 @@ class Project:
     def __init__(self, source: Path, events: Events) -> None:
         self.source = source
         self._state = self._folders()  # before the files are read: what comes meanwhile is seen
-        self.workspace = Workspace.open(source, read_later=True)
+        self.workspace = Workspace.open(source, read_later=True, empty=True)
         self._events = events
         self._turn = threading.Lock()
         self._scan = 1

@@ -69,9 +69,11 @@ class Workspace:
         *,
         note: str = "",
         read_later: bool = False,
+        empty: bool = False,
     ) -> None:
         self.source = source
         self._note = note
+        self._empty = empty
         self._journal = journal
         self._read_later = read_later
         self._moved: dict[str, str] = {}
@@ -84,6 +86,7 @@ class Workspace:
         folder: str | Path,
         *,
         read_later: bool = False,
+        empty: bool = False,
         progress: Progress | None = None,
     ) -> Self:
         """Return the workspace of a folder, a zip file or a manifest, as `find_files` reads them.
@@ -95,6 +98,8 @@ class Workspace:
             folder: the folder or file.
             read_later: leave it to `read_contents` to read the files that are labelled, so that a
                 change never waits for the disk. Until then a file that is moved is not found again.
+            empty: take a folder without any image, too, in which images are yet to come; classes
+                can be added to it before.
             progress: told how many files of the journal are looked at, and of how many.
 
         Raises:
@@ -103,11 +108,11 @@ class Workspace:
             OutputError: there is no place for a journal.
         """
         source = Path(folder)
-        files = find_files(source)
+        files = find_files(source, empty=empty)
         path, note = journal_path(source)
         journal = Journal(path)
         try:
-            workspace = cls(source, files, journal, note=note, read_later=read_later)
+            workspace = cls(source, files, journal, note=note, read_later=read_later, empty=empty)
             workspace._found(progress=progress)
         except BaseException:
             journal.close()
@@ -390,7 +395,7 @@ class Workspace:
         Raises:
             DatasetError: the photos cannot be used any more.
         """
-        self._scan = self._scan_of(find_files(self.source))
+        self._scan = self._scan_of(find_files(self.source, empty=self._empty))
         self._found(progress=progress)
 
     def check(self, *, reread: bool = False, progress: Progress | None = None) -> FolderCheck:
