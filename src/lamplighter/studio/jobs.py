@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lamplighter.errors import LamplighterError
+from lamplighter.errors import LamplighterError, WorkspaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lamplighter.datasets.files import Progress
     from lamplighter.studio.events import Events
 
+_PATIENCE = 30.0  # seconds that a job has to stop
 _OFTEN = 0.1  # seconds between two events about the progress of one job
 _logger = logging.getLogger("lamplighter.studio")
 
@@ -42,6 +43,7 @@ class Job:
         total: of how much; 0 where nobody knows.
         error: why it failed, on one line; "" where it has not.
         result: what it gives to the page, of plain JSON types, once it is done.
+        ended: set when it is done, stopped or failed.
     """
 
     id: int
@@ -54,6 +56,7 @@ class Job:
     total: int = 0
     error: str = ""
     result: Any = None
+    ended: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
     _told: float = 0.0
     _on_stop: Callable[[], None] | None = None
@@ -120,6 +123,7 @@ class Job:
         except Exception as error:  # a bug: the studio goes on, and its terminal says where
             _logger.exception("the job %r failed", self.kind)
             self.state, self.error = "failed", f"unexpected: {type(error).__name__}: {error}"
+        self.ended.set()
         self._tell(always=True)
 
 
@@ -156,6 +160,21 @@ class Jobs:
         """Return the last job of a kind; None where there was none."""
         with self._turn:
             return self._known.get(kind)
+
+    def stop_all(self) -> None:
+        """Stop all jobs, and wait until they have.
+
+        Raises:
+            WorkspaceError: one of them does not stop.
+        """
+        jobs = self.latest()
+        for job in jobs:
+            job.stop()
+        for job in jobs:
+            if not job.ended.wait(_PATIENCE):
+                raise WorkspaceError(
+                    f"the work that goes on ({job.kind}) does not stop; wait for it, and try again."
+                )
 
     def close(self) -> None:
         """Stop all jobs, and wait for the one that runs."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LamplighterError, MissingImageError
-from lamplighter.files.naming import shown
+from lamplighter.files.naming import is_litter, shown
 from lamplighter.workspace.workspace import Workspace
 
 if TYPE_CHECKING:

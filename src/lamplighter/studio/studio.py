@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lamplighter.errors import WorkspaceError
+from lamplighter.errors import LamplighterError, WorkspaceError
 from lamplighter.studio.events import Events
 from lamplighter.studio.jobs import Jobs
+from lamplighter.studio.places import remember
 from lamplighter.studio.project import Project
 from lamplighter.studio.thumbnails import Thumbnails
+from lamplighter.studio.uploads import Uploads
 from lamplighter.version import __version__
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class Studio:
         self.events = Events()
         self.jobs = Jobs(self.events)
         self.thumbnails = Thumbnails()
+        self.uploads = Uploads()
         self._turn = threading.Lock()
         self._project: Project | None = None
         self._notes: dict[str, Any] = {}
@@ -61,14 +65,22 @@ class Studio:
     def open(self, source: str | Path) -> None:
         """Open another folder in place of the one that is open, and tell the pages.
 
+        Work on the one that is open is stopped before.
+
         Raises:
             DatasetError: the photos cannot be used.
-            WorkspaceError: the journal cannot be used.
+            WorkspaceError: the journal cannot be used, or work goes on that does not stop.
         """
-        project = Project(Path(source).expanduser(), self.events)
+        project = Project(Path(os.path.expanduser(source)).absolute(), self.events)  # noqa: PTH111
+        try:
+            self.jobs.stop_all()
+        except LamplighterError:
+            project.close()
+            raise
         with self._turn:
             before, self._project = self._project, project
             self._notes = {}
+        remember(project.source)
         if before is not None:
             before.close()
         self.events.publish("opened", self.state())
@@ -100,6 +112,7 @@ class Studio:
     def close(self) -> None:
         """Stop all work and let the folder go."""
         self.jobs.close()
+        self.uploads.close()
         self.events.close()
         if self._project is not None:
             self._project.close()

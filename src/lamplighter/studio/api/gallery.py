@@ -26,12 +26,6 @@ def state(studio: Studio, fields: Fields) -> dict[str, Any]:
     return studio.state()
 
 
-def open_folder(studio: Studio, fields: Fields) -> dict[str, Any]:
-    """Open another folder."""
-    studio.open(fields.text("folder"))
-    return studio.state()
-
-
 def files(studio: Studio, fields: Fields) -> dict[str, Any]:
     """Return all files as columns: row i of each is about the same file."""
     table = studio.project.table()
@@ -165,7 +159,6 @@ def _step(step: Step) -> dict[str, Any]:
 
 routes = [
     Route("/api/state", call(state)),
-    Route("/api/open", call(open_folder), methods=["POST"]),
     Route("/api/events", events),
     Route("/api/stop", call(stop), methods=["POST"]),
     Route("/api/files", call(files)),

@@ -20,6 +20,7 @@ import { TryIt } from "./views/try.js";
 
 // In the order of the work. `bare` ones need no folder that is open.
 const VIEWS = [
+  { name: "open", label: "Open", View: Open, bare: true },
   { name: "gallery", label: "Gallery", View: Gallery },
   { name: "check", label: "Check", View: Check },
   { name: "map", label: "Map", View: MapView },
@@ -35,7 +36,7 @@ function Studio() {
   const studio = useStore((state) => state.studio);
   const files = useStore((state) => state.files);
   const connected = useStore((state) => state.connected);
-  const chosen = VIEWS.find(({ name }) => name === view) ?? VIEWS[0];
+  const chosen = VIEWS.find(({ name }) => name === view) ?? VIEWS.find(({ name }) => name === "gallery");
   useEffect(() => {
     document.title = `${chosen.label} · ${studio?.name ?? "Lamplighter studio"}`;
   }, [chosen, studio]);
