@@ -80,21 +80,24 @@ export const setAside = (rows, reason) => step("aside", { paths: pathsOf(rows), 
 
 export const keep = (rows) => step("keep", { paths: pathsOf(rows) });
 
-/** Undo the last step; with `last` only if that is still the last one. */
-export function undo(last = -1) {
+/** Undo the last steps; with `last` only if that is still the last one. */
+export function undo(last = -1, count = 1) {
   return attempt(async () => {
-    const answer = await post("undo", { last });
+    const answer = await post("undo", { last, count });
     await refreshLabels(answer);
-    tell(`Undone: ${answer.steps[0].sentence}`, { action: { label: "Redo", do: redo } });
+    const more = count > 1 ? `, and ${count - 1} before it` : "";
+    tell(`Undone: ${answer.steps[0].sentence}${more}`, { action: { label: "Redo", do: () => redo(count) } });
     return answer;
   });
 }
 
-export function redo() {
+/** Make steps once more that were undone. */
+export function redo(count = 1) {
   return attempt(async () => {
-    const answer = await post("redo");
+    const answer = await post("redo", { count });
     await refreshLabels(answer);
-    tell(`Done again: ${answer.steps[0].sentence}`);
+    const more = count > 1 ? `, and ${count - 1} after it` : "";
+    tell(`Done again: ${answer.steps[0].sentence}${more}`);
     return answer;
   });
 }

@@ -1,5 +1,6 @@
-// What the gallery shows: each filter is a setting of its address, and a test of rows.
+// What the gallery shows, and in which order: settings of its address.
 import { splitOf } from "./files.js";
+import { current, update } from "./store.js";
 
 /**
  * A filter is {key, label, options, test}:
@@ -16,6 +17,9 @@ export function addFilter(filter) {
 
 export const allFilters = () => filters;
 
+/** Have the gallery filter anew, where what a filter goes by is known only now. */
+export const filtersChanged = () => update({ filterChange: (current().filterChange ?? 0) + 1 });
+
 /** Return the rows that pass all filters that are set, in their order, as an Int32Array. */
 export function filtered(files, query) {
   const tests = filters
@@ -28,6 +32,60 @@ export function filtered(files, query) {
   }
   return rows.subarray(0, count);
 }
+
+/** An order is {key, label, sort}: `sort(files, rows)` returns rows in that order. */
+const orders = [];
+
+/** Add an order; modules of views do so when they are loaded. */
+export function addOrder(order) {
+  orders.push(order);
+}
+
+export const allOrders = () => orders;
+
+/** Return rows in the order that is set; by default that of their folders. */
+export function ordered(files, rows, query) {
+  const order = orders.find(({ key }) => key === query.order);
+  return order ? order.sort(files, rows) : rows;
+}
+
+/** Return rows sorted by a number of each. */
+export function sortedBy(rows, numberOf) {
+  const numbers = Float64Array.from(rows, numberOf);
+  const places = Uint32Array.from(rows.keys());
+  places.sort((a, b) => numbers[a] - numbers[b] || a - b);
+  return Int32Array.from(places, (place) => rows[place]);
+}
+
+const ranks = new WeakMap(); // of file names, by the list of paths
+
+addOrder({
+  key: "name",
+  label: "file name",
+  sort: (files, rows) => {
+    if (!ranks.has(files.paths)) {
+      const names = files.paths.map((path) => path.slice(path.lastIndexOf("/") + 1));
+      const places = Uint32Array.from(names.keys());
+      places.sort((a, b) => (names[a] < names[b] ? -1 : names[a] > names[b] ? 1 : a - b));
+      const rank = new Uint32Array(places.length);
+      for (const [number, place] of places.entries()) rank[place] = number;
+      ranks.set(files.paths, rank);
+    }
+    const rank = ranks.get(files.paths);
+    return sortedBy(rows, (row) => rank[row]);
+  },
+});
+
+addOrder({ key: "class", label: "class", sort: (files, rows) => sortedBy(rows, (row) => files.labels[row]) });
+
+addOrder({
+  key: "shuffled",
+  label: "shuffled",
+  // Multiplying by an odd number is one to one: the same order each time, and no order at all.
+  sort: (files, rows) => sortedBy(rows, (row) => Math.imul(row + 1, 0x9e3779b1) >>> 0),
+});
+
+addOrder({ key: "reversed", label: "folder, reversed", sort: (files, rows) => Int32Array.from(rows).reverse() });
 
 export const NO_CLASS = "(none)";
 
@@ -90,6 +148,14 @@ addFilter({
   label: "Name",
   test: (files, value) => {
     const wanted = value.toLowerCase();
-    return (row) => files.paths[row].toLowerCase().includes(wanted);
+    const paths = lowered(files.paths);
+    return (row) => paths[row].includes(wanted);
   },
 });
+
+const small = new WeakMap();
+
+function lowered(paths) {
+  if (!small.has(paths)) small.set(paths, paths.map((path) => path.toLowerCase()));
+  return small.get(paths);
+}

@@ -7,8 +7,9 @@ import { allFilters } from "../filters.js";
  * @param {object} files the table of files
  * @param {object} query the settings of the address
  * @param {(changed: object) => void} onChange called with the settings that change
+ * @param children further lists, such as for the order
  */
-export function Filters({ files, query, onChange }) {
+export function Filters({ files, query, onChange, children }) {
   const shown = useMemo(
     () => allFilters().map((filter) => ({ ...filter, choices: filter.options?.(files) ?? [] })),
     [files, query],
@@ -47,6 +48,7 @@ export function Filters({ files, query, onChange }) {
           </select>
         `;
       })}
+      ${children}
     </div>
   `;
 }

@@ -7,6 +7,8 @@ import { current, update, useStore } from "../store.js";
 
 const CAPTION = 40; // pixels below each picture
 const GAP = 8;
+const EDGE = 40; // pixels from an edge at which a drag scrolls
+const STILL = 80; // milliseconds after which a grid that was scrolled fast stands still
 const BEYOND = 2; // lines above and below those in sight that are in the page, too
 const DRAGGED = 6; // pixels after which a press is a drag
 // Browsers draw nothing beyond some 16 million pixels: longer grids are scrolled in steps.
@@ -16,24 +18,26 @@ const TALLEST = 8_000_000;
  * Show rows of the table of files; clicks, Shift, Ctrl, dragging and arrow keys select.
  *
  * @param {Int32Array|number[]} rows the rows to show, in their order
- * @param {number} size pixels of the longer side of a picture
+ * @param {number} size pixels of the side of a picture, about: the lines are filled
+ * @param {number} [below] pixels below each picture, for its caption
  * @param {(row: number) => any} [caption] what stands below a picture; by default its class
  * @param {(row: number) => void} [onOpen] called on Enter and on a double click
  * @param {(event: KeyboardEvent) => boolean} [onKey] called for other keys; true where it was one
  * @param {string} label what the grid holds, for screen readers
  */
-export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
+export function Grid({ rows, size = 128, below = CAPTION, caption, onOpen, onKey, label }) {
   const files = useStore((state) => state.files);
   const selection = useStore((state) => state.selection);
   const focused = useStore((state) => state.focused);
   const box = useRef(null);
-  const [view, setView] = useState({ width: 0, height: 0, top: 0 });
+  const [view, setView] = useState({ width: 0, height: 0, top: 0, fast: false });
   const anchor = useRef(-1);
   const [band, setBand] = useState(null);
 
-  const cell = size + GAP;
-  const line = size + CAPTION + GAP;
-  const columns = Math.max(1, Math.floor((view.width - GAP) / cell));
+  const columns = Math.max(1, Math.round((view.width - GAP) / (size + GAP)));
+  const side = Math.max(16, Math.floor((view.width - GAP) / columns) - GAP);
+  const cell = side + GAP;
+  const line = side + below + GAP;
   const lines = Math.ceil(rows.length / columns);
   const full = lines * line + GAP;
   const tall = Math.min(full, TALLEST);
@@ -41,12 +45,28 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
   const factor = tall > view.height ? (full - view.height) / Math.max(1, tall - view.height) : 1;
   const top = full === tall ? view.top : view.top * factor;
   const first = Math.max(0, Math.floor(top / line) - BEYOND);
-  const last = Math.min(lines, Math.ceil((top + view.height) / line) + BEYOND);
+  const last = Math.min(lines, Math.ceil((top + view.height) / line) + 1 + BEYOND);
   const places = useMemo(() => {
     const found = new Map();
     for (let place = 0; place < rows.length; place++) found.set(rows[place], place);
     return found;
   }, [rows]);
+
+  // The browser moves what is drawn by itself: it is drawn anew when other lines come into sight.
+  const onScroll = useCallback(() => {
+    const at = box.current.scrollTop;
+    setView((before) => {
+      const fast = Math.abs(at - before.top) > before.height;
+      const same = full === tall && Math.floor(at / line) === Math.floor(before.top / line);
+      return same && !fast ? before : { ...before, top: at, fast: before.fast || fast };
+    });
+  }, [line, full, tall]);
+  useEffect(() => {
+    // Pictures that fly by are not asked for.
+    if (!view.fast) return undefined;
+    const still = setTimeout(() => setView((before) => ({ ...before, fast: false })), STILL);
+    return () => clearTimeout(still);
+  }, [view]);
 
   useLayoutEffect(() => {
     const element = box.current;
@@ -62,21 +82,28 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
     return () => observer.disconnect();
   }, []);
 
+  useKeptFocus(rows, places);
+
+  const upmost = useRef(0); // the place at the top left
+  useLayoutEffect(() => {
+    // Other columns, or a picture of another size: what was at the top stays there.
+    box.current.scrollTop = (Math.floor(upmost.current / columns) * line) / factor;
+  }, [columns, line]);
+  upmost.current = Math.floor(top / line) * columns;
+
   useEffect(() => {
-    // Other rows: back to the top, unless the first ones are as before.
-    if (box.current && view.top > Math.max(0, full - view.height)) box.current.scrollTop = 0;
+    // Fewer rows than before: what was in sight may be gone.
+    if (view.top > Math.max(0, tall - view.height)) box.current.scrollTop = 0;
   }, [rows]);
 
-  const scrollTo = useCallback(
-    (place) => {
-      const at = Math.floor(place / columns) * line;
-      const element = box.current;
-      const bottom = at + line - view.height;
-      if (at < top) element.scrollTop = at / factor;
-      else if (bottom > top) element.scrollTop = (bottom + GAP) / factor;
-    },
-    [columns, line, top, factor, view.height],
-  );
+  const topNow = () => box.current.scrollTop * (full === tall ? 1 : factor);
+
+  const scrollTo = (place) => {
+    const at = Math.floor(place / columns) * line;
+    const bottom = at + line - view.height;
+    if (at < topNow()) box.current.scrollTop = at / factor;
+    else if (bottom > topNow()) box.current.scrollTop = (bottom + GAP) / factor;
+  };
 
   const select = useCallback(
     (place, { extend = false, toggle = false } = {}) => {
@@ -133,13 +160,13 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
   const placeAt = (x, y) => {
     const column = Math.floor((x - GAP) / cell);
     const at = Math.floor((y - GAP) / line) * columns + column;
-    const inside = column >= 0 && column < columns && (x - GAP) % cell < size && (y - GAP) % line < line - GAP;
+    const inside = column >= 0 && column < columns && (x - GAP) % cell < side && (y - GAP) % line < line - GAP;
     return inside && at >= 0 && at < rows.length ? at : -1;
   };
 
   const pointOf = (event) => {
     const bounds = box.current.getBoundingClientRect();
-    return [event.clientX - bounds.left, event.clientY - bounds.top + top];
+    return [event.clientX - bounds.left, event.clientY - bounds.top + topNow()];
   };
 
   const onPointerDown = (event) => {
@@ -147,22 +174,41 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
     const element = box.current;
     if (event.clientX - element.getBoundingClientRect().left > element.clientWidth) return;
     const [x, y] = pointOf(event);
-    const start = { x, y, kept: event.ctrlKey || event.metaKey ? current().selection : new Set() };
-    let dragged = null;
-    const move = (moved) => {
-      const [toX, toY] = pointOf(moved);
+    const kept = event.ctrlKey || event.metaKey ? current().selection : new Set();
+    let [dragged, latest, frame] = [null, event, 0];
+    const draw = () => {
+      const [toX, toY] = pointOf(latest);
       if (!dragged && Math.hypot(toX - x, toY - y) < DRAGGED) return;
       dragged = { left: Math.min(x, toX), top: Math.min(y, toY), right: Math.max(x, toX), bottom: Math.max(y, toY) };
       setBand(dragged);
-      update({ selection: new Set([...start.kept, ...inBand(dragged)]) });
+      update({ selection: new Set([...kept, ...inBand(dragged)]) });
+    };
+    const move = (moved) => {
+      latest = moved;
+      draw();
+    };
+    const scroll = () => {
+      const bounds = element.getBoundingClientRect();
+      const beyond = Math.min(0, latest.clientY - bounds.top - EDGE) || Math.max(0, latest.clientY - bounds.bottom + EDGE);
+      if (dragged && beyond) {
+        element.scrollTop += beyond / 3;
+        draw();
+      }
+      frame = requestAnimationFrame(scroll);
     };
     const up = () => {
+      cancelAnimationFrame(frame);
       removeEventListener("pointermove", move);
       removeEventListener("pointerup", up);
       removeEventListener("pointercancel", up);
       setBand(null);
-      if (dragged) addEventListener("click", (click) => click.stopPropagation(), { capture: true, once: true });
+      if (!dragged) return;
+      // The click that follows a drag selects nothing; there is none where it ends elsewhere.
+      const swallow = (click) => click.stopPropagation();
+      addEventListener("click", swallow, { capture: true, once: true });
+      setTimeout(() => removeEventListener("click", swallow, { capture: true }));
     };
+    frame = requestAnimationFrame(scroll);
     addEventListener("pointermove", move);
     addEventListener("pointerup", up);
     addEventListener("pointercancel", up);
@@ -176,7 +222,7 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
       for (let column = 0; column < columns; column++) {
         const place = at * columns + column;
         const leftEdge = GAP + column * cell;
-        if (place < rows.length && leftEdge < right && leftEdge + size > left) found.push(rows[place]);
+        if (place < rows.length && leftEdge < right && leftEdge + side > left) found.push(rows[place]);
       }
     }
     return found;
@@ -202,12 +248,14 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
   };
 
   const cells = [];
+  const drawn = new Set();
   const shift = top - view.top; // of what is drawn, where the scroll bar is faster than the grid
   for (let place = first * columns; place < Math.min(rows.length, last * columns); place++) {
     const row = rows[place];
+    drawn.add(row);
     const style = `left:${GAP + (place % columns) * cell}px;top:${
       GAP + Math.floor(place / columns) * line - shift
-    }px;width:${size}px;height:${line - GAP}px`;
+    }px;width:${side}px;height:${line - GAP}px`;
     cells.push(html`
       <${Cell}
         key=${row}
@@ -215,7 +263,8 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
         place=${place}
         count=${rows.length}
         files=${files}
-        size=${size}
+        size=${side}
+        fast=${view.fast}
         style=${style}
         selected=${selection.has(row)}
         focused=${row === focused}
@@ -230,9 +279,9 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
       role="listbox"
       aria-label=${label}
       aria-multiselectable="true"
-      aria-activedescendant=${places.has(focused) ? `row-${focused}` : undefined}
+      aria-activedescendant=${drawn.has(focused) ? `row-${focused}` : undefined}
       tabindex="0"
-      onScroll=${(event) => setView((before) => ({ ...before, top: event.target.scrollTop }))}
+      onScroll=${onScroll}
       onKeyDown=${onKeyDown}
       onPointerDown=${onPointerDown}
       onClick=${onClick}
@@ -252,7 +301,30 @@ export function Grid({ rows, size = 128, caption, onOpen, onKey, label }) {
   `;
 }
 
-function Cell({ row, place, count, files, size, style, selected, focused, caption }) {
+/**
+ * Keep to what is in sight: what is selected and filtered out is selected no more, and where the
+ * focused row is gone, such as by a label that a filter does not let pass, its follower takes over.
+ */
+function useKeptFocus(rows, places) {
+  const place = useRef(-1);
+  const focused = useStore((state) => state.focused);
+  useLayoutEffect(() => {
+    const before = current();
+    const selection = new Set([...before.selection].filter((row) => places.has(row)));
+    if (before.focused >= 0 && !places.has(before.focused) && rows.length) {
+      const follower = place.current < 0 ? -1 : rows[Math.min(place.current, rows.length - 1)];
+      if (selection.size === 0 && before.selection.size > 0 && follower >= 0) selection.add(follower);
+      update({ selection, focused: follower });
+    } else if (selection.size !== before.selection.size) {
+      update({ selection });
+    }
+  }, [rows]);
+  useLayoutEffect(() => {
+    place.current = places.get(focused) ?? -1;
+  }, [focused, rows]);
+}
+
+function Cell({ row, place, count, files, size, fast, style, selected, focused, caption }) {
   const path = files.paths[row];
   const aside = files.aside.get(row);
   const name = classOf(files, row);
@@ -269,26 +341,35 @@ function Cell({ row, place, count, files, size, style, selected, focused, captio
       aria-label=${told}
       title=${told}
     >
-      <${Thumbnail} path=${path} scan=${files.scan} size=${size} />
+      <${Thumbnail} path=${path} scan=${files.scan} size=${size} fast=${fast} />
       <span class="caption">${caption ? caption(row) : name || html`<i>no label</i>`}</span>
     </div>
   `;
 }
 
-/** A picture of a file, or a sign that it cannot be read. */
-export function Thumbnail({ path, scan, size }) {
+/** A picture of a file, or a sign that it cannot be read; `fast`: it only flies by. */
+export function Thumbnail({ path, scan, size, fast = false }) {
   const [broken, setBroken] = useState(false);
+  const asked = useRef(false);
+  const image = useRef(null);
+  asked.current ||= !fast;
   useEffect(() => setBroken(false), [path, scan]);
+  useEffect(() => {
+    const element = image.current;
+    // A browser goes on loading pictures that are out of the page, before those that are in it.
+    return () => element && !element.complete && element.removeAttribute("src");
+  }, []);
   if (broken) {
     return html`<span class="broken" style=${`width:${size}px;height:${size}px`}>cannot be read</span>`;
   }
   return html`<img
-    src=${thumbnailUrl(path, scan)}
+    ref=${image}
+    src=${asked.current ? thumbnailUrl(path, scan) : undefined}
     alt=""
     width=${size}
     height=${size}
     draggable=${false}
     decoding="async"
-    onError=${() => setBroken(true)}
+    onError=${(event) => event.target.hasAttribute("src") && setBroken(true)}
   />`;
 }

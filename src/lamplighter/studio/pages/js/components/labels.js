@@ -1,8 +1,9 @@
 // The classes as buttons and keys: what is selected gets the class that is pressed.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { keep, label, redo, setAside, step, undo } from "../files.js";
 import { current, useStore } from "../store.js";
+import { Panel } from "./panel.js";
 
 /**
  * Return the key of each class: 1 to 9 for the first nine, and a letter of its name for all.
@@ -30,33 +31,60 @@ export function labelKeys(event, rows) {
   return rows.length > 0;
 }
 
-/** A bar with the classes, for rows that are selected. */
-export function LabelBar({ rows }) {
+/** The classes as buttons: what is pressed is the class of the rows. */
+export function ClassButtons({ rows }) {
+  const files = useStore((state) => state.files);
+  const letters = new Map([...keysOf(files.classNames)].map(([letter, place]) => [place, letter]));
+  const none = rows.length === 0;
+  const all = none ? null : files.labels[rows[0]];
+  const shared = rows.every((row) => files.labels[row] === all) ? all : null;
+  return html`
+    <div class="classes" role="group" aria-label="Classes">
+      ${files.classNames.map(
+        (name, place) => html`
+          <button
+            key=${name}
+            disabled=${none}
+            aria-pressed=${shared === place}
+            aria-keyshortcuts=${[place < 9 && place + 1, letters.get(place)].filter(Boolean).join(" ")}
+            onClick=${() => label(rows, name)}
+          >
+            ${name}
+            ${place < 9 && html`<kbd aria-hidden="true">${place + 1}</kbd>`}
+            ${letters.has(place) && html`<kbd aria-hidden="true">${letters.get(place)}</kbd>`}
+          </button>
+        `,
+      )}
+      <button disabled=${none} aria-pressed=${shared === -1} aria-keyshortcuts="0" onClick=${() => label(rows, null)}>
+        no label <kbd aria-hidden="true">0</kbd>
+      </button>
+    </div>
+  `;
+}
+
+/**
+ * A bar with what can be done to rows that are selected.
+ *
+ * @param {number[]} rows the rows
+ * @param {() => void} [onOpen] shows the first of them large
+ */
+export function LabelBar({ rows, onOpen }) {
   const files = useStore((state) => state.files);
   const [editing, setEditing] = useState(false);
-  const letters = new Map([...keysOf(files.classNames)].map(([letter, place]) => [place, letter]));
   const none = rows.length === 0;
   const allAside = !none && rows.every((row) => files.aside.has(row));
   return html`
     <footer class="label-bar" role="toolbar" aria-label="Label what is selected">
-      <div class="classes">
-        ${files.classNames.map(
-          (name, place) => html`
-            <button disabled=${none} onClick=${() => label(rows, name)} title=${`Label ${name}`}>
-              ${name}
-              ${place < 9 && html`<kbd>${place + 1}</kbd>`}
-              ${letters.has(place) && html`<kbd>${letters.get(place)}</kbd>`}
-            </button>
-          `,
-        )}
-        <button disabled=${none} onClick=${() => label(rows, null)}>no label <kbd>0</kbd></button>
-      </div>
+      ${files.classNames.length > 0
+        ? html`<${ClassButtons} rows=${rows} />`
+        : html`<p class="soft">There is no class yet: add some, then label images with their keys.</p>`}
       <div class="actions">
-        <button disabled=${none} onClick=${() => (allAside ? keep(rows) : setAside(rows, "set aside in the studio"))}>
-          ${allAside ? "Take back" : "Set aside"} <kbd>Del</kbd>
+        <button disabled=${none} aria-keyshortcuts="Delete" onClick=${() => (allAside ? keep(rows) : setAside(rows, "set aside in the studio"))}>
+          ${allAside ? "Take back" : "Set aside"} <kbd aria-hidden="true">Del</kbd>
         </button>
-        <button onClick=${() => undo()}>Undo <kbd>Ctrl Z</kbd></button>
-        <button onClick=${redo}>Redo</button>
+        ${onOpen && html`<button disabled=${none} onClick=${onOpen}>Large <kbd aria-hidden="true">Enter</kbd></button>`}
+        <button aria-keyshortcuts="Control+Z" onClick=${() => undo()}>Undo <kbd aria-hidden="true">Ctrl Z</kbd></button>
+        <button onClick=${() => redo()}>Redo</button>
         <button onClick=${() => setEditing(true)}>Classes…</button>
       </div>
       ${editing && html`<${ClassEditor} onClose=${() => setEditing(false)} />`}
@@ -67,11 +95,7 @@ export function LabelBar({ rows }) {
 /** Add, rename and merge classes. */
 function ClassEditor({ onClose }) {
   const files = useStore((state) => state.files);
-  const dialog = useRef(null);
   const [added, setAdded] = useState("");
-  useEffect(() => {
-    dialog.current.showModal();
-  }, []);
   const add = (event) => {
     event.preventDefault();
     if (added.trim()) step("classes", { do: "add", name: added.trim() }).then((done) => done && setAdded(""));
@@ -79,8 +103,8 @@ function ClassEditor({ onClose }) {
   const counts = new Array(files.classNames.length).fill(0);
   for (const place of files.labels) if (place >= 0) counts[place]++;
   return html`
-    <dialog ref=${dialog} aria-label="Classes" onClose=${onClose}>
-      <h2>Classes</h2>
+    <${Panel} title="Classes" onClose=${onClose}>
+      <p class="soft">Renaming and merging change labels alone, and can be undone; no file is touched.</p>
       <table>
         <thead>
           <tr><th scope="col">Name</th><th scope="col">Images</th><th scope="col">Merge into</th></tr>
@@ -110,12 +134,11 @@ function ClassEditor({ onClose }) {
           )}
         </tbody>
       </table>
-      <form onSubmit=${add}>
+      <form class="bar" onSubmit=${add}>
         <label>New class <input value=${added} onInput=${(event) => setAdded(event.target.value)} /></label>
         <button>Add</button>
       </form>
-      <p><button onClick=${() => dialog.current.close()}>Close</button></p>
-    </dialog>
+    <//>
   `;
 }
 

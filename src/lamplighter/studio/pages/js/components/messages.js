@@ -1,11 +1,18 @@
-// What the person is told at the foot of the page.
+// What the person is told, above all else.
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { html } from "../html.js";
 import { dismiss, useStore } from "../store.js";
 
 export function Messages() {
   const messages = useStore((state) => state.messages);
+  const box = useRef(null);
+  useLayoutEffect(() => {
+    // In front of all dialogs, also of those that were opened since.
+    box.current.hidePopover();
+    if (messages.length) box.current.showPopover();
+  }, [messages]);
   return html`
-    <div class="messages" role="status" aria-live="polite">
+    <div class="messages" ref=${box} popover="manual" role="status" aria-live="polite">
       ${messages.map(
         ({ id, text, kind, action }) => html`
           <p key=${id} class=${kind} role=${kind === "error" ? "alert" : undefined}>

@@ -1,6 +1,6 @@
 // One image, as large as the window, with what is known of it.
-import { useEffect, useRef } from "preact/hooks";
-import { imageUrl } from "../api.js";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get, imageUrl } from "../api.js";
 import { classOf, splitOf } from "../files.js";
 import { html } from "../html.js";
 import { useStore } from "../store.js";
@@ -15,13 +15,21 @@ import { useStore } from "../store.js";
 export function Viewer({ row, rows, onChange, onKey, about }) {
   const files = useStore((state) => state.files);
   const dialog = useRef(null);
+  const place = rows.indexOf(row);
+  const known = useRef(place);
   useEffect(() => {
     dialog.current.showModal();
   }, []);
+  useEffect(() => {
+    if (place >= 0) known.current = place;
+    for (const near of [rows[place + 1], rows[place - 1]]) {
+      if (place >= 0 && near !== undefined) new Image().src = imageUrl(files.paths[near], files.scan);
+    }
+  }, [row, rows]);
   const step = (by) => {
-    const place = rows.indexOf(row);
-    const next = rows[place + by];
-    if (place >= 0 && next !== undefined) onChange(next);
+    // A label may have taken the row out of what is shown: its follower stands in its place.
+    const from = place >= 0 ? place + by : known.current + Math.min(0, by);
+    if (rows[from] !== undefined) onChange(rows[from]);
   };
   const keys = (event) => {
     if (event.key === "ArrowRight") step(1);
@@ -40,19 +48,36 @@ export function Viewer({ row, rows, onChange, onKey, about }) {
       onKeyDown=${keys}
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}
     >
+      <header>
+        <h2 class="path">${path}</h2>
+        <button class="plain" aria-label="Close" onClick=${() => dialog.current.close()}>×</button>
+      </header>
       <figure>
-        <img src=${imageUrl(path, files.scan)} alt=${classOf(files, row) || "an image without a label"} />
+        <${Large} key=${path} path=${path} scan=${files.scan} alt=${classOf(files, row) || "an image without a label"} />
         <figcaption>
-          <strong>${classOf(files, row) || "no label"}</strong>
-          ${splitOf(files, row) && html` · ${splitOf(files, row)}`} · <span class="path">${path}</span>
-          ${aside && html`<p class="soft">Set aside: ${aside}</p>`} ${about?.(row)}
+          <strong>${classOf(files, row) || "no label"}</strong>${splitOf(files, row) && ` · ${splitOf(files, row)}`}
+          ${aside && html`<span class="soft"> · set aside: ${aside}</span>`} ${about?.(row)}
         </figcaption>
       </figure>
-      <div class="viewer-buttons">
-        <button onClick=${() => step(-1)} aria-label="Previous image">←</button>
-        <button onClick=${() => step(1)} aria-label="Next image">→</button>
-        <button onClick=${() => dialog.current.close()}>Close</button>
+      <div class="bar">
+        <button disabled=${place === 0} onClick=${() => step(-1)}>← Previous</button>
+        <button disabled=${place === rows.length - 1} onClick=${() => step(1)}>Next →</button>
+        ${place >= 0 && html`<span class="soft">${(place + 1).toLocaleString()} of ${rows.length.toLocaleString()}</span>`}
       </div>
     </dialog>
   `;
+}
+
+/** The image itself; where it cannot be read, the reason. */
+function Large({ path, scan, alt }) {
+  const [reason, setReason] = useState("");
+  const ask = async () => {
+    try {
+      await get("image", { path, scan });
+    } catch (error) {
+      setReason(error.message);
+    }
+  };
+  if (reason) return html`<p class="error" role="alert">${reason}</p>`;
+  return html`<img src=${imageUrl(path, scan)} alt=${alt} onError=${ask} />`;
 }
