@@ -24,21 +24,18 @@ def studio(
             metavar="N", min=0, max=65535, help="Where to listen. Default: 8642, or the next free."
         ),
     ] = None,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="The address to listen at.")
-    ] = "127.0.0.1",
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
 ) -> None:
     """See, label and mend photos in the browser, and make a classifier of them.
 
-    The page is on this machine alone, and its address holds a secret. Photos are never changed;
-    each step is kept at once, and can be undone.
+    Only this machine can open the page, and only with the secret in its address. Photos are never
+    changed; each step is kept at once, and can be undone. Ctrl-C ends it.
     """
     from lamplighter.studio.server import run_studio
 
-    run_studio(folder, host=host, port=port, browser=browser, tell=lambda line: _say(line))
+    run_studio(folder, port=port, browser=browser, tell=lambda line: _say(line))
 
 
 def _say(line: str) -> None:

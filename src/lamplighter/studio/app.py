@@ -31,7 +31,7 @@ from lamplighter.studio.calls import tell_error
 from lamplighter.studio.security import Guard, script_hash
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
@@ -41,16 +41,15 @@ _VIEWS = (gallery, opening, audit, clinic, data_map, training, results, try_it, 
 PAGES = Path(__file__).with_name("pages")
 
 
-def make_app(studio: Studio, *, token: str, port: int, hosts: Collection[str] = ()) -> Starlette:
+def make_app(studio: Studio, *, token: str, port: int) -> Starlette:
     """Return the application.
 
     Args:
         studio: what it shows; it is closed with the application.
         token: the secret that the address of the page holds.
         port: where it will listen.
-        hosts: names under which it may be asked, besides those of this machine.
     """
-    page = (PAGES / "index.html").read_text("utf-8")
+    page = _with_preloads((PAGES / "index.html").read_text("utf-8"))
 
     async def index(request: Request) -> HTMLResponse:
         return HTMLResponse(page)
@@ -60,7 +59,7 @@ def make_app(studio: Studio, *, token: str, port: int, hosts: Collection[str] = 
         yield
         studio.close()
 
-    guard = Middleware(Guard, token=token, port=port, hosts=hosts, policy=_policy(page))
+    guard = Middleware(Guard, token=token, port=port, policy=_policy(page))
     app = Starlette(
         routes=[
             Route("/", index),
@@ -77,6 +76,13 @@ def make_app(studio: Studio, *, token: str, port: int, hosts: Collection[str] = 
     )
     app.state.studio = studio
     return app
+
+
+def _with_preloads(page: str) -> str:
+    """Return the page with its modules named, so that they are fetched at once, not one by one."""
+    names = sorted(path.relative_to(PAGES).as_posix() for path in (PAGES / "js").rglob("*.js"))
+    links = "\n".join(f'<link rel="modulepreload" href="/pages/{name}">' for name in names)
+    return page.replace("</head>", f"{links}\n</head>")
 
 
 def _policy(page: str) -> str:

@@ -19,8 +19,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -44,19 +42,16 @@ class Guard:
         app: what they go to.
         token: the secret.
         port: where the studio listens: browsers do not tell cookies apart by it.
-        hosts: names under which the studio may be asked, besides those of this machine.
         policy: the content security policy of all answers that have none of their own.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, token: str, port: int, policy: str, hosts: Collection[str] = ()
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, token: str, port: int, policy: str) -> None:
         self._app = app
         self._token = token
         self._cookie = f"lamplighter-{port}"
-        self._hosts = {f"{host}:{port}" for host in (*_LOCAL, *hosts)}
+        self._hosts = {f"{host}:{port}" for host in _LOCAL}
         if port == 80:
-            self._hosts |= {*_LOCAL, *hosts}
+            self._hosts |= {*_LOCAL}
         self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

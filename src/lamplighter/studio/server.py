@@ -1,10 +1,13 @@
-"""The studio at a port of this machine."""
+"""The studio at a port of this machine, for this machine alone."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
 import socket
+import sys
 import threading
 import webbrowser
 from typing import TYPE_CHECKING
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PORT = 8642
+HOST, PORT = "127.0.0.1", 8642
 _PORTS = 20  # after the usual one that are tried
 _PATIENCE = 3  # seconds that pages have to finish what they ask when the studio ends
 
@@ -28,7 +31,6 @@ _PATIENCE = 3  # seconds that pages have to finish what they ask when the studio
 def run_studio(
     source: Path | None = None,
     *,
-    host: str = "127.0.0.1",
     port: int | None = None,
     browser: bool = True,
     tell: Callable[[str], None] = print,
@@ -37,32 +39,25 @@ def run_studio(
 
     Args:
         source: the folder, zip file or manifest to open; None opens none yet.
-        host: the address to listen at; others than this machine's make the photos readable for
-            whoever has the address with its secret.
         port: where to listen; by default 8642, or the next one that is free.
         browser: open the page.
         tell: takes the lines for the terminal.
 
     Raises:
         DatasetError: the photos cannot be used.
-        OutputError: the port is taken, or there is no such address.
+        WorkspaceError: the journal cannot be used.
+        OutputError: the port is taken, or may not be used.
     """
-    listening = _listen(host, port)
+    listening = _listen(port)
     try:
         studio = Studio(source)
     except BaseException:
         listening.close()
         raise
     port, token = listening.getsockname()[1], new_token()
-    name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{port}/?token={token}"
-    local = host in ("127.0.0.1", "::1", "localhost")
-    app = make_app(
-        studio, token=token, port=port, hosts=() if local else (name, socket.gethostname())
-    )
+    address = f"http://{HOST}:{port}/?token={token}"
+    app = make_app(studio, token=token, port=port)
     tell(f"The studio is at {address}")
-    if not local:
-        tell(f"It listens at {host}: whoever has this address can see and label the photos.")
     tell("Ctrl-C ends it; every step is kept.")
     logging.getLogger("lamplighter.studio").setLevel(logging.WARNING)
     server = _Server(
@@ -75,7 +70,7 @@ def run_studio(
         ),
         studio,
     )
-    if browser:
+    if browser and _has_screen():
         threading.Thread(target=_open, args=(address,), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
@@ -93,28 +88,39 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _listen(host: str, port: int | None) -> socket.socket:
+def _listen(port: int | None) -> socket.socket:
     """Return a socket that listens; without a port at the first free one from the usual on."""
     wanted = [port] if port is not None else [*range(PORT, PORT + _PORTS), 0]
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for number in wanted:
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        if hasattr(socket, "SO_REUSEADDR") and socket.AF_UNIX:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name == "posix":  # elsewhere it would let two programs listen at one port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((host, number))
+            listening.bind((HOST, number))
             listening.listen(128)
         except OSError as error:
             listening.close()
-            if number != wanted[-1] and isinstance(error, OSError):
-                continue
-            reason = error.strerror or str(error)
-            raise OutputError(
-                f"the studio cannot listen at {host}, port {number}: {reason}; another studio may "
-                "run there: leave --port out to take a free one."
-            ) from error
+            if number == wanted[-1]:
+                raise OutputError(_not_free(number, error)) from error
+            continue
         return listening
     raise AssertionError  # the last one listens or raises
+
+
+def _not_free(port: int, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.errno == errno.EADDRINUSE:
+        reason = f"{reason}; another studio, or another program, runs there"
+    return (
+        f"the studio cannot listen at port {port}: {reason}; leave --port out to take a free one."
+    )
+
+
+def _has_screen() -> bool:
+    """Return whether a browser can show a page; else one for the terminal might take that."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _open(address: str) -> None:

@@ -12,7 +12,6 @@ has said before that it is to come: `troubles.expect("status of 400")`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -69,7 +68,9 @@ class Server:
         """End it with a signal, and return what it wrote since it told its address."""
         if self.process.poll() is None:
             self.process.send_signal(by)
-        return self.process.communicate(timeout=_SECONDS)
+        self.process.wait(timeout=_SECONDS)
+        # Not communicate(), which loses what was read along with the first line.
+        return self.process.stdout.read(), self.process.stderr.read()
 
 
 class Opened(NamedTuple):
@@ -165,10 +166,12 @@ def start_studio(home: Path) -> Iterator[Callable[..., Server]]:
 
     yield start
     for server in servers:
-        with contextlib.suppress(ValueError):  # its output was read already
+        try:
             server.end()
-        if server.process.poll() is None:
+        finally:
             server.process.kill()
+            server.process.stdout.close()
+            server.process.stderr.close()
 
 
 def _of_home(home: Path) -> dict[str, str]:

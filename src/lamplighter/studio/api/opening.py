@@ -38,7 +38,7 @@ def open_folder(studio: Studio, fields: Fields) -> dict[str, Any]:
 
 
 def places(studio: Studio, fields: Fields) -> dict[str, Any]:
-    """Return where to look for folders, and those that were opened before; and what may be brought."""
+    """Return where to look for folders, those opened before, and what files may be brought."""
     return {
         "tops": [[name, str(folder)] for name, folder in browsable().items()],
         "recent": recently_opened(),
