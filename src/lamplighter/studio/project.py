@@ -145,7 +145,7 @@ class Project:
 
     def _follow(self) -> None:
         """Look for what others change, until the project is closed."""
-        looks = 0
+        looks, told = 0, ""
         while not self._ended.wait(_LOOK):
             looks += 1
             try:
@@ -154,12 +154,14 @@ class Project:
                 if looks % _LOOKS == 0:
                     self._look_at_folders()
                 self.workspace.read_contents()
+                told = ""
             except LamplighterError as error:
-                self._events.publish("trouble", {"error": str(error)})
-                self._ended.wait(10 * _LOOK)
+                if str(error) != told:  # once, not as long as it lasts
+                    told = str(error)
+                    self._events.publish("trouble", {"error": told})
             except Exception:
                 _logger.exception("the folder cannot be followed")
-                self._ended.wait(10 * _LOOK)
+                self._ended.wait(20 * _LOOK)
 
     def _look_at_folders(self) -> None:
         if any(time != _time(folder) for folder, time in self._state.items()):

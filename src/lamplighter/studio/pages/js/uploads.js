@@ -13,6 +13,8 @@ export const chosenFiles = (input) =>
 export async function droppedFiles(transfer) {
   // The entries are gone after the first pause: they are all asked for before.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const plain = [...transfer.files].map((file) => ({ path: file.name, file }));
+  if (entries.length === 0) return plain;
   const found = [];
   for (const entry of entries) await gather(entry, found);
   return found;

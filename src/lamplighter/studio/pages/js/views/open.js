@@ -156,7 +156,8 @@ function Bring({ endings }) {
     return () => removeEventListener("beforeunload", warn);
   }, [sent !== null]);
   const take = async (found) => {
-    const { name, files, left } = sorted(found, endings);
+    const known = endings.length ? endings : (await get("places")).endings;
+    const { name, files, left } = sorted(found, known);
     if (files.length === 0) {
       const received = found.length === 1 ? found[0].path : `${found.length.toLocaleString()} other files`;
       tell(`Images, or a zip of them, are wanted; received ${received}.`, { kind: "error" });
@@ -179,7 +180,7 @@ function Bring({ endings }) {
   const choose = (event) => {
     const found = chosenFiles(event.target);
     event.target.value = "";
-    if (found.length) take(found);
+    if (found.length) attempt(() => take(found));
   };
   return html`
     <article
