@@ -216,3 +216,22 @@ def test_a_folder_that_goes_away_is_told_once_and_taken_back(followed, folder):
     heard.wait_for("files")
     assert len(project.table().files) == 7
     assert len([kind for kind, _ in heard.told if kind == "trouble"]) == 1
+
+
+def test_a_folder_that_was_empty_is_looked_at_too(followed, folder):
+    project, heard = followed
+    (folder / "new").mkdir()
+    heard.wait_for("files")
+    heard.told.clear()
+    picture(folder / "new" / "1.png", (1, 2, 3))
+    heard.wait_for("files")
+    assert "new/1.png" in project.table().files.paths
+
+
+def test_the_journal_that_the_first_step_makes_is_no_news(followed):
+    project, heard = followed
+    project.workspace.label("blue/blue-00.png", "red")
+    heard.wait_for("labels")
+    project.rescan()
+    assert [kind for kind, _ in heard.told] == ["labels"]
+    assert project.table().scan == 1

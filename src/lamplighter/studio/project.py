@@ -116,11 +116,10 @@ class Project:
         """Look at the folder again, and tell the pages if other files are there."""
         with self._turn:
             self._state = self._folders()
-            before = self.workspace.everything()[0]
+            before = _told_of(self.workspace.everything()[0])
             self.workspace.rescan()
-            after = self.workspace.everything()[0]
             # The journal itself, which the first step puts into the folder, is no news.
-            if (before.paths, before.splits) == (after.paths, after.splits):
+            if before == _told_of(self.workspace.everything()[0]):
                 return
             self._scan += 1
         self._tell("files")
@@ -140,8 +139,11 @@ class Project:
         """Return when the list of files of each folder was changed last, empty ones too."""
         if not self.source.is_dir():
             return {str(self.source): _time(self.source)}
-        folders = [folder for folder, _, _ in os.walk(self.source)]
-        return {folder: _time(folder) for folder in folders}
+        times = {}
+        for folder, below, _ in os.walk(self.source):
+            below[:] = [name for name in below if not is_litter(name)]
+            times[folder] = _time(folder)
+        return times
 
     def _follow(self) -> None:
         """Look for what others change, until the project is closed."""
@@ -166,6 +168,11 @@ class Project:
     def _look_at_folders(self) -> None:
         if any(time != _time(folder) for folder, time in self._state.items()):
             self.rescan()
+
+
+def _told_of(files: ImageFiles) -> tuple[object, ...]:
+    """Return what the pages are told of files, besides their labels."""
+    return files.paths, files.splits, files.class_names, files.set_aside, files.notes
 
 
 def _time(path: str | os.PathLike[str]) -> int:
