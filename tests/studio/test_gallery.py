@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,16 @@ def test_pages_are_told_of_a_folder_that_changes(followed, folder):
     picture(folder / "red" / "new.png", (1, 2, 3))
     assert heard.wait_for("files") == {"scan": 2, "change": 0}
     assert "red/new.png" in project.table().files.paths
+
+
+def test_a_journal_that_is_begun_is_no_change_of_the_folder(followed, folder):
+    project, heard = followed
+    project.workspace.label(["blue/blue-00.png"], "red")
+    heard.wait_for("labels")
+    time.sleep(0.3)
+    assert [kind for kind, _ in heard.told] == ["labels"]
+    picture(folder / "new.png", (1, 2, 3))
+    assert heard.wait_for("files")["scan"] == 2
 
 
 def test_a_folder_that_goes_away_is_told_once_and_taken_back(followed, folder):

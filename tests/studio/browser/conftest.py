@@ -4,7 +4,7 @@
     @pytest.mark.slow
     def test_gallery(studio_page, tmp_path):
         page, address = studio_page(photos(tmp_path / "photos"))
-        page.get_by_role("option").first.click()
+        page.get_by_role("listbox").click()
 
 What a page writes to its console as an error, and what it throws, fails the test, unless the test
 has said before that it is to come: `troubles.expect("status of 400")`.

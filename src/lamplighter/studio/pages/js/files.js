@@ -24,8 +24,20 @@ export async function loadFiles() {
       leftOut: answer.left_out,
       ...labelsOf(answer),
     },
-    ...(before?.scan === answer.scan ? {} : { selection: new Set(), focused: -1 }),
+    ...(before?.scan === answer.scan ? {} : sameFiles(before, answer.paths)),
   });
+}
+
+/** Return what is selected and focused as rows of another table, by the paths of the files. */
+function sameFiles(before, paths) {
+  const { selection, focused } = current();
+  if (!before || (selection.size === 0 && focused < 0)) return { selection: new Set(), focused: -1 };
+  const rows = new Map(paths.map((path, row) => [path, row]));
+  const found = [...selection].map((row) => rows.get(before.paths[row]));
+  return {
+    selection: new Set(found.filter((row) => row !== undefined)),
+    focused: rows.get(before.paths[focused]) ?? -1,
+  };
 }
 
 function labelsOf(answer) {
