@@ -23,6 +23,7 @@ from .conftest import DIGITS, PATCHED, environment
 COMMANDS = [
     "audit",
     "suspects",
+    "studio",
     "data",
     "transfer",
     "embed",
@@ -63,6 +64,7 @@ def test_help_shows_each_command_once_in_its_group(run, monkeypatch, columns):
         "Photos of your own": [
             "audit",
             "suspects",
+            "studio",
             "transfer",
             "embed",
             "similar",

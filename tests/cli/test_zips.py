@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 # A new command belongs to one of the two.
 WITH_A_FOLDER = {"audit", "embed", "evaluate", "map", "predict", "suspects", "train", "transfer"}
-# `labels` keeps a journal beside the zip file: see tests/workspace.
+# `labels` keeps a journal beside the zip file: see tests/workspace. `studio` runs until Ctrl-C.
 WITHOUT = {
     "data", "explain", "export", "feature-maps", "filters", "info", "labels", "labs", "layers",
     "maximise",
-    "models", "similar",
+    "models", "similar", "studio",
 }  # fmt: skip
 
 

@@ -270,6 +270,7 @@ def test_a_folder_that_changes_while_it_is_open(page, folder, troubles):
     page.keyboard.press("1")
     expect_classes(page, red_03="blue")
     cell(page, "red-01").click()
+    page.wait_for_timeout(1500)  # by then the file is read, so that it is known elsewhere
     picture(folder / "red" / "red-04.png", COLORS["red"], 4)
     (folder / "blue" / "blue-00.png").unlink()
     (folder / "red" / "red-03.png").rename(folder / "green" / "moved.png")
