@@ -338,6 +338,18 @@ def test_a_missing_page_and_a_missing_docstring_fail_the_build(
     assert "lamplighter.told has no docstring" in outcome.stderr
 
 
+def test_each_picture_of_the_studio_is_small_and_there_for_each_look() -> None:
+    pictures = sorted((DOCS / "images" / "studio").iterdir())
+    looks: dict[str, set[str]] = {}
+    for picture in pictures:
+        view, _, look = picture.stem.rpartition("-")
+        looks.setdefault(view, set()).add(look)
+        assert picture.stat().st_size < 150_000, picture
+
+    assert {"gallery", "open"} <= looks.keys()
+    assert all(found == {"light", "dark", "phone"} for found in looks.values()), looks
+
+
 def test_each_picture_is_drawn_by_the_script_is_shown_and_is_small() -> None:
     script = (DOCS / "draw_pictures.py").read_text()
     shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)

@@ -64,7 +64,7 @@ def test_each_view(studio_page, tmp_path, look):
 
 def test_the_first_page(studio_page, look):
     page, _ = studio_page(**look)
-    page.get_by_role("button", name="Open home").wait_for()
+    page.get_by_role("button", name="Open this folder").wait_for()
     assert findings(page) == []
     assert fits(page)
 

@@ -46,7 +46,7 @@ export function Open() {
         ${busy && html`<p role="status"><strong>Reading the folder…</strong></p>`}
       </header>
       <div class="ways">
-        ${places.recent.length > 0 && html`<${Recent} folders=${places.recent} during=${during} />`}
+        ${places.recent.length > 0 && html`<${Recent} places=${places} during=${during} />`}
         <${Browser} tops=${places.tops} during=${during} />
         <${Bring} endings=${places.endings} />
         <${NewCollection} during=${during} />
@@ -63,18 +63,25 @@ export function Open() {
   `;
 }
 
+/** Return a path as people write it: with ~ for the home folder, the first of the tops. */
+function shortened(path, tops) {
+  const home = tops[0]?.[1];
+  const inside = home && (path === home || path.startsWith(`${home}/`));
+  return inside ? `~${path.slice(home.length)}` : path;
+}
+
 const nameOf = (path) => path.split(/[\\/]/).filter(Boolean).at(-1) ?? path;
 
-function Recent({ folders, during }) {
+function Recent({ places, during }) {
   return html`
     <article class="card">
       <h2>Opened before</h2>
       <ul class="list">
-        ${folders.map(
+        ${places.recent.map(
           (folder) => html`
             <li key=${folder}>
               <button class="row" onClick=${() => during(openFolder(folder))}>
-                <strong>${nameOf(folder)}</strong> <span class="soft path">${folder}</span>
+                <strong>${nameOf(folder)}</strong> <span class="soft path">${shortened(folder, places.tops)}</span>
               </button>
             </li>
           `,
@@ -113,7 +120,7 @@ function Browser({ tops, during }) {
             ([name, folder]) => html`<button key=${name} onClick=${() => look(folder)}>${name}</button>`,
           )}
           <button disabled=${!shown.above} onClick=${() => look(shown.above)}>↑ Up</button>
-          <span class="path">${shown.folder}</span>
+          <span class="path">${shortened(shown.folder, tops)}</span>
         </div>
         <ul class="list folders" ref=${list} aria-label=${`Folders in ${shown.folder}`}>
           ${shown.names.map(
@@ -127,7 +134,7 @@ function Browser({ tops, during }) {
         </ul>
         <p>
           <button class="main" onClick=${() => during(openFolder(shown.folder))}>
-            Open ${nameOf(shown.folder)}
+            Open ${shown.above ? nameOf(shown.folder) : "this folder"}
           </button>
           <span class="soft" aria-live="polite">
             ${` ${shown.images ? `${shown.images.toLocaleString()} images lie in it directly` : ""}`}
