@@ -71,6 +71,17 @@ def test_steps_are_taken_undone_and_told(client, folder):
         assert len([step for step in seen.steps() if step.done]) == 3
 
 
+def test_orders(client, folder):
+    os.utime(folder / "red" / "red-00.png", (2e9, 2e9))
+    os.utime(folder / "blue" / "blue-01.png", (1e9, 1e9))
+    for by, first, last in (("name", 0, 5), ("newest", 4, 1)):
+        ranks = client.get("/api/order", params={"by": by}).json()["ranks"]
+        assert sorted(ranks) == list(range(6))
+        assert (ranks.index(0), ranks.index(5)) == (first, last)
+    answer = client.get("/api/order", params={"by": "size"})
+    assert answer.json() == {"error": "'by' must be name or newest, received 'size'."}
+
+
 def test_undo_of_a_step_that_is_not_the_last_is_refused(client):
     client.post("/api/label", json={"paths": ["blue/blue-00.png"], "class": "red"})
     answer = client.post("/api/undo", json={"last": 7})
@@ -237,12 +248,3 @@ def test_a_folder_that_was_empty_is_looked_at_too(followed, folder):
     picture(folder / "new" / "1.png", (1, 2, 3))
     heard.wait_for("files")
     assert "new/1.png" in project.table().files.paths
-
-
-def test_the_journal_that_the_first_step_makes_is_no_news(followed):
-    project, heard = followed
-    project.workspace.label("blue/blue-00.png", "red")
-    heard.wait_for("labels")
-    project.rescan()
-    assert [kind for kind, _ in heard.told] == ["labels"]
-    assert project.table().scan == 1

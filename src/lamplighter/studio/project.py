@@ -138,11 +138,11 @@ class Project:
     def _folders(self) -> dict[str, int]:
         """Return when the list of files of each folder was changed last, empty ones too."""
         if not self.source.is_dir():
-            return {str(self.source): _time(self.source)}
+            return {str(self.source): modified(self.source)}
         times = {}
         for folder, below, _ in os.walk(self.source):
             below[:] = [name for name in below if not is_litter(name)]
-            times[folder] = _time(folder)
+            times[folder] = modified(folder)
         return times
 
     def _follow(self) -> None:
@@ -166,7 +166,7 @@ class Project:
                 self._ended.wait(20 * _LOOK)
 
     def _look_at_folders(self) -> None:
-        if any(time != _time(folder) for folder, time in self._state.items()):
+        if any(time != modified(folder) for folder, time in self._state.items()):
             self.rescan()
 
 
@@ -175,7 +175,8 @@ def _told_of(files: ImageFiles) -> tuple[object, ...]:
     return files.paths, files.splits, files.class_names, files.set_aside, files.notes
 
 
-def _time(path: str | os.PathLike[str]) -> int:
+def modified(path: str | os.PathLike[str]) -> int:
+    """Return when a file or folder was changed last, in nanoseconds; 0 where it is gone."""
     try:
         return Path(path).stat().st_mtime_ns
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -167,7 +168,7 @@ def test_what_is_filtered_out_is_selected_no_more(page):
     expect_classes(page, green_00="blue", green_01="blue", green_02="green")
 
 
-def test_sorts(page):
+def test_sorts(page, folder):
     def order():
         return [one.get_attribute("aria-label").split(",")[0] for one in cells(page).all()]
 
@@ -179,6 +180,9 @@ def test_sorts(page):
     expect(cells(page).first).not_to_have_accessible_name(re.compile("red-03"))
     assert sorted(order()) == by_folder
     assert order() not in (by_folder, by_folder[::-1])
+    os.utime(folder / "green" / "green-02.png", (2e9, 2e9))
+    page.get_by_label("Order").select_option("newest")
+    expect(cells(page).first).to_have_accessible_name(re.compile("green-02"))
 
 
 def test_history_is_shown_and_gone_back_to(page):

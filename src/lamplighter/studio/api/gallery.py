@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from lamplighter.studio.calls import Fields, RequestError, call
+from lamplighter.studio.project import modified
 from lamplighter.studio.thumbnails import LARGE_SIDE, Picture, picture
 
 if TYPE_CHECKING:
@@ -54,6 +55,21 @@ def labels(studio: Studio, fields: Fields) -> dict[str, Any]:
         "labels": table.files.labels.tolist(),
         "aside": {str(table.rows[path]): reason for path, reason in table.aside.items()},
     }
+
+
+def order(studio: Studio, fields: Fields) -> dict[str, Any]:
+    """Return of each row which it is by the name of its file, or by when that was changed last."""
+    table, by = studio.project.table(), fields.text("by")
+    if by == "name":
+        keys: list[Any] = [path.rpartition("/")[2] for path in table.files.paths]
+    elif by == "newest":
+        keys = [-modified(file) for file in table.files.files]
+    else:
+        raise RequestError(f"'by' must be name or newest, received {by!r}.")
+    ranks = [0] * len(keys)
+    for rank, row in enumerate(sorted(range(len(keys)), key=keys.__getitem__)):
+        ranks[row] = rank
+    return {"scan": table.scan, "ranks": ranks}
 
 
 def set_label(studio: Studio, fields: Fields) -> dict[str, Any]:
@@ -163,6 +179,7 @@ routes = [
     Route("/api/stop", call(stop), methods=["POST"]),
     Route("/api/files", call(files)),
     Route("/api/labels", call(labels)),
+    Route("/api/order", call(order)),
     Route("/api/thumbnail", _pictured(thumbnail)),
     Route("/api/image", _pictured(image)),
     Route("/api/label", call(set_label), methods=["POST"]),
