@@ -167,6 +167,14 @@ def test_a_zip_file_that_is_brought_alone_is_opened(ask, png):
     assert client.get("/api/files").json()["paths"] == ["cats/1.png", "dogs/1.png"]
 
 
+def test_a_copy_that_cannot_be_opened_is_not_kept(ask, home):
+    client = ask()
+    key, _ = upload(client, {"photos.zip": b"no zip file"})
+    answer = client.post("/api/uploads/finish", json={"id": key})
+    assert "must be a whole zip file" in answer.json()["error"]
+    assert list((home / "Pictures" / "Lamplighter").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "path", ["../1.png", "a/../../1.png", "/etc/1.png", "a//1.png", ".ssh/1.png", "", "a\n.png"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from lamplighter.datasets.emoji import emoji_files
+from lamplighter.errors import DatasetError
 from lamplighter.studio.calls import Fields, RequestError, call, too_large
 from lamplighter.studio.places import (
     browsable,
@@ -72,8 +74,13 @@ def begin_upload(studio: Studio, fields: Fields) -> dict[str, Any]:
 
 
 def finish_upload(studio: Studio, fields: Fields) -> dict[str, Any]:
-    """Open what was brought."""
-    studio.open(studio.uploads.finish(fields.text("id")))
+    """Open what was brought; copies that cannot be opened are not kept."""
+    source = studio.uploads.finish(fields.text("id"))
+    try:
+        studio.open(source)
+    except DatasetError:
+        shutil.rmtree(source if source.is_dir() else source.parent, ignore_errors=True)
+        raise
     return studio.state()
 
 
