@@ -134,6 +134,7 @@ PUBLIC = [
     "watching",
     "wilson",
     "with_head",
+    "with_threshold",
     "write_sample",
 ]
 

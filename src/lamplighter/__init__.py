@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lamplighter.evaluation.preprocessing_preview import fits_sheet as fits_sheet
     from lamplighter.evaluation.reliability import add_trust as add_trust
     from lamplighter.evaluation.reliability import make_trust as make_trust
+    from lamplighter.evaluation.reliability import with_threshold as with_threshold
     from lamplighter.evaluation.reliability_plots import plot_coverage as plot_coverage
     from lamplighter.evaluation.reliability_plots import plot_reliability as plot_reliability
     from lamplighter.evaluation.report import Report as Report
@@ -243,6 +244,7 @@ _HOMES = {
     "unfreeze": "lamplighter.transfer.freezing",
     "wilson": "lamplighter.evaluation.intervals",
     "with_head": "lamplighter.features.heads.fitting",
+    "with_threshold": "lamplighter.evaluation.reliability",
     "write_sample": "lamplighter.datasets.samples",
 }
 _MODULES = {

@@ -7,14 +7,21 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from lamplighter.datasets.image_data import ImageData, Split
-from lamplighter.errors import ClassCountError, DatasetError, ShapeError, UnknownSplitError
+from lamplighter.errors import (
+    ClassCountError,
+    DatasetError,
+    ModelError,
+    ShapeError,
+    UnknownSplitError,
+)
 from lamplighter.evaluation.calibration import calibration_error, fit_temperature, softmax
 from lamplighter.evaluation.open_set import choose_threshold, distances
-from lamplighter.evaluation.reliability import add_trust, make_trust
-from lamplighter.evaluation.report import evaluate
+from lamplighter.evaluation.reliability import add_trust, make_trust, with_threshold
+from lamplighter.evaluation.report import Report, evaluate
 from lamplighter.images.preprocessing import Preprocessing
-from lamplighter.inference.predictor import predict_pixels
+from lamplighter.inference.predictor import Predictions, predict_pixels
 from lamplighter.models.classifier import Classifier
+from lamplighter.models.reliability import Trust
 
 PREPROCESSING = Preprocessing(height=1, width=4, channels=1, mean=(0.5,), std=(0.25,))
 NAMES = ("a", "b", "c")
@@ -305,3 +312,45 @@ class TestMakeTrust:
         make_trust(classifier, **arguments)
         with pytest.raises(DatasetError, match="received"):
             make_trust(classifier, **(arguments | change))
+
+
+def far_and_near(distances):
+    """Ten images of a, b and the unseen d, of which those that are far away are answered wrong."""
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 3, 3])
+    logits = np.zeros((10, 3), dtype=np.float32)
+    logits[np.arange(10), [0, 0, 0, 1, 1, 1, 1, 0, 2, 2]] = 2
+    return Report(
+        "toys",
+        "val",
+        "",
+        (*NAMES, "d"),
+        labels,
+        Predictions(logits, NAMES, (), 1.5, distances, 0.5),
+    )
+
+
+def test_another_threshold_is_measured_on_held_out_images():
+    distances = np.array([1, 2, 3, 8, 1, 2, 3, 9, 4, 12], dtype=np.float32) / 10
+    trust = Trust(1.5, np.eye(3, 4, dtype=np.float32), 1, 0.5, {"calibration": None, "source": "x"})
+    changed = with_threshold(trust, 0.3, far_and_near(distances))
+    assert (changed.threshold, changed.temperature, changed.measured["source"]) == (0.3, 1.5, "x")
+    assert trust.threshold == 0.5
+    unknown = changed.measured["unknown"]
+    assert unknown["coverage"]["value"] == 6 / 8  # of known classes
+    assert unknown["accuracy_on_known"]["value"] == 1.0
+    assert unknown["accuracy"]["value"] == 6 / 10
+    assert unknown["unseen_classes"]["called_unknown"]["value"] == 1.0
+    json.dumps(changed.measured)
+
+
+def test_a_threshold_that_cannot_be_is_refused():
+    distances = np.full(10, 0.2, dtype=np.float32)
+    trust = Trust(1.0, np.eye(3, 4, dtype=np.float32), 1, 0.5)
+    with pytest.raises(DatasetError, match="every image would be unknown; the nearest"):
+        with_threshold(trust, 0.1, far_and_near(distances))
+    with pytest.raises(ModelError, match=r"must be in 0\.\.2"):
+        with_threshold(trust, 3.0, far_and_near(distances))
+    with pytest.raises(DatasetError, match="with their distances"):
+        with_threshold(trust, 0.3, far_and_near(None))
+    with pytest.raises(ModelError, match="it calls nothing unknown"):
+        with_threshold(Trust(1.0), 0.3, far_and_near(distances))

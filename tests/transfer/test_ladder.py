@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import time
@@ -25,24 +24,29 @@ from lamplighter.transfer import fine_tuning, strategies
 from lamplighter.transfer import ladder as ladder_module
 from lamplighter.transfer.ladder import climb_ladder
 from lamplighter.transfer.refitting import _others
-from lamplighter.transfer.splits import prepared
+from lamplighter.transfer.splits import Quiet, prepared
 
 from .stopping import stopped_in_refit
 
 
-class Noted:
+class Noted(Quiet):
     """Writes down what it is told."""
-
-    verbose = 0
 
     def __init__(self):
         self.lines = []
+        self.told = []
 
     def say(self, line):
         self.lines.append(line)
 
-    def progress(self, label):
-        return contextlib.nullcontext()
+    def rung_begun(self, name, *, refit):
+        self.told.append(("begun", name, refit))
+
+    def epoch_done(self, epoch, epochs, metrics):
+        self.told.append(("epoch", epoch + 1, epochs, sorted(metrics)))
+
+    def rung_done(self, rung):
+        self.told.append(("done", rung.name, rung.report.accuracy.value))
 
 
 def unit(vectors):
@@ -80,7 +84,39 @@ def test_the_test_images_are_read_for_the_chosen_rung_alone(shapes, tiny, monkey
         ladder_module, "report_on", lambda *a, **k: read.append(a[1]) or original(*a, **k)
     )
     climb_ladder(shapes, backbone=tiny, rungs=["knn", "linear"])
-    assert read == ["test"]
+    assert [split for split in read if split != "val"] == ["test"]
+
+
+def test_the_watch_is_told_of_each_rung_as_it_goes(shapes, tiny):
+    watch = Noted()
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=["linear", "head"], watch=watch)
+    scores = {rung.name: rung.report.accuracy.value for rung in ladder.rungs}
+    assert watch.told[:3] == [
+        ("begun", "linear", False),
+        ("done", "linear", scores["linear"]),
+        ("begun", "head", False),
+    ]
+    epochs = [told for told in watch.told if told[0] == "epoch"]
+    assert [told[1] for told in epochs[:60]] == list(range(1, 61))
+    assert all(told[2] == 60 and {"loss", "acc"} <= set(told[3]) for told in epochs)
+    assert ("done", "head", scores["head"]) in watch.told
+    assert ("begun", ladder.chosen.name, True) in watch.told
+
+
+@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.parametrize("rung", ["linear", "blocks"])
+def test_validation_is_reported_as_it_was_held_out_with_its_unknown(shapes, tiny, rung, refit):
+    ladder = climb_ladder(shapes, backbone=tiny, rungs=[rung], refit=refit)
+    report, trust = ladder.validation, ladder.classifier.trust
+    assert report.accuracy == ladder.chosen.report.accuracy
+    np.testing.assert_array_equal(report.predictions.logits, ladder.chosen.logits)
+    assert report.predictions.temperature == trust.temperature
+    assert report.predictions.threshold == trust.threshold
+    # Of an image that was learned from, the distance would be next to nothing.
+    assert (report.predictions.distances > 1e-4).all()
+    if not refit:  # what its trust was measured on
+        share = trust.measured["unknown"]["coverage"]["value"]
+        assert report.answered.share.value == pytest.approx(share)
 
 
 def test_a_second_climb_knows_the_features(shapes, tiny):
@@ -201,8 +237,10 @@ def test_what_cannot_be_measured_costs_no_classifier(shapes, tiny, monkeypatch, 
     ladder = climb_ladder(shapes, backbone=tiny, rungs=["knn"], watch=watch)
     assert ladder.tests == ()
     assert ladder.classifier.trust is None
-    assert watch.lines[-2:] == [
+    assert ladder.validation is ladder.chosen.report
+    assert watch.lines[-3:] == [
         "not calibrated, and no image will be called unknown: the network answers NaN.",
+        "what is unknown among the validation images is not known: the network answers NaN.",
         "not measured on test: the network answers NaN.",
     ]
     assert load(save(ladder.classifier, tmp_path / "a.lamp")).num_classes == 3

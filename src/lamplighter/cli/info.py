@@ -160,7 +160,9 @@ def trust_lines(trust: dict[str, Any]) -> Iterator[tuple[str, str]]:
         pass
     yield "unknown", unknown
     if isinstance(measured.get("source"), str):
-        yield "", f"both measured by {measured['source']}"
+        later = measured["unknown"].get("source") if isinstance(measured["unknown"], dict) else None
+        what = "both" if later is None else "the calibration"
+        yield "", f"{what} measured by {measured['source']}"
 
 
 def _score(score: Any) -> str:

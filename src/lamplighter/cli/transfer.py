@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,10 +28,11 @@ from lamplighter.cli.train_images import SPLITS, write_splits
 from lamplighter.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from lamplighter.datasets.files import Progress
     from lamplighter.transfer.ladder import Ladder
+    from lamplighter.transfer.strategies import Rung
 
 _RUNGS = ("knn", "svm", "linear", "head", "blocks", "full")
 _SEED = 7
@@ -284,3 +285,12 @@ class _Watch:
         """Draw a bar."""
         with bar(label) as progress:
             yield progress
+
+    def rung_begun(self, name: str, *, refit: bool) -> None:
+        """Keep still: what comes of it is said."""
+
+    def epoch_done(self, epoch: int, epochs: int, metrics: Mapping[str, Any]) -> None:
+        """Keep still: Lightning draws them."""
+
+    def rung_done(self, rung: Rung) -> None:
+        """Keep still: its scores are said."""

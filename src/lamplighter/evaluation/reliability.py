@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lamplighter.datasets.image_data import ImageData, Split
+    from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
 
 _FOLDS = 5
@@ -112,6 +114,47 @@ def make_trust(
         **_measure_unknown(distances, right, known, threshold, seed),
     }
     return Trust(temperature, reference, neighbours, threshold, measured)
+
+
+def with_threshold(trust: Trust, threshold: float, report: Report, *, seed: int = 0) -> Trust:
+    """Return a trust with another threshold of "unknown", and what that does to held-out images.
+
+    Args:
+        trust: with a reference.
+        threshold: the largest distance that is to be known, 0..2.
+        report: of images that were not trained on, with their distances, such as
+            `Ladder.validation`.
+        seed: of the draws of an interval.
+
+    Raises:
+        ModelError: the trust has no reference, or the threshold is out of range.
+        DatasetError: the report has no distances, no image of a class that is known, or none that
+            is within the threshold.
+    """
+    if trust.reference is None:
+        raise ModelError(
+            "a threshold needs a reference of training images, and this classifier has none: "
+            "it calls nothing unknown."
+        )
+    distances = report.predictions.distances
+    known = report.labels < len(report.predictions.class_names)
+    if distances is None or not known.any():
+        raise DatasetError(
+            f"a threshold is measured on held-out images of known classes, with their distances; "
+            f"the report on {report.split!r} has none."
+        )
+    changed = replace(trust, threshold=threshold)  # which checks it first
+    if not (distances <= threshold).any():
+        raise DatasetError(
+            f"with a threshold of {threshold:.4g} every image would be unknown; the nearest one of "
+            f"{report.split!r} has a distance of {distances.min():.4g}."
+        )
+    unknown = {
+        "source": f"the images of {report.split!r}",
+        "chosen_coverage": float((distances[known] <= threshold).mean()),
+        **_measure_unknown(distances, report.right, known, threshold, seed),
+    }
+    return replace(changed, measured={**trust.measured, "unknown": unknown})
 
 
 def add_trust(

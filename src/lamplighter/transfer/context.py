@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lamplighter.features.extraction import Features
     from lamplighter.models.classifier import Classifier
     from lamplighter.models.reliability import Trust
+    from lamplighter.transfer.splits import Watch
 
 
 def known_labels(features: Features, class_names: Sequence[str]) -> NDArray[np.int64]:
@@ -41,6 +42,7 @@ def report_on(
     class_names: Sequence[str],
     *,
     trust: Trust | None = None,
+    distances: NDArray[np.float32] | None = None,
 ) -> Report:
     """Return the report on a split whose logits are known.
 
@@ -50,6 +52,8 @@ def report_on(
         logits: of the same images, shape (N, K).
         class_names: K names in the order of the logits; another class is always wrong.
         trust: the temperature and what is unknown, if that was measured.
+        distances: of the images to those that were learned from, shape (N,); by default to the
+            reference of the trust.
     """
     labels = known_labels(features, class_names)
     names = features.files.class_names
@@ -64,12 +68,13 @@ def report_on(
     )
     predictions = Predictions(logits, tuple(class_names))
     if trust is not None:
-        measures = trust.reference is not None
+        if distances is None and trust.reference is not None:
+            distances = trust.distances(features.vectors)
         predictions = Predictions(
             logits,
             tuple(class_names),
             temperature=trust.temperature,
-            distances=trust.distances(features.vectors) if measures else None,
+            distances=distances,
             threshold=trust.threshold,
         )
     return Report(
@@ -111,7 +116,7 @@ class Context:
         deadline: when the budget is spent, as `time.monotonic` has it.
         folder: where checkpoints are kept; None keeps none.
         resume: whether to continue from them.
-        verbose: 2 shows a bar over the batches, 1 a line for each epoch, 0 nothing.
+        watch: what is told of each epoch, and says how much fine-tuning shows.
     """
 
     base: Classifier
@@ -126,7 +131,7 @@ class Context:
     deadline: float
     folder: Path | None
     resume: bool
-    verbose: int
+    watch: Watch
     _linear: FittedHead | None = field(default=None, init=False)
 
     def fitted(self, kind: str) -> FittedHead:

@@ -76,6 +76,8 @@ class Ladder:
             it did not.
         not_refitted: why it did not; "" where it did.
         classifier: that of the chosen rung, calibrated, with its "unknown".
+        validation: its report on the validation split from before it learned from that, with the
+            temperature of its trust and what that calls unknown.
         tests: its reports on the test splits, each read once; none where there are none.
         files: what it learned from and was measured on, each file in its split.
         audit: what was found in the files before; None where that was not asked for.
@@ -89,6 +91,7 @@ class Ladder:
     refitted: int | None
     not_refitted: str
     classifier: Classifier
+    validation: Report
     tests: tuple[Report, ...]
     files: ImageFiles
     audit: Audit | None
@@ -163,17 +166,7 @@ class Ladder:
         """Return all of it as plain JSON types."""
         return {
             "features": {"seconds": self.features_seconds, "cached": self.cached},
-            "rungs": [
-                {
-                    "name": rung.name,
-                    "summary": rung.summary,
-                    "validation": rung.report.to_dict(),
-                    "training_seconds": rung.seconds,
-                    "seconds_per_image": rung.per_image,
-                    "details": rung.details,
-                }
-                for rung in self.rungs
-            ],
+            "rungs": [rung.to_dict() for rung in self.rungs],
             "left_out": self.left_out,
             "chosen": self.chosen.name,
             "refitted": self.refitted,
@@ -268,13 +261,14 @@ def climb_ladder(
         deadline=time.monotonic() + 60 * budget,
         folder=Path(folder) if folder is not None else None,
         resume=resume,
-        verbose=watch.verbose,
+        watch=watch,
     )
     climbed, left_out = _climb_all(wanted, context, watch)
     # Of two with equal scores the first, which costs less; measured seconds vary from run to run.
     best = max(climbed, key=lambda rung: (rung.report.accuracy.value, rung.report.macro_f1.value))
     again, not_again = _refitted(best, context, watch) if refit else (None, "not requested")
     classifier = _finished(best, again, context, features, watch)
+    validation = _validated(best, again, classifier, context, watch)
     fitted = again.fitted if again else best.fitted
     tests = []
     for split in (name for name in features.files.split_names if name.startswith("test")):
@@ -282,6 +276,9 @@ def climb_ladder(
             tests.append(_tested(classifier, fitted, context, features, split))
         except LamplighterError as error:  # what was learned is not lost for it
             watch.say(f"not measured on {split}: {error}")
+        except KeyboardInterrupt:
+            watch.say(f"not measured on {split}: it was interrupted")
+            break
     return Ladder(
         rungs=tuple(climbed),
         left_out=left_out,
@@ -289,6 +286,7 @@ def climb_ladder(
         refitted=again.images if again else None,
         not_refitted=not_again,
         classifier=classifier,
+        validation=validation,
         tests=tuple(tests),
         files=features.files,
         audit=found,
@@ -370,6 +368,7 @@ def _climb_all(
     here = [name for name in names if name not in left_out]
     for place, name in enumerate(here):
         try:
+            watch.rung_begun(name, refit=False)
             rung = climb(name, context)
         except ResumeError:
             raise
@@ -392,6 +391,7 @@ def _climb_all(
             watch.say(f"interrupted in {name}; comparing the rungs that are done")
             break
         climbed.append(rung)
+        watch.rung_done(rung)
         watch.say(f"{name}: {rung.report.accuracy} on validation, trained in {rung.seconds:.1f} s")
     if not climbed and not isinstance(failure, BudgetSpentError) and failure is not None:
         raise failure
@@ -422,6 +422,7 @@ def _without_torch(
 def _refitted(best: Rung, context: Context, watch: Watch) -> tuple[Refit | None, str]:
     """Return the rung after it has learned again, or why it has not: what is done is not lost."""
     try:
+        watch.rung_begun(best.name, refit=True)
         again = refitted(best, context)
     except ResumeError:
         raise
@@ -473,6 +474,8 @@ def _finished(
             classifier.trust = _trust_after(classifier, best, again, context)
     except LamplighterError as error:
         watch.say(f"not calibrated, and no image will be called unknown: {error}")
+    except KeyboardInterrupt:
+        watch.say("not calibrated, and no image will be called unknown: it was interrupted")
     record = classifier.record
     details = {name: value for name, value in best.details.items() if name != "grid"}
     record.recipe = {"name": "transfer", "rung": best.name, "seed": context.seed, **details}
@@ -520,6 +523,31 @@ def _trust_after(classifier: Classifier, best: Rung, again: Refit, context: Cont
     )
     trust.measured["source"] = again.held_out.source
     return trust
+
+
+def _validated(
+    best: Rung, again: Refit | None, classifier: Classifier, context: Context, watch: Watch
+) -> Report:
+    """Return what the rung said of the validation images, with the trust that was measured."""
+    val, trust = context.val, classifier.trust
+    try:
+        if again is not None:
+            held_out = again.held_out  # in which the validation images come first
+            return report_on(
+                val,
+                "val",
+                held_out.logits[: len(val)],
+                again.class_names,
+                trust=trust,
+                distances=held_out.distances[: len(val)],
+            )
+        if best.tuned and trust is not None:
+            val = replace(val, vectors=own_answers(classifier, context, "val")[1])
+        return report_on(val, "val", best.logits, context.class_names, trust=trust)
+    except (LamplighterError, KeyboardInterrupt) as error:  # what was learned is not lost for it
+        reason = str(error) or "it was interrupted"
+        watch.say(f"what is unknown among the validation images is not known: {reason}")
+        return best.report
 
 
 def _tested(

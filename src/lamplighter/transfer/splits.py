@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lamplighter.auditing.audit import audit as audit_files
 from lamplighter.datasets.files import ImageFiles, named
@@ -14,10 +14,12 @@ from lamplighter.datasets.splitting import assign_splits, check_classes
 from lamplighter.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from lamplighter.auditing.audit import Audit
     from lamplighter.datasets.files import Progress
+    from lamplighter.transfer.strategies import Rung
 
 _NAMED = 10  # files set aside that are named one by one
 
@@ -37,6 +39,21 @@ class Watch(Protocol):
     def progress(self, label: str) -> AbstractContextManager[Progress | None]:
         """Give what is told (done, of how many) of a long step called `label`."""
 
+    def rung_begun(self, name: str, *, refit: bool) -> None:
+        """Take note that a rung begins to learn; with `refit` from validation images as well."""
+
+    def epoch_done(self, epoch: int, epochs: int, metrics: Mapping[str, Any]) -> None:
+        """Take note of an epoch of the rung that learns, if it learns in epochs.
+
+        Args:
+            epoch: its number, counted from 0.
+            epochs: how many there will be.
+            metrics: its entry in the history of a trial.
+        """
+
+    def rung_done(self, rung: Rung) -> None:
+        """Take note of a rung that has learned and was evaluated."""
+
 
 class Quiet:
     """Watches and keeps still."""
@@ -49,6 +66,15 @@ class Quiet:
     def progress(self, label: str) -> AbstractContextManager[Progress | None]:
         """Keep still."""
         return contextlib.nullcontext()
+
+    def rung_begun(self, name: str, *, refit: bool) -> None:
+        """Keep still."""
+
+    def epoch_done(self, epoch: int, epochs: int, metrics: Mapping[str, Any]) -> None:
+        """Keep still."""
+
+    def rung_done(self, rung: Rung) -> None:
+        """Keep still."""
 
 
 def prepared(

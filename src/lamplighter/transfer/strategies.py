@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
+    from lamplighter.training.callbacks import Callback
     from lamplighter.training.view import TrialView
 
 RUNGS = tuple(STRATEGIES)
@@ -86,6 +87,17 @@ class Rung:
     def summary(self) -> str:
         """What it does, in a few words."""
         return STRATEGIES.get(self.name) or registry.find(self.name, kind="strategy").summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its scores and costs as plain JSON types."""
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "validation": self.report.to_dict(),
+            "training_seconds": self.seconds,
+            "seconds_per_image": self.per_image,
+            "details": self.details,
+        }
 
 
 def climb(name: str, context: Context) -> Rung:
@@ -202,7 +214,7 @@ def _trained_head(context: Context) -> FittedHead:
         torch.optim.AdamW(head.parameters(), lr=_HEAD_RATE, weight_decay=0.02),
         nn.CrossEntropyLoss(weight=weights),
         metrics=["loss", "acc"],
-        callbacks=[OneCycle(None), LabelSmoothing(0.05), check_budget],
+        callbacks=[OneCycle(None), LabelSmoothing(0.05), check_budget, _telling(context)],
         verbose=0,
         seed=context.seed,
     ).with_train_data(scaled, torch.from_numpy(labels), batch_size=_HEAD_BATCH)
@@ -287,11 +299,22 @@ def fine_tuned(name: str, context: Context, *, folder: str, epochs: int | None =
         seed=context.seed,
         folder=place,
         resume=resume,
-        callbacks=[keep_time],
-        verbose=context.verbose,
+        callbacks=[keep_time, _telling(context)],
+        verbose=context.watch.verbose,
     )
     details = {"since": since, "epochs": plan.epochs, **rates, "augmented": name == "full"}
     return Tuned(classifier, time.perf_counter() - start, details)
+
+
+def _telling(context: Context) -> Callback:
+    """Return the callback that tells the watch of each epoch."""
+    from lamplighter.training.callbacks import on_epoch_end
+
+    @on_epoch_end
+    def tell(view: TrialView) -> None:
+        context.watch.epoch_done(view.epoch, view.epochs, view.metrics)
+
+    return tell
 
 
 def own_answers(
