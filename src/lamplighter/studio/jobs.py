@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30.0  # seconds that a job has to stop
 _OFTEN = 0.1  # seconds between two events about the progress of one job
+_PATIENCE = 10.0  # seconds that what runs has to end when the studio does
 _logger = logging.getLogger("lamplighter.studio")
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -128,7 +129,7 @@ class Job:
 
 
 class Jobs:
-    """Runs jobs in a thread of their own, one after the other."""
+    """Runs jobs in a thread of their own, one after the other, or apart where they ask for it."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -136,11 +137,18 @@ class Jobs:
         self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._known: dict[str, Job] = {}
         self._turn = threading.Lock()
+        self._apart: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._run, name="studio-jobs", daemon=True)
         self._thread.start()
 
-    def start(self, kind: str, work: Callable[[Job], Any]) -> Job:
-        """Have `work` done; where a job of that kind waits or runs, return that one."""
+    def start(self, kind: str, work: Callable[[Job], Any], *, apart: bool = False) -> Job:
+        """Have `work` done; where a job of that kind waits or runs, return that one.
+
+        Args:
+            kind: what it does.
+            work: does it, and returns what the page is to have of it.
+            apart: begin at once, beside the others: what it does is done by another process.
+        """
         with self._turn:
             known = self._known.get(kind)
             if known is not None and known.state in ("waiting", "running"):
@@ -148,7 +156,12 @@ class Jobs:
             job = Job(next(self._numbers), kind, work, self._events)
             self._known[kind] = job
         self._events.publish("job", job.to_dict())
-        self._waiting.put(job)
+        if apart:
+            thread = threading.Thread(target=job.run, name=f"studio-{kind}", daemon=True)
+            self._apart = [other for other in self._apart if other.is_alive()] + [thread]
+            thread.start()
+        else:
+            self._waiting.put(job)
         return job
 
     def latest(self) -> list[Job]:
@@ -181,7 +194,9 @@ class Jobs:
         for job in self.latest():
             job.stop()
         self._waiting.put(None)
-        self._thread.join(timeout=10)
+        end = time.monotonic() + _PATIENCE
+        for thread in (self._thread, *self._apart):
+            thread.join(timeout=max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         while (job := self._waiting.get()) is not None:

@@ -20,6 +20,8 @@ from lamplighter.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lamplighter.studio.training import Training
+
 Kept = TypeVar("Kept")
 
 
@@ -39,6 +41,7 @@ class Studio:
         self.jobs = Jobs(self.events)
         self.thumbnails = Thumbnails()
         self.uploads = Uploads()
+        self.training: Training | None = None  # the last one, whatever folder it is of
         self._turn = threading.Lock()
         self._project: Project | None = None
         self._notes: dict[str, Any] = {}
