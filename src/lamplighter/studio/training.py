@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lamplighter.datasets.files import ImageFiles
+    from lamplighter.studio.events import Events
     from lamplighter.studio.jobs import Job
     from lamplighter.studio.studio import Studio
 
@@ -41,11 +42,16 @@ class Training:
         request: what was asked for.
         events: what has happened, of plain JSON types; of steps only those that others followed.
         step: what it does right now, {"name", "done", "total"}.
-        batch: the last batch that was told; None where there was none.
+        stops: how often it was asked to stop.
+
+    Args:
+        request: what is asked for.
+        pages: tells the pages what happens.
     """
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: dict[str, Any], pages: Events) -> None:
         self.request = request
+        self._pages = pages
         self.events: list[dict[str, Any]] = []
         self.step: dict[str, Any] | None = None
         self.stops = 0
@@ -59,7 +65,6 @@ class Training:
             return {
                 **{name: self.request[name] for name in names},
                 "now": time.time(),
-                "stops": self.stops,
                 "step": self.step,
                 "events": list(self.events),
             }
@@ -78,7 +83,7 @@ class Training:
             finally:
                 if not (folder / NOTES).exists():
                     shutil.rmtree(folder, ignore_errors=True)
-                job.events.publish("runs", {})
+                self._pages.publish("runs", {})
             end = self.events[-1] if self.events else {"kind": ""}
             if end["kind"] == "done":
                 return {"run": folder.name}
@@ -91,10 +96,11 @@ class Training:
     def stop(self) -> None:
         """End it: the first time with what it has, the second time at once."""
         with self._turn:
-            self.stops += 1
             process = self._process
+            self.stops += process is not None
         if process is None:
             return
+        self._note({"kind": "stopping", "at": time.time() - self.request["made"]})
         if self.stops > 1:
             process.kill()
         else:
@@ -118,7 +124,7 @@ class Training:
             job.on_stop(self.stop)
             assert process.stdout is not None
             for line in process.stdout:
-                self._note(job, json.loads(line))
+                self._note(json.loads(line))
             return process.wait()
         finally:
             with self._turn:
@@ -129,7 +135,7 @@ class Training:
                 with contextlib.suppress(OSError):
                     pipe.close()  # type: ignore[union-attr]  # both are pipes
 
-    def _note(self, job: Job, event: dict[str, Any]) -> None:
+    def _note(self, event: dict[str, Any]) -> None:
         """Keep what has happened, and tell the pages."""
         with self._turn:
             number = len(self.events)
@@ -137,7 +143,7 @@ class Training:
                 self.step = event
             else:
                 self.events.append(event)
-        job.say(KIND, number=number, event=event)
+        self._pages.publish(KIND, {"number": number, "event": event})
 
 
 def start_photos(studio: Studio, settings: dict[str, Any]) -> Job:
@@ -188,8 +194,8 @@ def _start(
     }
     if files is not None:
         request["files"] = describe_files(files)
-    training = studio.training = Training(request)
-    studio.events.publish("training", {"number": -1})
+    training = studio.training = Training(request, studio.events)
+    studio.events.publish(KIND, {"number": -1})
     return studio.jobs.start(KIND, training.run, apart=True)
 
 

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.datasets.files import ImageFiles, SetAside
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import LamplighterError, LamplighterWarning
 from lamplighter.saving.bundle import save
 from lamplighter.studio.answers import HeldOut, write_answers
@@ -79,9 +80,13 @@ class Teller:
         self._began = time.monotonic()
         self._told: dict[str, float] = {}
 
+    def elapsed(self) -> float:
+        """Return how many seconds the training takes so far."""
+        return round(time.monotonic() - self._began, 3)
+
     def tell(self, kind: str, **values: Any) -> None:
         """Tell an event."""
-        event = {"kind": kind, "at": round(time.monotonic() - self._began, 3), **values}
+        event = {"kind": kind, "at": self.elapsed(), **values}
         with self._turn:
             self._out.write(json.dumps(event) + "\n")
             self._out.flush()
@@ -156,11 +161,11 @@ class _Watch:
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Progress | None]:
         """Tell how far a step is."""
-        self._teller.tell("step", name=label, done=0, total=0)
+        tell, began = self._teller.tell_often, self._teller.elapsed()
+        tell("step", last=True, name=label, began=began, done=0, total=0)
 
         def told(done: int, total: int) -> None:
-            last = done == total
-            self._teller.tell_often("step", last=last, name=label, done=done, total=total)
+            tell("step", last=done == total, name=label, began=began, done=done, total=total)
 
         yield told
 
@@ -221,7 +226,6 @@ def _climb(request: dict[str, Any], teller: Teller, stop: Stop) -> None:
 
 def _learn_digits(request: dict[str, Any], teller: Teller, stop: Stop) -> None:
     """Train a network on the embedded digits from scratch."""
-    from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.report import evaluate
     from lamplighter.training.callbacks import Callback
     from lamplighter.training.recipes import train
@@ -244,7 +248,7 @@ def _learn_digits(request: dict[str, Any], teller: Teller, stop: Stop) -> None:
             )
 
     teller.tell("step", name="reading", done=0, total=0)
-    data = ImageData.mnist().hold_out(_HELD_OUT_DIGITS)
+    data = digits_to_learn()
     teller.tell("begun", rung=settings["recipe"], refit=False)
     classifier = train(
         data,
@@ -273,7 +277,9 @@ def _learn_digits(request: dict[str, Any], teller: Teller, stop: Stop) -> None:
     )
 
 
-_HELD_OUT_DIGITS = 1 / 12  # 5,000 of 60,000, to see by whether it learns or remembers
+def digits_to_learn() -> ImageData:
+    """Return MNIST with a twelfth of its training images held out, to see by how learning goes."""
+    return ImageData.mnist().hold_out(1 / 12)
 
 
 def _finish(request: dict[str, Any], began: float, **notes: Any) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import io
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request  # noqa: TC002 - Starlette looks at what is annotated
+from starlette.responses import Response
 from starlette.routing import Route
 
 from lamplighter.errors import DatasetError
@@ -18,14 +25,18 @@ from lamplighter.saving.bundle import save
 from lamplighter.studio.answers import HeldOut, read_answers, shared, write_answers
 from lamplighter.studio.api.training import run_of, summary
 from lamplighter.studio.calls import Fields, call
+from lamplighter.studio.worker import digits_to_learn
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lamplighter.evaluation.report import Report
     from lamplighter.studio.runs import Run
     from lamplighter.studio.studio import Studio
 
 _BINS = 10  # of the reliability plot: with 15, few images would be in each
 _MISTAKES = 300  # that are listed
+_UNPACKING = threading.Lock()
 _COLUMNS = ("paths", "splits", "truth", "answers", "confidence", "known", "distances")
 
 
@@ -112,6 +123,30 @@ def compare(studio: Studio, fields: Fields) -> dict[str, Any]:
         "sentence": comparison.sentence(a.name, b.name),
         "differing": _differing(both.a, both.b),
     }
+
+
+async def digit(request: Request) -> Response:
+    """Return an embedded digit as a picture."""
+    fields = Fields(dict(request.query_params))
+    data = await run_in_threadpool(_digit, fields.text("split"), fields.integer("number"))
+    headers = {"cache-control": "private, max-age=86400"}
+    return Response(data, media_type="image/png", headers=headers)
+
+
+def _digit(split: str, number: int) -> bytes:
+    with _UNPACKING:  # once, however many pictures are asked for
+        images = _digits(split)
+    if not 0 <= number < len(images):
+        raise DatasetError(f"{split!r} has {len(images):,} digits, received number {number}.")
+    encoded = io.BytesIO()
+    Image.fromarray(images[number]).save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+@functools.lru_cache(maxsize=2)
+def _digits(split: str) -> NDArray[np.uint8]:
+    """Return the pixels of a split that trainings on digits hold out, shape (N, 28, 28)."""
+    return digits_to_learn()[split].images[:, 0].copy()
 
 
 def _answers(studio: Studio, name: str) -> tuple[Run, dict[str, HeldOut]]:
@@ -203,4 +238,5 @@ routes = [
     Route("/api/results/answers", call(answers)),
     Route("/api/results/threshold", call(set_threshold), methods=["POST"]),
     Route("/api/results/compare", call(compare)),
+    Route("/api/results/digit", digit),
 ]

@@ -5,9 +5,9 @@ import { attempt, current, update } from "./store.js";
 
 /**
  * A filter is {key, label, options, test}:
- * `options(files)` gives [[value, words, how many]...], for a list to choose from; a filter without
- * options is set by links alone. `test(files, value)` gives a function that tells of a row whether
- * it stays. `words(value)` says what is shown, for filters without options.
+ * `options(files, query)` gives [[value, words, how many]...], for a list to choose from; a filter
+ * without options is set by links alone. `test(files, value, query)` gives a function that tells of
+ * a row whether it stays. `words(value, query)` says what is shown, for filters without options.
  */
 const filters = [];
 
@@ -25,7 +25,7 @@ export const filtersChanged = () => update({ filterChange: (current().filterChan
 export function filtered(files, query) {
   const tests = filters
     .filter(({ key }) => query[key] != null && query[key] !== "")
-    .map(({ key, test }) => test(files, query[key]));
+    .map(({ key, test }) => test(files, query[key], query));
   const rows = new Int32Array(files.count);
   let count = 0;
   for (let row = 0; row < files.count; row++) {

@@ -7,6 +7,7 @@ import { address, go, useRoute } from "./router.js";
 import { attempt, current, tell, update, useStore } from "./store.js";
 import { loadFiles, refreshLabels } from "./files.js";
 import { noteJob } from "./jobs.js";
+import { loadRuns, loadTraining, noteTraining } from "./training.js";
 import { Messages } from "./components/messages.js";
 import { Check } from "./views/check.js";
 import { Collect } from "./views/collect.js";
@@ -25,7 +26,7 @@ const VIEWS = [
   { name: "check", label: "Check", View: Check },
   { name: "map", label: "Map", View: MapView },
   { name: "train", label: "Train", View: Train, bare: true },
-  { name: "results", label: "Results", View: Results },
+  { name: "results", label: "Results", View: Results, bare: true },
   { name: "try", label: "Try it", View: TryIt, bare: true },
   { name: "collect", label: "Collect", View: Collect, bare: true },
   { name: "take-away", label: "Take away", View: TakeAway },
@@ -89,10 +90,13 @@ function listen() {
   on("labels", refreshLabels);
   on("files", loadFiles);
   on("job", noteJob);
+  on("training", noteTraining);
+  on("runs", () => current().runs && loadRuns());
   on("trouble", ({ error }) => tell(error, { kind: "error" }));
   on("opened", async (studio) => {
     update({ studio, files: null });
     if (studio.folder) await loadFiles();
+    if (current().runs) await loadRuns();
   });
 }
 
@@ -100,6 +104,8 @@ async function begin() {
   const studio = await get("state");
   update({ studio, jobs: Object.fromEntries(studio.jobs.map((job) => [job.kind, job])) });
   if (studio.folder) await loadFiles();
+  if (current().training !== undefined) await loadTraining();
+  if (current().runs) await loadRuns();
 }
 
 const place = document.getElementById("studio");

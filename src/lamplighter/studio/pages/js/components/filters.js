@@ -11,7 +11,7 @@ import { allFilters } from "../filters.js";
  */
 export function Filters({ files, query, onChange, children }) {
   const shown = useMemo(
-    () => allFilters().map((filter) => ({ ...filter, choices: filter.options?.(files) ?? [] })),
+    () => allFilters().map((filter) => ({ ...filter, choices: filter.options?.(files, query) ?? [] })),
     [files, query],
   );
   return html`
