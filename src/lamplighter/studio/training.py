@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from lamplighter.studio.studio import Studio
 
 KIND = "training"  # of its job
-_ENDS = ("done", "stopped", "failed")
+# -P: nothing that lies in the folder of the terminal is taken for a module.
+_COMMAND = (sys.executable, "-P", "-m", "lamplighter.studio.worker")
 _MOST_LINE = 300  # characters of an error that a process left on stderr
 _logger = logging.getLogger("lamplighter.studio")
 
@@ -108,8 +109,7 @@ class Training:
 
     def _follow(self, job: Job, log: IO[bytes]) -> int:
         process = subprocess.Popen(
-            # -P: nothing that lies in the folder of the terminal is taken for a module.
-            [sys.executable, "-P", "-m", "lamplighter.studio.worker"],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -18,7 +18,7 @@ import time
 import traceback
 import warnings
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -41,8 +41,8 @@ _NICE = 5
 _GONE = 3  # how the process ends when nobody listens any more
 
 
-def main() -> int:
-    """Do the one training that is asked for."""
+def main() -> NoReturn:
+    """Do the one training that is asked for, and end the process."""
     # Where the studio was started in the background, an interrupt would be ignored here.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(os, "nice"):
@@ -64,7 +64,8 @@ def main() -> int:
     except Exception as error:
         traceback.print_exc()
         teller.tell("failed", error=f"unexpected: {type(error).__name__}: {error}")
-    return 0
+    sys.stderr.flush()
+    os._exit(0)  # stdin is waited for by a thread, without which Python does not end in peace
 
 
 class Teller:
@@ -321,4 +322,4 @@ def _files(values: dict[str, Any]) -> ImageFiles:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

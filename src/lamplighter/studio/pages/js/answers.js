@@ -86,7 +86,7 @@ function choices(answers, of, values) {
   return values.map(([value, words]) => [value, words, counts.get(value)]);
 }
 
-const named = (names) => names.map((name) => [name, name]);
+const named = (names, opening) => names.map((name) => [name, opening + name]);
 const isRight = (answers, row) => answers.truth[row] === answers.answer[row];
 
 addFilter({
@@ -102,7 +102,8 @@ addFilter({
 addAnswerFilter({
   key: "held",
   label: "Held out as",
-  options: (answers) => choices(answers, (row) => answers.splitNames[answers.split[row]], named(answers.splitNames)),
+  options: (answers) =>
+    choices(answers, (row) => answers.splitNames[answers.split[row]], named(answers.splitNames, "held out: ")),
   test: (answers, value) => {
     const wanted = answers.splitNames.indexOf(value);
     return (row) => answers.split[row] === wanted && wanted >= 0;
@@ -120,17 +121,18 @@ addAnswerFilter({
   test: (answers, value) => (row) => answers.split[row] >= 0 && isRight(answers, row) === (value === "yes"),
 });
 
-for (const [key, label, column] of [
-  ["truth", "Label then", "truth"],
-  ["answer", "Answered as", "answer"],
+for (const [key, label, opening] of [
+  ["truth", "Label then", "label then: "],
+  ["answer", "Answered as", "answered: "],
 ]) {
   addAnswerFilter({
     key,
     label,
-    options: (answers) => choices(answers, (row) => answers.classNames[answers[column][row]], named(answers.classNames)),
+    options: (answers) =>
+      choices(answers, (row) => answers.classNames[answers[key][row]], named(answers.classNames, opening)),
     test: (answers, value) => {
       const wanted = answers.classNames.indexOf(value);
-      return (row) => wanted >= 0 && answers[column][row] === wanted;
+      return (row) => wanted >= 0 && answers[key][row] === wanted;
     },
   });
 }
@@ -154,7 +156,7 @@ addAnswerFilter({
 
 function rangeWords(range) {
   const [low, high] = ends(range);
-  return `${percent(low, 0)} to ${percent(high, 0)}`;
+  return `${percent(low, 0)} to ${percent(high, 0)} sure`;
 }
 
 addAnswerFilter({
