@@ -120,12 +120,12 @@ def known_runs(studio: Studio) -> list[Run]:
 
 
 def run_of(studio: Studio, name: str) -> Run:
-    """Return a run by its id; "" means the last one.
+    """Return a run by its id; "" means the last one, of the folder that is open if it has any.
 
     Raises:
         MissingBundleError: there is no such run.
     """
-    for run in known_runs(studio):
+    for run in [*(all_runs(studio.project.source) if studio.is_open else []), *all_runs(None)]:
         if name in ("", run.id):
             return run
     return find_run(None, name)  # which says that there is none

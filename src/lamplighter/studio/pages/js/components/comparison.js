@@ -15,22 +15,23 @@ import { Pictures } from "./pictures.js";
 export function Comparison({ run, runs, split, other, onChoose }) {
   const [found, setFound] = useState(null);
   const others = runs.filter((one) => one.id !== run.id && one.kind === run.kind);
+  const chosen = others.some(({ id }) => id === other) ? other : "";
   useEffect(() => {
     setFound(null);
-    if (!other) return undefined;
+    if (!chosen) return undefined;
     const stop = new AbortController();
-    get("results/compare", { a: run.id, b: other, split }, { signal: stop.signal }).then(setFound, (error) => {
+    get("results/compare", { a: run.id, b: chosen, split }, { signal: stop.signal }).then(setFound, (error) => {
       if (error.name !== "AbortError") setFound({ error: error.message });
     });
     return () => stop.abort();
-  }, [run.id, other, split]);
+  }, [run.id, chosen, split]);
   if (others.length === 0) return html`<p class="soft">Train once more, with other methods or labels, to compare.</p>`;
   return html`
     <label>
       Compare with
-      ${" "}<select value=${other} onChange=${(event) => onChoose(event.target.value)}>
+      ${" "}<select value=${chosen} onChange=${(event) => onChoose(event.target.value)}>
         <option value="">…</option>
-        ${others.map((one) => html`<option value=${one.id} selected=${one.id === other}>${one.name}</option>`)}
+        ${others.map((one) => html`<option value=${one.id} selected=${one.id === chosen}>${one.name}</option>`)}
       </select>
     </label>
     ${found?.error && html`<p class="error" role="alert">${found.error}</p>`}

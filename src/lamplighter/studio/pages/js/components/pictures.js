@@ -54,15 +54,17 @@ function Files({ items, label }) {
 
 function Digits({ items, label, split }) {
   return html`
-    <ul class="digits" aria-label=${label}>
-      ${items.map(
-        ({ path, words }) => html`
-          <li key=${path}>
-            <img src=${`/api/results/digit?split=${split}&number=${path}`} alt="" width="56" height="56" loading="lazy" />
-            <span>${words}</span>
-          </li>
-        `,
-      )}
-    </ul>
+    <div class="digits" tabindex="0" role="region" aria-label=${label}>
+      <ul>
+        ${items.map(
+          ({ path, words }) => html`
+            <li key=${path}>
+              <img src=${`/api/results/digit?split=${split}&number=${path}`} alt="" width="56" height="56" loading="lazy" />
+              <span>${words}</span>
+            </li>
+          `,
+        )}
+      </ul>
+    </div>
   `;
 }

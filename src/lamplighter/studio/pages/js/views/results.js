@@ -29,7 +29,8 @@ export function Results({ query, go }) {
       </section>
     `;
   }
-  const run = runs.find(({ id }) => id === query.run) ?? runs[0];
+  const last = runs.find(({ kind }) => kind === "photos") ?? runs[0];
+  const run = runs.find(({ id }) => id === query.run) ?? last;
   return html`<${OneRun} key=${run.id} run=${run} runs=${runs} query=${query} go=${go} />`;
 }
 
@@ -125,16 +126,16 @@ function Summary({ found }) {
   const changed = useChangedLabels(run);
   return html`
     <div class="scores">
-      <div class="card"><h3>Accuracy</h3><p><${Estimate} of=${report.accuracy} /></p></div>
-      <div class="card"><h3>Macro-F1</h3><p><${Estimate} of=${report.macro_f1} /></p></div>
-      ${report.top5 && html`<div class="card"><h3>Right among the first five</h3><p><${Estimate} of=${report.top5} /></p></div>`}
+      <div class="card"><p class="title">Accuracy</p><p><${Estimate} of=${report.accuracy} /></p></div>
+      <div class="card"><p class="title">Macro-F1</p><p><${Estimate} of=${report.macro_f1} /></p></div>
+      ${report.top5 && html`<div class="card"><p class="title">Right among the first five</p><p><${Estimate} of=${report.top5} /></p></div>`}
       ${report.answered &&
       html`<div class="card">
-        <h3>Answered, not called unknown</h3>
+        <p class="title">Answered, not called unknown</p>
         <p><${Estimate} of=${report.answered.share} /></p>
       </div>
       <div class="card">
-        <h3>Accuracy among the answered</h3>
+        <p class="title">Accuracy among the answered</p>
         <p><${Estimate} of=${report.answered.accuracy} /></p>
       </div>`}
     </div>
