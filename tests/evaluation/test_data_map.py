@@ -16,7 +16,7 @@ from lamplighter.errors import (
     ShapeError,
     UnknownSplitError,
 )
-from lamplighter.evaluation.data_map import DataMap, map_of, sample
+from lamplighter.evaluation.data_map import DataMap, map_of, place, sample
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.predictor import logits_and_features
 from lamplighter.models.classifier import Classifier
@@ -183,3 +183,50 @@ def test_a_map_is_one_line_as_text() -> None:
     made = map_of(_classifier(), _data())
     assert isinstance(made, DataMap)
     assert repr(made).startswith("DataMap(rows, test: 90 images, ")
+
+
+def _clusters(count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    generator = np.random.default_rng(2)
+    labels = generator.integers(0, 3, count)
+    vectors = generator.normal(scale=0.1, size=(count, 20))
+    vectors[np.arange(count), labels] += 5
+    return vectors.astype(np.float32), labels
+
+
+def test_beyond_the_limit_others_lie_beside_those_alike() -> None:
+    vectors, labels = _clusters(400)
+    placed = place(vectors, "tsne", limit=80)
+    assert placed.points.shape == (400, 2)
+    assert placed.perplexity == pytest.approx(79 / 3)
+    middles = np.stack([np.median(placed.points[labels == k], axis=0) for k in range(3)])
+    apart = np.linalg.norm(placed.points[:, None] - middles, axis=2)
+    np.testing.assert_array_equal(apart.argmin(axis=1), labels)
+    np.testing.assert_array_equal(placed.points, place(vectors, "tsne", limit=80).points)
+
+
+def test_axes_from_a_sample_place_all_images() -> None:
+    vectors, _ = _clusters(9000)  # more than are placed at a time
+    placed = place(vectors, limit=8999)
+    assert placed.points.shape == (9000, 2)
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    expected = centred @ directions[:2].T
+    signs = np.sign((expected * placed.points).sum(axis=0))
+    assert np.abs(placed.points - expected * signs).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("vectors", "method", "error", "said"),
+    [
+        (np.zeros((9, 3), np.float32), "umap", ArgumentError, "one of pca, tsne"),
+        (np.zeros((4, 3), np.float32), "tsne", DatasetError, "5 images or more, received 4"),
+        (np.zeros((9, 1), np.float32), "pca", ModelError, "2 features"),
+        (np.full((9, 3), np.nan, np.float32), "pca", ModelError, "finite"),
+        (np.ones((9, 3), np.float32), "pca", ModelError, "the same features"),
+    ],
+)
+def test_vectors_that_cannot_be_placed(
+    vectors: Any, method: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        place(vectors, method)

@@ -18,10 +18,11 @@ from lamplighter.evaluation.report import check_size, labels_by_name
 from lamplighter.inference.predictor import logits_and_features
 from lamplighter.installation import install_command
 from lamplighter.models.classifier import check_classifier
+from lamplighter.models.reliability import unit_length
 from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -33,6 +34,23 @@ Method = Literal["pca", "tsne"]
 _PERPLEXITY = 30.0  # about how many neighbours t-SNE looks at
 _COMPONENTS = 50  # that t-SNE is given: the rest is mostly noise, and costs time
 _FEWEST = {"pca": 2, "tsne": 5}  # images
+_NEAREST = 5  # in the sample, that say where another image lies
+_AT_ONCE = 4096  # images that are placed at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """Feature vectors as points in the plane.
+
+    Attributes:
+        points: shape (N, 2).
+        explained: of PCA, the share of the variance of the features along each axis, 0..1.
+        perplexity: of t-SNE.
+    """
+
+    points: NDArray[np.float64]
+    explained: tuple[float, float] | None = None
+    perplexity: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,19 +200,20 @@ def map_of(
         class_names, labels = labels_by_name(classifier, data, chosen)
     indices = sample(labels, limit, seed)
     logits, vectors = logits_and_features(classifier, chosen.images[indices], progress=progress)
-    points, measured = _placed(vectors if features is None else features[indices], method, seed)
+    placed = place(vectors if features is None else features[indices], method, seed=seed)
     return DataMap(
         data.name,
         split,
         method,
-        points,
+        placed.points,
         indices,
         labels[indices],
         logits.argmax(axis=1).astype(np.int64) if in_common else None,
         class_names,
         chosen.images,
         chosen.paths,
-        **measured,
+        explained=placed.explained,
+        perplexity=placed.perplexity,
     )
 
 
@@ -220,10 +239,55 @@ def sample(labels: NDArray[np.int64], limit: int, seed: int = 0) -> NDArray[np.i
     return np.sort(np.concatenate([firsts, others[evenly]]))
 
 
-def _placed(
-    vectors: NDArray[np.float32], method: Method, seed: int
-) -> tuple[NDArray[np.float64], dict[str, Any]]:
-    """Return points (M, 2) for features (M, D), and what is to be known of the method."""
+def place(
+    vectors: NDArray[np.float32], method: Method = "pca", *, limit: int | None = None, seed: int = 0
+) -> Placed:
+    """Return feature vectors as points in the plane, by PCA or t-SNE, as `map_of` does.
+
+    Args:
+        vectors: shape (N, D).
+        method: "pca" or "tsne".
+        limit: of more vectors than these, a random sample of so many makes the map: it gives the
+            axes of PCA; with t-SNE, each of the others is put where its 5 most similar ones in
+            the sample lie (their median).
+        seed: of the sample and of t-SNE; the same seed gives the same points.
+
+    Raises:
+        ArgumentError: there is no such method.
+        DatasetError: there are too few vectors.
+        ModelError: they have fewer than two numbers, are not finite, or are all the same.
+        MissingPackageError: scikit-learn is not installed.
+    """
+    if method not in get_args(Method):
+        raise ArgumentError(wrong_choice("the method of a map", method, get_args(Method)))
+    count = len(vectors) if limit is None else min(len(vectors), limit)
+    if count < _FEWEST[method]:
+        raise DatasetError(
+            f"a map by {method} needs {_FEWEST[method]} images or more, received {count}."
+        )
+    _check_vectors(vectors)
+    try:
+        from sklearn.decomposition import PCA
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise MissingPackageError(
+            f"a map needs scikit-learn, which is not installed; {install_command()}."
+        ) from error
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:count])
+    values = vectors[chosen].astype(np.float64)
+    if method == "pca":
+        components = PCA(2, random_state=seed).fit(values)
+        first, second = (float(share) for share in components.explained_variance_ratio_)
+        parts = [components.transform(part.astype(np.float64)) for part in _parts(vectors)]
+        return Placed(np.concatenate(parts), explained=(first, second))
+    if min(values.shape) > _COMPONENTS:
+        values = PCA(_COMPONENTS, random_state=seed).fit_transform(values)
+    perplexity = min(_PERPLEXITY, (count - 1) / 3)
+    placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
+    return Placed(_with_others(vectors, chosen, placed.astype(np.float64)), perplexity=perplexity)
+
+
+def _check_vectors(vectors: NDArray[np.float32]) -> None:
     if vectors.shape[1] < 2:
         raise ModelError(
             f"a map needs 2 features of an image or more, received {vectors.shape[1]}; "
@@ -236,20 +300,23 @@ def _placed(
             f"the network gives all {len(vectors)} images the same features, so that there is "
             "nothing to map; has its training diverged?"
         )
-    try:
-        from sklearn.decomposition import PCA
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise MissingPackageError(
-            f"a map needs scikit-learn, which is not installed; {install_command()}."
-        ) from error
-    values = vectors.astype(np.float64)
-    if method == "pca":
-        components = PCA(2, random_state=seed).fit(values)
-        first, second = (float(share) for share in components.explained_variance_ratio_)
-        return components.transform(values), {"explained": (first, second)}
-    if min(values.shape) > _COMPONENTS:
-        values = PCA(_COMPONENTS, random_state=seed).fit_transform(values)
-    perplexity = min(_PERPLEXITY, (len(values) - 1) / 3)
-    placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
-    return placed.astype(np.float64), {"perplexity": perplexity}
+
+
+def _with_others(
+    vectors: NDArray[np.float32], chosen: NDArray[np.int64], placed: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return points for all vectors, from those `placed` for the rows `chosen`."""
+    points = np.empty((len(vectors), 2))
+    points[chosen] = placed
+    known, nearest = unit_length(vectors[chosen]), min(_NEAREST, len(chosen))
+    for rows in _parts(np.setdiff1d(np.arange(len(vectors)), chosen)):
+        alike = unit_length(vectors[rows]) @ known.T  # cosines, shape (rows, chosen)
+        closest = np.argpartition(-alike, nearest - 1, axis=1)[:, :nearest]
+        points[rows] = np.median(placed[closest], axis=1)
+    return points
+
+
+def _parts(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield some rows at a time, so that copies of them take little memory."""
+    for start in range(0, len(rows), _AT_ONCE):
+        yield rows[start : start + _AT_ONCE]
