@@ -8,6 +8,7 @@ import { attempt, current, tell, update, useStore } from "./store.js";
 import { loadFiles, refreshLabels } from "./files.js";
 import { noteJob } from "./jobs.js";
 import { loadRuns, loadTraining, noteTraining } from "./training.js";
+import { readSuspects } from "./checks.js";
 import { Messages } from "./components/messages.js";
 import { Check } from "./views/check.js";
 import { Collect } from "./views/collect.js";
@@ -92,6 +93,7 @@ function listen() {
   on("job", noteJob);
   on("training", noteTraining);
   on("runs", () => current().runs && loadRuns());
+  on("kept", readSuspects);
   on("trouble", ({ error }) => tell(error, { kind: "error" }));
   on("opened", async (studio) => {
     update({ studio, files: null });

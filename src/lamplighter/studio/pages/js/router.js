@@ -32,6 +32,7 @@ export function useRoute() {
   useEffect(() => {
     const changed = () => setNow(route());
     addEventListener("hashchange", changed);
+    changed(); // it may have been since this was drawn
     return () => removeEventListener("hashchange", changed);
   }, []);
   return now;

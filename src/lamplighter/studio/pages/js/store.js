@@ -39,6 +39,19 @@ export function useStore(select) {
   return seen.current;
 }
 
+/** Call `action` with a part of it now, and whenever that part is another one. */
+export function watch(select, action) {
+  let seen;
+  const listener = () => {
+    const part = select(state);
+    if (part === seen) return;
+    seen = part;
+    action(part);
+  };
+  listeners.add(listener);
+  listener();
+}
+
 let messages = 0;
 
 /** Tell the person something at the foot of the page. `action` is {label, do}. */

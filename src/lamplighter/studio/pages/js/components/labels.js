@@ -20,15 +20,21 @@ export function keysOf(classNames) {
   return letters;
 }
 
-/** Label rows with the class that a key stands for; true where it is one. */
-export function labelKeys(event, rows) {
+/** Return the class that a key stands for: its name, null for no label, undefined for no such key. */
+export function labelKey(event) {
   const { classNames } = current().files;
   const key = event.key.toLowerCase();
-  let place = /^[1-9]$/.test(key) ? Number(key) - 1 : keysOf(classNames).get(key);
-  if (key === "0") place = -1;
-  if (place === undefined || place >= classNames.length || key.length > 1) return false;
-  if (rows.length) label(rows, place < 0 ? null : classNames[place]);
-  return rows.length > 0;
+  if (key === "0") return null;
+  const place = /^[1-9]$/.test(key) ? Number(key) - 1 : keysOf(classNames).get(key);
+  return place === undefined ? undefined : classNames[place];
+}
+
+/** Label rows with the class that a key stands for; true where it is one. */
+export function labelKeys(event, rows) {
+  const name = labelKey(event);
+  if (name === undefined || !rows.length) return false;
+  label(rows, name);
+  return true;
 }
 
 /** The classes as buttons: what is pressed is the class of the rows. */
