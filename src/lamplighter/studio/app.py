@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from lamplighter.studio.api import (
     try_it,
 )
 from lamplighter.studio.calls import tell_error
-from lamplighter.studio.security import Guard, script_hash
+from lamplighter.studio.security import Guard, inline_hashes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,13 +86,10 @@ def _with_preloads(page: str) -> str:
 
 def _policy(page: str) -> str:
     """Return what the page may do: run its own scripts, show its own pictures, ask its server."""
-    inline = " ".join(script_hash(found) for found in re.findall(_INLINE, page, re.DOTALL))
     return (
-        f"default-src 'none'; script-src 'self' {inline}; style-src 'self' 'unsafe-inline'; "
+        f"default-src 'none'; script-src 'self' {inline_hashes(page)}; "
+        "style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; "
         "frame-src 'self'; worker-src 'self' blob:; font-src 'self'; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'"
     )
-
-
-_INLINE = r"<script type=\"importmap\">(.*?)</script>"

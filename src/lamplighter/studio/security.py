@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_INLINE = r"<script type=\"importmap\">(.*?)</script>"
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -29,10 +31,10 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def script_hash(script: str) -> str:
-    """Return what a content security policy calls an inline script that is allowed."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
+def inline_hashes(page: str) -> str:
+    """Return what a content security policy calls the import maps in a page, to allow them."""
+    digests = (hashlib.sha256(found.encode()).digest() for found in re.findall(_INLINE, page, re.S))
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 class Guard:
