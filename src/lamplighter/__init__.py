@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from lamplighter.explain.attribution.curves import deletion_curve as deletion_curve
     from lamplighter.explain.attribution.curves import insertion_curve as insertion_curve
     from lamplighter.explain.attribution.method_comparison import compare_methods as compare_methods
+    from lamplighter.explain.attribution.occlusion_map import OcclusionMap as OcclusionMap
+    from lamplighter.explain.attribution.occlusion_map import occlusion_map as occlusion_map
     from lamplighter.explain.attribution.plots import plot_attribution as plot_attribution
     from lamplighter.explain.attribution.plots import plot_curves as plot_curves
     from lamplighter.explain.attribution.sanity import sanity_check as sanity_check
@@ -151,6 +153,7 @@ _HOMES = {
     "LearningRates": "lamplighter.training.learning_rate",
     "Maximised": "lamplighter.explain.maximization.maximization",
     "McNemar": "lamplighter.evaluation.intervals",
+    "OcclusionMap": "lamplighter.explain.attribution.occlusion_map",
     "Prediction": "lamplighter.inference.predictor",
     "Predictions": "lamplighter.inference.predictor",
     "Preprocessing": "lamplighter.images.preprocessing",
@@ -214,6 +217,7 @@ _HOMES = {
     "mcnemar": "lamplighter.evaluation.intervals",
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
+    "occlusion_map": "lamplighter.explain.attribution.occlusion_map",
     "onnx_backbone": "lamplighter.saving.onnx_backbone",
     "open_image": "lamplighter.images.decoding",
     "photo_augmentation": "lamplighter.datasets.augmentation",

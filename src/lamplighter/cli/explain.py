@@ -91,8 +91,8 @@ def explain(
 
     with needs_training_packages("explaining"):
         from lamplighter.explain.hooks import network_of
-        from lamplighter.explain.maximization.objectives import class_index
         from lamplighter.explain.page import page
+        from lamplighter.models.classifier import class_index
 
     network_of(classifier)  # which may be missing, or take a second
     if target is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LamplighterError
 from lamplighter.explain.attribution.attribution import as_method, attribute
-from lamplighter.explain.maximization.objectives import class_index
 from lamplighter.inference.predictor import predict
+from lamplighter.models.classifier import class_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from lamplighter.evaluation.html_page import escaped, html_page
+from lamplighter.explain.attribution.overlay import place_in_words
 from lamplighter.files.naming import clean_name, shown
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _figure(one: Shown, reason: Reason) -> str:
         return f'<figure>{title}<p class="failed">{escaped(reason.error)}</p></figure>'
     said = (
         f"{method.title} for {explanation.target} over {explanation.path}. {method.meaning} "
-        f"It is largest {_place(reason.attribution.maps[0])}."
+        f"It is largest {place_in_words(reason.attribution.maps[0])}."
     )
     notes = "".join(f'<p class="soft">{escaped(note)}</p>' for note in reason.attribution.notes)
     return (
@@ -205,15 +206,6 @@ def _meanings(methods: Sequence[Method]) -> str:
         for method in methods
     )
     return f"<section>\n<h2>What a map means, and what not</h2>\n<dl>\n{entries}\n</dl>\n</section>"
-
-
-def _place(values: NDArray[np.float32]) -> str:
-    """Return in words where a map (H, W) is largest, for those who cannot see it."""
-    height, width = values.shape
-    row, column = divmod(int(values.argmax()), width)
-    down = ("at the top", "in the middle", "at the bottom")[3 * row // height]
-    across = (" on the left", "", " on the right")[3 * column // width]
-    return down + across
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:

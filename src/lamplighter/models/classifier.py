@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lamplighter.datasets.image_data import check_strings
-from lamplighter.errors import ClassCountError, ModelError
+from lamplighter.errors import ClassCountError, ModelError, UnknownClassError
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models import registry
+from lamplighter.names import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -354,6 +356,33 @@ def check_classifier(value: object, needed_by: str) -> None:
         f"{received}; make one of a network: Classifier(network, Preprocessing(height=..., "
         "width=...), class_names), with the preprocessing it was trained with."
     )
+
+
+def class_index(class_names: Sequence[str], name: str | int) -> int:
+    """Return the number of a class, given by name or by number.
+
+    Raises:
+        UnknownClassError: there is none; the message names near ones.
+    """
+    if isinstance(name, str):
+        if name in class_names:
+            return list(class_names).index(name)
+        raise UnknownClassError(unknown_name("class", name, class_names))
+    number = _whole(name)
+    if number is None or not 0 <= number < len(class_names):
+        raise UnknownClassError(
+            f"a class is given by its name or by a number from 0 to {len(class_names) - 1}, "
+            f"received {name!r}."
+        )
+    return number
+
+
+def _whole(number: object) -> int | None:
+    """Return a whole number, of Python, numpy or torch; None for anything else."""
+    try:
+        return None if isinstance(number, bool) else index(number)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _array(name: str, value: object) -> NDArray[Any]:

@@ -14,10 +14,10 @@ from lamplighter.explain.maximization.objectives import (
     channel,
     checked,
     class_,
-    class_index,
     layer,
     neuron,
 )
+from lamplighter.models.classifier import class_index
 
 NAMES = ("cat", "dog", "golden retriever")
 

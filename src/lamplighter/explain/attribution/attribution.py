@@ -20,7 +20,7 @@ from lamplighter.explain.hooks import (
     untouched,
 )
 from lamplighter.explain.images import prepare, shown
-from lamplighter.explain.maximization.objectives import class_index
+from lamplighter.models.classifier import class_index
 from lamplighter.models.fetching import ignore_missing_widgets
 from lamplighter.names import suggestion
 

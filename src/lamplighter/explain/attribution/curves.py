@@ -10,9 +10,9 @@ import torch
 
 from lamplighter.errors import ModelError
 from lamplighter.evaluation.intervals import Estimate, bootstrap
+from lamplighter.explain.attribution.covers import baseline_name
 from lamplighter.explain.attribution.requests import (
     Asked,
-    baseline_name,
     baseline_of,
     batches,
     shares_of,

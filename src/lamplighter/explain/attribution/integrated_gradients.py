@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from lamplighter.errors import ModelError
+from lamplighter.explain.attribution.covers import baseline_name
 from lamplighter.explain.attribution.requests import (
     Answer,
-    baseline_name,
     baseline_of,
     batches,
     gradients_explained,

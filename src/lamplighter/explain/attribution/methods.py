@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lamplighter.errors import ModelError, UnknownLayerError
+from lamplighter.explain.attribution.covers import baseline_name, check_count, window_over
 from lamplighter.explain.attribution.requests import (
     Answer,
-    baseline_name,
     baseline_of,
     gradients_explained,
     no_gradient,
@@ -126,9 +126,6 @@ def _rectifies(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool
     return bool(low == 0)
 
 
-_POSITIONS = 100  # of the window that occludes, about
-
-
 def saliency(asked: Asked) -> Answer:
     """Find how strongly each pixel moves the score.
 
@@ -154,7 +151,7 @@ def smoothgrad(asked: Asked, *, samples: int = 16, noise: float = 0.15, seed: in
         noise: standard deviation of the Gaussian noise, as a share of the image's range of values.
         seed: of the noise, which is the same for each image.
     """
-    _check_count("samples", samples)
+    check_count("samples", samples)
     if not 0 < noise < math.inf:
         raise ModelError(f"noise must be a finite number above 0, received {noise!r}.")
     from captum.attr import NoiseTunnel, Saliency
@@ -276,19 +273,7 @@ def occlusion(
         baseline: the cover, "black", "mean" or "blur" (see `baseline_name` for the default).
     """
     height, width = asked.inputs.shape[2:]
-    side = max(1, min(height, width, round(2 * math.sqrt(height * width / _POSITIONS))))
-    tall, wide = _pair("window", window, (side, side))
-    if tall > height or wide > width:
-        raise ModelError(
-            f"window must fit into the image of {height} x {width} pixels, received "
-            f"{tall} x {wide}; make it smaller."
-        )
-    down, across = _pair("stride", stride, (max(1, tall // 2), max(1, wide // 2)))
-    if down > tall or across > wide:
-        raise ModelError(
-            f"stride must be at most the window, so that all is covered, received {down} x "
-            f"{across} for {tall} x {wide}; make it smaller."
-        )
+    place = window_over(int(height), int(width), window, stride)
     from captum.attr import Occlusion
 
     name = baseline_name(asked.preprocessing, baseline)
@@ -297,14 +282,18 @@ def occlusion(
     for one in asked.one_by_one():
         falls = method.attribute(
             one.inputs,
-            sliding_window_shapes=(channels, tall, wide),
-            strides=(channels, down, across),
+            sliding_window_shapes=(channels, place.tall, place.wide),
+            strides=(channels, place.down, place.across),
             baselines=baseline_of(one.inputs, asked.preprocessing, name),
             target=one.targets,
             perturbations_per_eval=asked.forward_batch,
         )
         parts.append(falls[:, 0].detach())  # the same in each channel
-    settings = {"window": [tall, wide], "stride": [down, across], "baseline": name}
+    settings = {
+        "window": [place.tall, place.wide],
+        "stride": [place.down, place.across],
+        "baseline": name,
+    }
     return Answer(torch.cat(parts), settings)
 
 
@@ -329,22 +318,3 @@ def _check_moves(asked: Asked, maps: Tensor) -> None:
     """Refuse maps of which each is 0 everywhere."""
     if not bool(maps.any()):
         raise no_gradient(asked.network)
-
-
-def _check_count(name: str, value: object) -> None:
-    if type(value) is not int or value < 1:
-        raise ModelError(f"{name} must be a whole number of at least 1, received {value!r}.")
-
-
-def _pair(
-    name: str, value: int | tuple[int, int] | None, default: tuple[int, int]
-) -> tuple[int, int]:
-    """Return (height, width) of a setting that may be one number for both."""
-    if value is None:
-        return default
-    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2:
-        raise ModelError(f"{name} must be one number or (height, width), received {value!r}.")
-    for number in pair:
-        _check_count(name, number)
-    return pair[0], pair[1]

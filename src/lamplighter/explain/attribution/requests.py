@@ -6,24 +6,21 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from lamplighter.errors import ModelError, NoGradientError
+from lamplighter.errors import NoGradientError
 from lamplighter.explain.hooks import voting_head
 from lamplighter.inference.torch_runtime import images_at_once
-from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from torch import Tensor, nn
 
     from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier
 
-BASELINES = ("black", "mean", "blur")
-_DARK = 0.25  # mean of images, 0..1, that are drawn on black
 _BLUR = 1 / 20  # standard deviation of the blur, in shorter sides of the image
 # Larger batches no longer fit the processor's caches and are slower for each image.
 _GRADIENT_PIXELS = 4 * 224 * 224
@@ -96,24 +93,6 @@ class Answer:
 def batches(count: int, size: int) -> list[slice]:
     """Return slices of at most `size` that together are `count`."""
     return [slice(start, start + size) for start in range(0, count, size)]
-
-
-def baseline_name(preprocessing: Preprocessing, name: str | None) -> str:
-    """Return which baseline stands for nothing being there.
-
-    Args:
-        preprocessing: of the classifier.
-        name: "black", "mean" or "blur"; None for "black" where images are dark in the mean (as
-            digits drawn on black are), else "mean".
-
-    Raises:
-        ModelError: there is no such baseline.
-    """
-    if name is None:
-        return "black" if float(np.mean(preprocessing.mean)) < _DARK else "mean"
-    if name not in BASELINES:
-        raise ModelError(wrong_choice("baseline", name, BASELINES))
-    return name
 
 
 def baseline_of(inputs: Tensor, preprocessing: Preprocessing, name: str) -> Tensor:

@@ -18,7 +18,7 @@ from lamplighter.errors import ModelError
 from lamplighter.explain.attribution.requests import shares_of
 from lamplighter.explain.hooks import network_of, voting_head
 from lamplighter.explain.images import to_rgb
-from lamplighter.explain.maximization.objectives import Objective, checked, class_index
+from lamplighter.explain.maximization.objectives import Objective, checked
 from lamplighter.explain.maximization.optimizer import (
     Look,
     Optimiser,
@@ -32,6 +32,7 @@ from lamplighter.explain.maximization.parameterization import Bounds, Kind, Para
 from lamplighter.explain.maximization.transforms import Transform, default_transforms
 from lamplighter.explain.style import image_grid
 from lamplighter.inference.torch_runtime import device_of
+from lamplighter.models.classifier import class_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

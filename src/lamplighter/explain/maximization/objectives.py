@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from operator import index
 from typing import TYPE_CHECKING, Literal, get_args
 
-from lamplighter.errors import ModelError, UnknownClassError, UnknownLayerError
+from lamplighter.errors import ModelError, UnknownLayerError
 from lamplighter.explain.hooks import spatial_maps
 from lamplighter.inference.torch_runtime import shape_text
-from lamplighter.names import unknown_name, wrong_choice
+from lamplighter.models.classifier import class_index
+from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -53,25 +53,6 @@ class Term(ABC):
     @abstractmethod
     def value(self, values: Values) -> Tensor:
         """Return how large it is for each image, shape (N,)."""
-
-
-def class_index(class_names: Sequence[str], name: str | int) -> int:
-    """Return the number of a class, given by name or by number.
-
-    Raises:
-        UnknownClassError: there is none; the message names near ones.
-    """
-    if isinstance(name, str):
-        if name in class_names:
-            return list(class_names).index(name)
-        raise UnknownClassError(unknown_name("class", name, class_names))
-    number = _whole(name)
-    if number is None or not 0 <= number < len(class_names):
-        raise UnknownClassError(
-            f"a class is given by its name or by a number from 0 to {len(class_names) - 1}, "
-            f"received {name!r}."
-        )
-    return number
 
 
 @dataclass(frozen=True)
@@ -204,14 +185,6 @@ def _channel_of(values: Values, name: str, number: int) -> Tensor:
             f"layer {name!r} has channels 0 to {count - 1}, received {number!r}."
         )
     return output.select(axis, number)
-
-
-def _whole(number: object) -> int | None:
-    """Return a whole number, of Python, numpy or torch; None for anything else."""
-    try:
-        return None if isinstance(number, bool) else index(number)  # type: ignore[arg-type]
-    except TypeError:
-        return None
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from lamplighter.explain.feature_maps import feature_maps, plot_feature_maps
 from lamplighter.explain.filters import filters, plot_filters
 from lamplighter.explain.images import prepare
 from lamplighter.explain.maximization.maximization import maximise, plot_maximised
-from lamplighter.explain.maximization.objectives import class_, class_index
+from lamplighter.explain.maximization.objectives import class_
 from lamplighter.inference.torch_runtime import device_of
+from lamplighter.models.classifier import class_index
 from lamplighter.training.callbacks.pictures import Drawing
 from lamplighter.training.loaders import same_random_numbers
 
