@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lamplighter.errors import OutputError
-from lamplighter.files.writing import check_target, written_whole
+from lamplighter.files.writing import check_target, written_new, written_whole
 
 
 @pytest.fixture
@@ -120,3 +120,22 @@ def test_a_link_stays_a_link(target, tmp_path):
         file.write(b"new")
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
+
+
+def test_a_new_file_replaces_nothing(target):
+    with pytest.raises(OutputError, match="there already"), written_new(target) as file:
+        file.write(b"new")
+    assert target.read_bytes() == b"old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_file_appears_when_all_is_written(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    path = tmp_path / "new"
+    with written_new(path) as file:
+        file.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]

@@ -11,6 +11,7 @@ import numpy as np
 from lamplighter.datasets.files import ImageFiles, SetAside
 from lamplighter.datasets.layout import understand, unlabelled_notes
 from lamplighter.datasets.manifest import read_manifest
+from lamplighter.datasets.recordings import recording_notes, recording_of
 from lamplighter.datasets.tables import labelled_by_tables
 from lamplighter.datasets.walking import walk
 from lamplighter.datasets.zipped_images import is_zip, unpack_images
@@ -77,7 +78,8 @@ def scan_folder(root: str | Path, *, group: str | None = None, empty: bool = Fal
     Args:
         root: the folder.
         group: a regular expression; files in whose names it finds the same (its first group,
-            or all of it) belong together and are kept in one split.
+            or all of it) belong together and are kept in one split. By default the images of one
+            recording do, which their names tell.
         empty: take a folder without any image, too: images may come later.
 
     Raises:
@@ -85,7 +87,7 @@ def scan_folder(root: str | Path, *, group: str | None = None, empty: bool = Fal
             folders look like splits and like classes, or `group` is no regular expression.
     """
     root = Path(root)
-    find_group = group_finder(group)
+    find_group = group_finder(group) if group is not None else recording_of
     paths, set_aside, empty_folders = walk(root)
     if not paths and not empty:
         raise DatasetError(_no_image(root, set_aside))
@@ -113,7 +115,7 @@ def scan_folder(root: str | Path, *, group: str | None = None, empty: bool = Fal
         notes=(
             *layout.notes,
             *unlabelled_notes(layout.splits, layout.classes),
-            *group_notes(groups, group),
+            *(group_notes(groups, group) if group is not None else recording_notes(groups)),
             *_empty_notes(empty_folders),
         ),
     )

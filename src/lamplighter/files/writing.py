@@ -53,6 +53,31 @@ def written_whole(path: str | Path) -> Iterator[IO[bytes]]:
         raise
 
 
+@contextlib.contextmanager
+def written_new(path: str | Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which appears at `path` when all is written; nothing is replaced.
+
+    Raises:
+        OutputError: as `written_whole`, or there is a file already.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.partial")
+    try:
+        with written_whole(temporary) as file:
+            yield file
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise OutputError(f"{path} is there already; choose another name.") from None
+        except OSError:  # no disk for links: another program would have to write at this moment
+            if target.exists():
+                raise OutputError(f"{path} is there already; choose another name.") from None
+            temporary.rename(target)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
 def is_other_model(path: str | Path) -> bool:
     """Whether a file is called like a network that other software reads."""
     return Path(path).suffix.lower() in _OTHER_MODELS

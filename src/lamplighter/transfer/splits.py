@@ -116,9 +116,17 @@ def prepared(
             watch.say(f"note: {note}")
     check_classes(files, "transfer learning")
     if "val" not in files.split_names:
+        together = any(files.groups)  # as those of a recording are
         raise DatasetError(
-            f"the rungs are compared on a validation split, and {files.name} has too "
-            "few images to make one; add images, five or more for each class."
+            f"the rungs are compared on a validation split, and {files.name} has too few "
+            + ("recordings or other groups" if together else "images")
+            + " to make one; add "
+            + (
+                "more, five or more for each class: the images of one are so alike that they "
+                "stay together."
+                if together
+                else "images, five or more for each class."
+            )
         )
     return files, found
 

@@ -26,6 +26,7 @@ from lamplighter.workspace.actions import (
 from lamplighter.workspace.applying import write_folder, write_manifest
 from lamplighter.workspace.checking import compare, notes_on_journal, notes_on_labels
 from lamplighter.workspace.classes import ClassNames
+from lamplighter.workspace.collecting import class_folder
 from lamplighter.workspace.following import Follower
 from lamplighter.workspace.journal import ItemChange, Journal
 from lamplighter.workspace.location import journal_path
@@ -321,6 +322,33 @@ class Workspace:
             name = self._names().new(name)
             row = self._journal.class_row(None)
             return self._journal.record(AddClass(name), [], [(row, None, name)])
+
+    def folder_for(self, class_name: str, *, split: str | None = None) -> Path:
+        """Return the folder in which new images are read as of a class; it need not be there.
+
+        A class that was renamed has the folder that it had. A name that is no class yet may be
+        one: its folder would make it.
+
+        Args:
+            class_name: what the class is called now, or is to be called.
+            split: the one that new images are to be in; by default "train", where there are splits.
+
+        Raises:
+            WorkspaceError: no folder would be read so, as in a zip file, or the name cannot be one.
+        """
+        names, files = self._names(), self._scan.files
+        if class_name in names.all:
+            folders, added = names.called(class_name)
+            folders += [class_name] if added or not folders else []
+        else:
+            folders = [names.new(class_name)]
+        if not any(names.now(folder) == class_name for folder in folders):
+            raise WorkspaceError(
+                f"images in a folder {shown(class_name)} are those of the class "
+                f"{names.now(folders[0])!r}, as it was renamed; choose another name."
+            )
+        folders = [folder for folder in folders if names.now(folder) == class_name]
+        return files.root / class_folder(files, self.source, folders, split=split)
 
     def undo(self, count: int = 1, *, last: int | None = None) -> list[Step]:
         """Undo the last steps, whoever made them; what they changed is as before.
