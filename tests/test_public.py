@@ -125,6 +125,7 @@ PUBLIC = [
     "predict",
     "pretrained",
     "register",
+    "report_page",
     "sanity_check",
     "save",
     "save_features",

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from lamplighter.evaluation.reliability_plots import plot_reliability as plot_reliability
     from lamplighter.evaluation.report import Report as Report
     from lamplighter.evaluation.report import evaluate as evaluate
+    from lamplighter.evaluation.report_page import report_page as report_page
     from lamplighter.evaluation.sheets import contact_sheet as contact_sheet
     from lamplighter.evaluation.sheets import mistakes_sheet as mistakes_sheet
     from lamplighter.explain import watching as watching
@@ -238,6 +239,7 @@ _HOMES = {
     "predict": "lamplighter.inference.predictor",
     "pretrained": "lamplighter.saving.pretrained",
     "register": "lamplighter.models.registry",
+    "report_page": "lamplighter.evaluation.report_page",
     "sanity_check": "lamplighter.explain.attribution.sanity",
     "save": "lamplighter.saving.bundle",
     "save_features": "lamplighter.features.files",

@@ -77,6 +77,20 @@ def test_evaluate_draws(run, trained, tmp_path):
     assert confusion.read_bytes().startswith(PNG)
 
 
+def test_evaluate_writes_a_page(run, trained, tmp_path):
+    page = tmp_path / "digits.html"
+    outcome = run("evaluate", trained, "mnist", "--page", page)
+    assert outcome.out.splitlines()[-1] == f"wrote {page}"
+    text = page.read_text()
+    assert f"lamplighter predict {trained.name} digit.jpg" in text
+    assert text.count("<img ") == 24
+    again = run("evaluate", trained, "mnist", "--page", page)
+    assert again.code == 1
+    assert "--force" in again.line
+    other = run("evaluate", trained, "mnist", "--page", tmp_path / "page.pdf")
+    assert "--page writes HTML" in other.line
+
+
 @pytest.mark.parametrize("option", ["--confusion", "--mistakes"])
 def test_evaluate_refuses_a_picture_of_another_kind_than_its_name(run, trained, tmp_path, option):
     picture = tmp_path / "a.jpg"

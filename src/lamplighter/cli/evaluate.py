@@ -20,7 +20,13 @@ from lamplighter.cli.data_arguments import (
     split_files,
 )
 from lamplighter.cli.options import AsJson, SplitName
-from lamplighter.cli.outputs import check_figure, check_picture, save_figure, save_picture
+from lamplighter.cli.outputs import (
+    check_figure,
+    check_new,
+    check_picture,
+    save_figure,
+    save_picture,
+)
 from lamplighter.cli.terminal import printable, quoted, wrapped
 from lamplighter.cli.train_images import SPLITS, learned_from
 from lamplighter.errors import LamplighterError, OutputError
@@ -71,11 +77,21 @@ def evaluate(
             help="Draw a reliability diagram of these images: PNG, PDF or SVG.",
         ),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write all of it as one HTML page, with the worst mistakes and how to use the "
+            "classifier.",
+        ),
+    ] = None,
     force: Annotated[bool, options.force("Overwrite the output files if they exist.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a classifier; each score has its 95 % confidence interval."""
     _check_pictures(confusion, mistakes, reliability, force=force)
+    if page is not None:
+        _check_page(page, force=force)
     named = is_named(data)
     from lamplighter.evaluation.comparison import compare
     from lamplighter.evaluation.report import check_in_common
@@ -109,8 +125,10 @@ def evaluate(
     _draw(report, images, confusion, mistakes)
     if reliability is not None:
         _draw_reliability(report, reliability)
+    if page is not None:
+        _write_page(page, classifier, report, images, bundle)
     if not as_json:
-        for picture in filter(None, (confusion, mistakes, reliability)):
+        for picture in filter(None, (confusion, mistakes, reliability, page)):
             typer.echo(printable(f"wrote {picture}"))
 
 
@@ -208,6 +226,23 @@ def _check_pictures(
         other = seen.setdefault(path.resolve(), option)
         if other != option:
             raise OutputError(f"{other} and {option} must be two files, received {path} for both.")
+
+
+def _check_page(page: Path, *, force: bool) -> None:
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"--page writes HTML, received {page}; name it {page.stem}.html.")
+    check_new(page, "--page", force=force)
+
+
+def _write_page(
+    page: Path, classifier: Classifier, report: Report, images: ImageData, bundle: Path
+) -> None:
+    from lamplighter.evaluation.report_page import report_page
+    from lamplighter.files.writing import written_whole
+
+    text = report_page(classifier, [report], images, title=bundle.stem, bundle=bundle.name)
+    with written_whole(page) as file:
+        file.write(text.encode())
 
 
 def _draw(report: Report, data: ImageData, confusion: Path | None, mistakes: Path | None) -> None:
