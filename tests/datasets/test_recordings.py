@@ -50,6 +50,16 @@ def test_a_pattern_that_was_given_comes_first(recorded):
     assert set(find_files(recorded, group=r"_(\d+)\.").groups) == {f"{n:04d}" for n in range(1, 7)}
 
 
+def test_a_manifest_keeps_them_together_as_well(recorded):
+    files = find_files(recorded)
+    lines = [f"{path},{path.partition('/')[0]},mine" for path in files.paths[:1]]
+    lines += [f"{path},{path.partition('/')[0]}," for path in files.paths[1:]]
+    (recorded / "list.csv").write_text("\n".join(["path,label,group", *lines]))
+    listed = find_files(recorded / "list.csv")
+    assert listed.groups == ("mine", *files.groups[1:])
+    assert "understood: 8 recordings; images of one stay in one split." in listed.notes
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_recording_stands_on_both_sides_of_a_split(recorded, seed):
     for files in (find_files(recorded), audit(find_files(recorded)).grouped):

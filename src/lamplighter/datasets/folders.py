@@ -73,13 +73,13 @@ def scan_folder(root: str | Path, *, group: str | None = None, empty: bool = Fal
     seg_train, valid, test_set), they are splits, and the folders in them are classes; the splits
     may lie in the folders of the classes as well. Folders around all the others are passed over.
     Images that lie outside a class folder have no label. `notes` say what was understood.
-    Symbolic links are followed, to each real folder once.
+    Symbolic links are followed, to each real folder once. Without `group` the images of one
+    recording, told by their names, belong together.
 
     Args:
         root: the folder.
         group: a regular expression; files in whose names it finds the same (its first group,
-            or all of it) belong together and are kept in one split. By default the images of one
-            recording do, which their names tell.
+            or all of it) belong together and are kept in one split.
         empty: take a folder without any image, too: images may come later.
 
     Raises:

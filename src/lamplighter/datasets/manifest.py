@@ -14,6 +14,7 @@ import numpy as np
 
 from lamplighter.datasets.columns import Columns, find_columns
 from lamplighter.datasets.files import ImageFiles, SetAside
+from lamplighter.datasets.recordings import recording_notes, recording_of
 from lamplighter.datasets.split_names import read_split_name, resolve_splits
 from lamplighter.datasets.walking import walk
 from lamplighter.datasets.zipped_images import ZipPaths
@@ -63,14 +64,15 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
     Args:
         path: the CSV file.
         group: a regular expression for the files without a group of their own, as in
-            `lamplighter.datasets.folders.scan_folder`.
+            `lamplighter.datasets.folders.scan_folder`; by default images of one recording belong
+            together.
 
     Raises:
         DatasetError: there is no such file, or a line of it is wrong, which is named; or there
             is no image in it.
     """
     path = Path(path)
-    find_group = group_finder(group)
+    find_group = recording_of if group is None else group_finder(group)
     header, read_lines = _read(path)
     lines = _unpacked(path, read_lines)
     files = _Files(path)
@@ -85,7 +87,8 @@ def read_manifest(path: str | Path, *, group: str | None = None) -> ImageFiles:
     class_names = sorted({row.label for row in present} - {""})
     index = {name: number for number, name in enumerate(class_names)} | {"": -1}
     groups = tuple(row.group or find_group(Path(row.path).name) for row in present)
-    notes = (*columns.notes, *found_notes, *split_notes, *group_notes(groups, group), *repeat_notes)
+    grouped = recording_notes(groups) if group is None else group_notes(groups, group)
+    notes = (*columns.notes, *found_notes, *split_notes, *grouped, *repeat_notes)
     root, paths = _in_one_zip(path.parent, [row.path for row in present])
     return ImageFiles(
         name=clean_name(path.stem),

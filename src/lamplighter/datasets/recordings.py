@@ -49,8 +49,8 @@ def recording_of(name: str) -> str:
 
 
 def recording_notes(groups: Sequence[str]) -> tuple[str, ...]:
-    """Return what is to know of files whose recordings are `groups`, on one line."""
-    count = len(set(groups) - {""})
+    """Return what is to know of files with these groups, if any are recordings, on one line."""
+    count = sum(map(is_recording, set(groups)))
     if not count:
         return ()
     return (f"understood: {counted(count, 'recording')}; images of one stay in one split.",)
