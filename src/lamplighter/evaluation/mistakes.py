@@ -47,24 +47,36 @@ def mistakes(report: Report, data: ImageData, count: int = 25) -> list[Mistake]:
         DatasetError: the data is not that of the report.
         ArgumentError: the count is negative.
     """
-    if count < 0:
-        raise ArgumentError(f"the count of mistakes must be 0 or more, received {count}.")
     if report.split not in data or data.fingerprint(report.split) != report.fingerprint:
         raise DatasetError(
             f"the report is on the split {report.split!r} of {report.data}, "
             f"received other images ({data.name}); give the data that was evaluated."
         )
+    images = data[report.split].images
+    return [mistake_at(report, row, images[row]) for row in surest_mistakes(report, count)]
+
+
+def surest_mistakes(report: Report, count: int) -> NDArray[np.int64]:
+    """Return where the worst mistakes are in their split, shape (M,), M at most `count`.
+
+    Raises:
+        ArgumentError: the count is negative.
+    """
+    if count < 0:
+        raise ArgumentError(f"the count of mistakes must be 0 or more, received {count}.")
     wrong = np.flatnonzero(~report.right)
     sure = report.predictions.probabilities[wrong, report.predicted[wrong]]
-    worst = np.argsort(-sure, kind="stable")[:count]
-    images = data[report.split].images
-    return [
-        Mistake(
-            index=int(wrong[place]),
-            true=report.class_names[report.labels[wrong[place]]],
-            predicted=report.class_names[report.predicted[wrong[place]]],
-            probability=float(sure[place]),
-            image=images[wrong[place]],
-        )
-        for place in worst
-    ]
+    worst: NDArray[np.int64] = wrong[np.argsort(-sure, kind="stable")[:count]].astype(np.int64)
+    return worst
+
+
+def mistake_at(report: Report, row: int, image: NDArray[np.uint8]) -> Mistake:
+    """Return the mistake that was made on image `row` of the split, whose pixels are `image`."""
+    predicted = report.predicted[row]
+    return Mistake(
+        index=int(row),
+        true=report.class_names[report.labels[row]],
+        predicted=report.class_names[predicted],
+        probability=float(report.predictions.probabilities[row, predicted]),
+        image=image,
+    )

@@ -14,13 +14,15 @@ from lamplighter.errors import DatasetError
 from lamplighter.evaluation.calibration import reliability
 from lamplighter.evaluation.html_page import escaped, html_page
 from lamplighter.evaluation.intervals import estimate_from, wilson
-from lamplighter.evaluation.mistakes import mistakes
+from lamplighter.evaluation.mistakes import mistake_at, mistakes, surest_mistakes
 from lamplighter.files.naming import clean_name
 from lamplighter.models.classifier import check_classifier
 from lamplighter.text import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from lamplighter.datasets.image_data import ImageData
     from lamplighter.evaluation.calibration import Reliability
@@ -65,6 +67,8 @@ def report_page(
     reports: Sequence[Report],
     data: ImageData | None = None,
     *,
+    pictures: Callable[[Report, int], NDArray[np.uint8] | None] | None = None,
+    counts: Mapping[str, int] | None = None,
     title: str = "",
     bundle: str = "classifier.lamp",
     most_mistakes: int = 24,
@@ -78,7 +82,11 @@ def report_page(
     Args:
         classifier: what was measured.
         reports: what `evaluate` returned for each split, the most telling one first.
-        data: the images of the reports, for the pictures of mistakes; None leaves these out.
+        data: the images of the reports, for the pictures of mistakes.
+        pictures: gives the pixels (C, H, W) of an image of a report by its row, None of one that
+            cannot be shown; in place of `data` where the images are not in memory. Without either
+            there are no pictures.
+        counts: how many images each split has, those that were learned from as well.
         title: of the page; by default the name of the first report's data.
         bundle: what the file of the classifier is called, for the commands that use it.
         most_mistakes: how many mistakes of each split are shown, 0 or more.
@@ -95,10 +103,13 @@ def report_page(
         f"<header>\n<h1>{escaped(title)}: what the classifier is worth</h1>",
         _worth(reports[0]),
         "</header>\n<main>",
-        _facts(classifier),
+        _facts(classifier, counts or {}),
     ]
     for report in reports:
-        wrong = [] if data is None else mistakes(report, data, most_mistakes)
+        if data is not None:
+            wrong = mistakes(report, data, most_mistakes)
+        else:
+            wrong = _pictured(report, pictures, most_mistakes)
         parts.append(_section(report, wrong))
     parts += [
         _use(bundle, classifier),
@@ -107,6 +118,15 @@ def report_page(
         "share is Wilson's, the others are bootstrap intervals.</p></footer>",
     ]
     return html_page(f"{title}: what the classifier is worth", "\n".join(parts), style=_STYLE)
+
+
+def _pictured(
+    report: Report, pictures: Callable[[Report, int], NDArray[np.uint8] | None] | None, most: int
+) -> list[Mistake]:
+    """Return the worst mistakes that can be shown."""
+    rows = surest_mistakes(report, most).tolist()
+    found = [] if pictures is None else [(row, pictures(report, row)) for row in rows]
+    return [mistake_at(report, row, image) for row, image in found if image is not None]
 
 
 def _worth(report: Report) -> str:
@@ -119,7 +139,7 @@ def _worth(report: Report) -> str:
     )
 
 
-def _facts(classifier: Classifier) -> str:
+def _facts(classifier: Classifier, counts: Mapping[str, int]) -> str:
     """Return what the classifier is, and what it was made of."""
     architecture, record = classifier.architecture, classifier.record
     recipe = dict(record.recipe)
@@ -138,6 +158,9 @@ def _facts(classifier: Classifier) -> str:
     learned = " + ".join(classifier.record.learned_splits)
     images = again.get("images") if isinstance(again, dict) else None
     rows.append(("Learned from", f"{learned}{f', {images} images' if images else ''}"))
+    if counts:
+        parts = (f"{name} {count:,}" for name, count in counts.items())
+        rows.append(("Images", ", ".join(parts)))
     rows += _recorded(record.scores)
     trust = classifier.trust
     if trust is not None:
