@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lamplighter.errors import ModelError, UnknownClassError
+from lamplighter.errors import ModelError, ShapeError, UnknownClassError
 from lamplighter.explain.attribution.attribution import attribute
 from lamplighter.explain.attribution.occlusion_map import occlusion_map
 from lamplighter.explain.attribution.overlay import AGAINST, FOR, overlay, place_in_words
@@ -41,6 +41,17 @@ def test_it_is_the_map_of_captum(preprocessing, settings):
     assert found.settings == oracle.settings
     assert found.probability == pytest.approx(float(oracle.target_probabilities[0]), abs=1e-6)
     np.testing.assert_array_equal(found.pixels, preprocessing.pixels(image))
+
+
+def test_pixels_are_taken_as_they_are():
+    classifier = classifier_of(Tiny())
+    pixels = GREY.pixels(picture(GREY))
+    np.testing.assert_array_equal(
+        occlusion_map(classifier, pixels).values, occlusion_map(classifier, picture(GREY)).values
+    )
+    for wrong in (pixels.astype(np.float32), pixels[:, 1:]):
+        with pytest.raises(ShapeError, match=r"uint8 of shape \(1, 12, 10\)"):
+            occlusion_map(classifier, wrong)
 
 
 def test_the_most_probable_class_is_asked_about():

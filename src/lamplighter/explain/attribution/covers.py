@@ -11,6 +11,8 @@ from lamplighter.errors import ModelError
 from lamplighter.names import wrong_choice
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from lamplighter.images.preprocessing import Preprocessing
 
 BASELINES = ("black", "mean", "blur")
@@ -94,6 +96,39 @@ def window_over(
             f"{across} for {tall} x {wide}; make it smaller."
         )
     return Window(tall, wide, down, across)
+
+
+def cover_color(preprocessing: Preprocessing, name: str) -> NDArray[np.float32]:
+    """Return the color of a cover as the network is given it, float32, shape (C, 1, 1).
+
+    Args:
+        preprocessing: of the classifier.
+        name: "black", or "mean" for the mean color that the preprocessing subtracts.
+    """
+    mean = np.array(preprocessing.mean, dtype=np.float32).reshape(-1, 1, 1)
+    std = np.array(preprocessing.std, dtype=np.float32).reshape(-1, 1, 1)
+    return -mean / std if name == "black" else np.zeros_like(mean)
+
+
+def mean_falls(
+    falls: NDArray[np.float32], window: Window, height: int, width: int
+) -> NDArray[np.float32]:
+    """Return at each pixel the mean over all places of the window that cover it.
+
+    Args:
+        falls: of the score with the window at each of its P places, shape (P,).
+        window: what covers.
+        height: rows of the image.
+        width: columns of the image.
+
+    Returns:
+        float32, shape (H, W).
+    """
+    sums, counts = np.zeros((height, width)), np.zeros((height, width))
+    for fall, (rows, columns) in zip(falls, window.places(height, width), strict=True):
+        sums[rows, columns] += fall
+        counts[rows, columns] += 1
+    return (sums / counts).astype(np.float32)
 
 
 def check_count(name: str, value: object) -> None:

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamplighter.errors import ModelError
-from lamplighter.explain.attribution.covers import Window, baseline_name, window_over
+from lamplighter.errors import ModelError, ShapeError
+from lamplighter.explain.attribution.covers import (
+    Window,
+    baseline_name,
+    cover_color,
+    mean_falls,
+    window_over,
+)
 from lamplighter.inference.predictor import Predictions
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier, class_index
@@ -46,7 +52,7 @@ class OcclusionMap:
 
 def occlusion_map(
     classifier: Classifier,
-    image: str | Path | bytes | Image.Image,
+    image: str | Path | bytes | Image.Image | NDArray[np.uint8],
     *,
     target: str | int | None = None,
     window: int | tuple[int, int] | None = None,
@@ -62,7 +68,8 @@ def occlusion_map(
 
     Args:
         classifier: whose answer is to be explained.
-        image: the path of an image file, the bytes of one, or an image.
+        image: the path of an image file, the bytes of one, an image, or pixels as the network sees
+            them, uint8, shape (C, H, W).
         target: the class that is asked about, by name or number; by default the most probable.
         window: height and width of the cover in pixels, or one number for both; by default a
             square of such a size that about 100 places cover the image.
@@ -73,6 +80,7 @@ def occlusion_map(
 
     Raises:
         ImageError: the image cannot be used.
+        ShapeError: pixels are of another type or shape than the network's.
         UnknownClassError: the classifier has no class `target`.
         ModelError: a setting is wrong, or the network answers NaN.
     """
@@ -85,16 +93,13 @@ def occlusion_map(
             'attribute(..., "occlusion") takes it.'
         )
     cover = window_over(wanted.height, wanted.width, window, stride)
-    opened = wanted.open(image) if isinstance(image, str | Path | bytes) else image
-    pixels = wanted.pixels(opened)
+    pixels = _pixels(classifier, image)
     inputs = wanted.normalise(pixels[np.newaxis])  # (1, C, H, W)
     logits = compute(inputs)
     number = int(logits.argmax()) if target is None else class_index(classifier.class_names, target)
-    mean = np.array(wanted.mean, dtype=np.float32).reshape(-1, 1, 1)
-    std = np.array(wanted.std, dtype=np.float32).reshape(-1, 1, 1)
-    colour = -mean / std if name == "black" else np.zeros_like(mean)
-    scores = _covered_scores(compute, inputs[0], colour, cover, number, progress)
-    falls = _spread(logits[0, number] - scores, cover, wanted.height, wanted.width)
+    color = cover_color(wanted, name)
+    scores = _covered_scores(compute, inputs[0], color, cover, number, progress)
+    falls = mean_falls(logits[0, number] - scores, cover, wanted.height, wanted.width)
     trust = classifier.trust
     temperature = 1.0 if trust is None else trust.temperature
     said = Predictions(logits, classifier.class_names, temperature=temperature)
@@ -111,10 +116,26 @@ def occlusion_map(
     )
 
 
+def _pixels(
+    classifier: Classifier, image: str | Path | bytes | Image.Image | NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return what the network sees of an image, uint8, shape (C, H, W)."""
+    wanted = classifier.preprocessing
+    if not isinstance(image, np.ndarray):
+        return wanted.pixels(wanted.open(image) if isinstance(image, str | Path | bytes) else image)
+    shape = (wanted.channels, wanted.height, wanted.width)
+    if image.dtype != np.uint8 or image.shape != shape:
+        raise ShapeError(
+            f"pixels must be uint8 of shape {shape}, received {image.dtype} of shape "
+            f"{image.shape}; give the image itself to have it prepared."
+        )
+    return image
+
+
 def _covered_scores(
     compute: Runtime,
     image: NDArray[np.float32],
-    colour: NDArray[np.float32],
+    color: NDArray[np.float32],
     cover: Window,
     target: int,
     progress: Progress | None,
@@ -126,19 +147,8 @@ def _covered_scores(
         chosen = places[start : start + _AT_ONCE]
         batch = np.repeat(image[np.newaxis], len(chosen), axis=0)  # (n, C, H, W)
         for covered, (rows, columns) in zip(batch, chosen, strict=True):
-            covered[:, rows, columns] = colour
+            covered[:, rows, columns] = color
         parts.append(compute(batch)[:, target])
         if progress is not None:
             progress(start + len(chosen), len(places))
     return np.concatenate(parts)
-
-
-def _spread(
-    falls: NDArray[np.float32], cover: Window, height: int, width: int
-) -> NDArray[np.float32]:
-    """Return the mean of the falls over all places that cover a pixel, shape (H, W)."""
-    sums, counts = np.zeros((height, width)), np.zeros((height, width))
-    for fall, (rows, columns) in zip(falls, cover.places(height, width), strict=True):
-        sums[rows, columns] += fall
-        counts[rows, columns] += 1
-    return (sums / counts).astype(np.float32)
