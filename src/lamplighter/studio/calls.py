@@ -100,6 +100,25 @@ def call(function: Callable[[Studio, Fields], Any]) -> Callable[[Request], Await
     return endpoint
 
 
+def call_with_body(
+    function: Callable[[Studio, Fields, bytes], Any], most: int
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint as `call` does, whose function is given the body of the request, too.
+
+    Args:
+        function: is given the studio, the fields of the address, and the body.
+        most: bytes that a body may have.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        body = await read_body(request, most)
+        fields = Fields(dict(request.query_params))
+        result = await run_in_threadpool(function, request.app.state.studio, fields, body)
+        return result if isinstance(result, Response) else JSONResponse(result)
+
+    return endpoint
+
+
 async def read_json(request: Request) -> dict[str, Any]:
     """Return the JSON object of a request; {} where its body is empty.
 
