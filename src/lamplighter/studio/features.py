@@ -33,14 +33,29 @@ def features_of(studio: Studio, job: Job) -> Features:
         DatasetError: no image can be read.
         StoppedError: the person has stopped the job.
     """
-    table = studio.project.table()
-    known: dict[int, Features] = studio.kept("features", dict)
+    table, known = studio.project.table(), _vectors(studio)
     features = known.get(table.scan)
     if features is None:
         with job.progress("embedding") as progress:
             features = embed(backbone(studio), table.files, progress=progress)
         known.clear()
         known[table.scan] = features
+    return _as_labelled(studio, features)
+
+
+def known_features(studio: Studio) -> Features | None:
+    """Return what `features_of` does where nothing has to be computed for it; else None."""
+    features = _vectors(studio).get(studio.project.table().scan)
+    return None if features is None else _as_labelled(studio, features)
+
+
+def _vectors(studio: Studio) -> dict[int, Features]:
+    """Return the vectors that are known, by the scan of the folder that they are of."""
+    return studio.kept("features", dict)
+
+
+def _as_labelled(studio: Studio, features: Features) -> Features:
+    """Return features with the labels that hold now, without files that are set aside."""
     table = studio.project.table()
     rows = [table.rows.get(path, -1) for path in features.files.paths]
     there = np.array([place for place, row in enumerate(rows) if row >= 0], dtype=np.int64)
