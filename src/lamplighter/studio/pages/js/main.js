@@ -30,7 +30,7 @@ const VIEWS = [
   { name: "results", label: "Results", View: Results, bare: true },
   { name: "try", label: "Try it", View: TryIt, bare: true },
   { name: "collect", label: "Collect", View: Collect, bare: true },
-  { name: "take-away", label: "Take away", View: TakeAway },
+  { name: "take-away", label: "Take away", View: TakeAway, bare: true },
 ];
 
 function Studio() {
