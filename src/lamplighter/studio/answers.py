@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -137,25 +138,34 @@ def _described(part: HeldOut) -> dict[str, Any]:
         "answers": len(said.class_names),
         "paths": part.paths,
         "labels": report.labels.tolist(),
-        "logits": said.logits.tolist(),
+        "logits": _packed(said.logits),
         "temperature": said.temperature,
-        "distances": None if said.distances is None else said.distances.tolist(),
+        "distances": None if said.distances is None else _packed(said.distances),
         "threshold": said.threshold,
     }
 
 
+def _packed(array: NDArray[np.float32]) -> str:
+    """Return numbers as base64: exact, and a fifth of what they take as text."""
+    return base64.b64encode(array.astype("<f4").tobytes()).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
+
+
 def _restored(split: str, values: dict[str, Any]) -> HeldOut:
     names, distances = tuple(values["class_names"]), values["distances"]
-    logits = np.array(values["logits"], dtype=np.float32)
-    labels = np.array(values["labels"], dtype=np.int64)
     count = len(values["paths"])
-    if logits.shape != (count, values["answers"]) or labels.shape != (count,):
+    logits = _unpacked(values["logits"]).reshape(count, values["answers"])
+    labels = np.array(values["labels"], dtype=np.int64)
+    if labels.shape != (count,):
         raise ValueError("its columns differ in length")
     predictions = Predictions(
         logits,
         names[: values["answers"]],
         temperature=values["temperature"],
-        distances=None if distances is None else np.array(distances, dtype=np.float32),
+        distances=None if distances is None else _unpacked(distances).reshape(count),
         threshold=values["threshold"],
     )
     report = Report(values["data"], split, values["fingerprint"], names, labels, predictions)

@@ -45,6 +45,7 @@ class Job:
         error: why it failed, on one line; "" where it has not.
         result: what it gives to the page, of plain JSON types, once it is done.
         ended: set when it is done, stopped or failed.
+        apart: whether another process does it, whatever is open here.
     """
 
     id: int
@@ -58,6 +59,7 @@ class Job:
     error: str = ""
     result: Any = None
     ended: threading.Event = field(default_factory=threading.Event)
+    apart: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _told: float = 0.0
     _on_stop: Callable[[], None] | None = None
@@ -153,7 +155,7 @@ class Jobs:
             known = self._known.get(kind)
             if known is not None and known.state in ("waiting", "running"):
                 return known
-            job = Job(next(self._numbers), kind, work, self._events)
+            job = Job(next(self._numbers), kind, work, self._events, apart=apart)
             self._known[kind] = job
         self._events.publish("job", job.to_dict())
         if apart:

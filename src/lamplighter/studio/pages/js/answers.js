@@ -21,13 +21,10 @@ export function answersOf(files, run) {
   if (asked !== key) {
     asked = key;
     attempt(async () => {
-      try {
-        const answer = await get("results/answers", { run });
-        const now = current().files;
-        if (now?.scan === files.scan) update({ files: { ...now, answers: columnsOf(now, run, answer) } });
-      } finally {
-        asked = "";
-      }
+      const answer = await get("results/answers", { run });
+      asked = "";
+      const now = current().files;
+      if (now?.scan === files.scan) update({ files: { ...now, answers: columnsOf(now, run, answer) } });
     });
   }
   return null;

@@ -338,7 +338,7 @@ function Cell({ row, place, count, files, size, fast, style, selected, focused, 
       aria-selected=${selected}
       aria-posinset=${place + 1}
       aria-setsize=${count}
-      aria-label=${told}
+      aria-label=${caption ? undefined : told /* else it is called by its caption */}
       title=${told}
     >
       <${Thumbnail} path=${path} scan=${files.scan} size=${size} fast=${fast} />

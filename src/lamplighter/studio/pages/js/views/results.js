@@ -1,11 +1,12 @@
 // Results: what a training is worth, where it errs, and how it compares.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api.js";
 import { html } from "../html.js";
 import { counted, Estimate, percent, when } from "../numbers.js";
 import { address } from "../router.js";
 import { attempt, useStore } from "../store.js";
-import { forgetAnswers } from "../answers.js";
+import { answersOf, forgetAnswers } from "../answers.js";
+import { classOf } from "../files.js";
 import { loadRuns, useRuns } from "../training.js";
 import { Comparison } from "../components/comparison.js";
 import { Confusion } from "../components/confusion.js";
@@ -155,17 +156,12 @@ function Summary({ found }) {
 /** Return how many images of a run have another label now than at its training. */
 function useChangedLabels(run) {
   const files = useStore((state) => state.files);
-  const [answers, setAnswers] = useState(null);
-  useEffect(() => {
-    setAnswers(null);
-    if (run.kind === "photos") attempt(async () => setAnswers(await get("results/answers", { run: run.id })));
-  }, [run.id]);
-  if (!files || !answers) return 0;
-  const row = new Map(files.paths.map((path, place) => [path, place]));
-  return answers.paths.filter((path, place) => {
-    const at = row.get(path);
-    return at !== undefined && files.classNames[files.labels[at]] !== answers.class_names[answers.truth[place]];
-  }).length;
+  return useMemo(() => {
+    const answers = files && run.kind === "photos" ? answersOf(files, run.id) : null;
+    if (!answers) return 0;
+    const { split, truth, classNames } = answers;
+    return split.filter((held, row) => held >= 0 && classOf(files, row) !== classNames[truth[row]]).length;
+  }, [files, run.id]);
 }
 
 function Mistakes({ found, link }) {
