@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from lamplighter.studio import training as following
 from lamplighter.studio.answers import read_answers
 from lamplighter.studio.api import training as asking
 from lamplighter.studio.app import make_app
-from lamplighter.studio.runs import all_runs, runs_folder
+from lamplighter.studio.runs import all_runs, new_run_folder, runs_folder
 from lamplighter.studio.studio import Studio
 from lamplighter.studio.worker import describe_files
 
@@ -270,6 +271,27 @@ MADE = """
         json.dump(notes, file)
     tell("done")
 """
+
+
+def test_what_was_left_unfinished_long_ago_is_removed(tmp_path):
+    old, young = new_run_folder(tmp_path), new_run_folder(tmp_path)
+    finished = new_run_folder(tmp_path)
+    (old / "classifier.lamp").write_bytes(b"half")
+    (finished / "run.json").write_text("{}")
+    for folder in (old, finished):
+        os.utime(folder, (1, 1))
+    new = new_run_folder(tmp_path)
+    assert set(runs_folder(tmp_path).iterdir()) == {young, finished, new}
+
+
+def test_runs_that_cannot_be_kept_are_a_message(opened):
+    studio, client = opened
+    place = runs_folder(studio.project.source)
+    place.parent.mkdir(parents=True)
+    place.write_text("a file is in the way")
+    refused = start(client)
+    assert refused.status_code == 400
+    assert "cannot be made" in refused.json()["error"]
 
 
 def test_a_new_training_gets_a_name_of_its_own(opened, pretend):

@@ -6,6 +6,7 @@ Those of the embedded digits belong to no folder: their source is None.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 BUNDLE, NOTES = "classifier.lamp", "run.json"
 _DIGITS = "digits"
 _LONGEST_NAME = 100  # characters
+_ABANDONED = 3 * 24 * 3600  # seconds, more than any training is given
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,15 @@ def find_run(source: Path | None, name: str = "") -> Run:
     raise MissingBundleError(f"there is {wanted}; train one.")
 
 
+def _remove_unfinished(above: Path) -> None:
+    """Remove what trainings have left that were ended from outside, long ago."""
+    with contextlib.suppress(OSError):
+        for folder in above.iterdir():
+            old = time.time() - folder.stat().st_mtime > _ABANDONED
+            if old and not (folder / NOTES).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def new_run_folder(source: Path | None) -> Path:
     """Make and return an empty folder for a run; it becomes a run with its notes.
 
@@ -156,6 +167,7 @@ def new_run_folder(source: Path | None) -> Path:
         OutputError: it cannot be made.
     """
     above = runs_folder(source)
+    _remove_unfinished(above)
     stamp = ("" if source is not None else f"{_DIGITS}-") + time.strftime("%Y%m%d-%H%M%S")
     for number in range(1000):
         folder = above / (stamp if number == 0 else f"{stamp}-{number}")

@@ -41,8 +41,8 @@ class Training:
 
     Attributes:
         request: what was asked for.
-        events: what has happened, of plain JSON types; of steps only those that others followed.
-        step: what it does right now, {"name", "done", "total"}.
+        events: what has happened, of plain JSON types, apart from steps.
+        step: the last step that was told, {"kind", "at", "name", "began", "done", "total"}.
         stops: how often it was asked to stop.
 
     Args:
@@ -85,12 +85,12 @@ class Training:
                 if not (folder / NOTES).exists():
                     shutil.rmtree(folder, ignore_errors=True)
                 self._pages.publish("runs", {})
-            end = self.events[-1] if self.events else {"kind": ""}
-            if end["kind"] == "done":
+            if (folder / NOTES).exists():
                 return {"run": folder.name}
-            if end["kind"] == "failed":
-                raise TrainingError(end["error"])
-            if end["kind"] == "stopped" or self.stops:
+            failed = [event for event in self.events if event["kind"] == "failed"]
+            if failed:
+                raise TrainingError(failed[-1]["error"])
+            if self.stops or any(event["kind"] == "stopped" for event in self.events):
                 raise StoppedError
             raise TrainingError(_crash(code, log))
 
@@ -183,7 +183,7 @@ def _start(
 ) -> Job:
     before = studio.jobs.find(KIND)
     if before is not None and before.state in ("waiting", "running"):
-        raise TrainingError("another training is running; wait for it, or stop it.")
+        raise _busy()
     request: dict[str, Any] = {
         "kind": kind,
         "name": settings.pop("name") or _new_name(source, kind),
@@ -194,9 +194,18 @@ def _start(
     }
     if files is not None:
         request["files"] = describe_files(files)
-    training = studio.training = Training(request, studio.events)
-    studio.events.publish(KIND, {"number": -1})
-    return studio.jobs.start(KIND, training.run, apart=True)
+    training = Training(request, studio.events)
+    job = studio.jobs.start(KIND, training.run, apart=True)
+    if job.work != training.run:  # another page was quicker
+        request["folder"].rmdir()
+        raise _busy()
+    studio.training = training
+    studio.events.publish(KIND, {"number": -1})  # all of it is to be read anew
+    return job
+
+
+def _busy() -> TrainingError:
+    return TrainingError("another training is running; wait for it, or stop it.")
 
 
 def _send(process: subprocess.Popen[bytes], line: bytes) -> None:
