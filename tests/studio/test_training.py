@@ -233,6 +233,7 @@ def test_a_training_that_is_stopped_keeps_what_it_has_learned(slow_worker, by):
     assert load(run / "classifier.lamp").class_names == ("blue", "green", "red")
 
 
+@pytest.mark.slow
 def test_a_studio_that_dies_takes_the_training_along(slow_worker):
     process, run = slow_worker
     process.stdin.close()
@@ -291,7 +292,7 @@ def test_runs_that_cannot_be_kept_are_a_message(opened):
     place.write_text("a file is in the way")
     refused = start(client)
     assert refused.status_code == 400
-    assert "cannot be made" in refused.json()["error"]
+    assert "a folder for a training cannot be made in" in refused.json()["error"]
 
 
 def test_a_new_training_gets_a_name_of_its_own(opened, pretend):

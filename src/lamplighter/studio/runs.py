@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -169,17 +170,16 @@ def new_run_folder(source: Path | None) -> Path:
     above = runs_folder(source)
     _remove_unfinished(above)
     stamp = ("" if source is not None else f"{_DIGITS}-") + time.strftime("%Y%m%d-%H%M%S")
-    for number in range(1000):
-        folder = above / (stamp if number == 0 else f"{stamp}-{number}")
-        try:
-            above.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise OutputError(
-                f"{shown(folder)} cannot be made: {error.strerror or error}; free some space, or "
-                "make it writable."
-            ) from error
-        return folder
-    raise OutputError(f"{shown(above)} has a thousand runs of this second; try again.")
+    try:
+        above.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count():
+            folder = above / (stamp if number == 0 else f"{stamp}-{number}")
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise OutputError(
+            f"a folder for a training cannot be made in {shown(above)}: {error.strerror or error}; "
+            "free some space, or make it writable."
+        ) from error
+    raise AssertionError  # there are numbers enough
