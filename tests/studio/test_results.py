@@ -6,19 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
+from PIL import Image
 
 from lamplighter.errors import DatasetError, MissingBundleError
 from lamplighter.evaluation.report import Report
 from lamplighter.inference.predictor import Predictions
 from lamplighter.saving.bundle import load
-from lamplighter.studio.answers import HeldOut, read_answers, shared, write_answers
-from lamplighter.studio.app import make_app
+from lamplighter.studio.held_out import HeldOut, read_answers, shared, write_answers
 from lamplighter.studio.runs import new_run_folder, runs_folder, write_notes
-from lamplighter.studio.studio import Studio
 
-from .conftest import TOKEN
-from .trainings import SETTINGS, ended, photos
+from .trainings import SETTINGS, ended, opened_on, own_home, photos
 
 NAMES = ("cat", "dog", "cow")  # the last one is not known to the classifier
 LABELS = [0, 0, 0, 1, 1, 1, 2]
@@ -39,21 +36,24 @@ def held_out(*, split="test", labels=LABELS, logits=LOGITS, paths=PATHS, distanc
     return HeldOut(paths, report)
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    own_home(tmp_path_factory.mktemp("home"), monkeypatch)
+
+
 @pytest.fixture
 def pets(tmp_path):
     """A folder with the images of the answers."""
-    from .conftest import put
-
     for number, path in enumerate(PATHS):
-        put(tmp_path / "pets", path, size=(40 + number, 30))
+        file = tmp_path / "pets" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40 + number, 30), "gray").save(file)
     return tmp_path / "pets"
 
 
 @pytest.fixture
 def client(pets):
-    app = make_app(Studio(pets), token=TOKEN, port=80)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        client.get("/", params={"token": TOKEN})
+    with opened_on(pets) as (_, client):
         yield client
 
 
@@ -194,11 +194,8 @@ def trained(tmp_path_factory):
     folder = photos(tmp_path_factory.mktemp("trained") / "colors", each=10)
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_DATA_HOME", str(home / "data"))
-        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-        app = make_app(Studio(folder), token=TOKEN, port=80)
-        with TestClient(app, base_url="http://127.0.0.1") as client:
-            client.get("/", params={"token": TOKEN})
+        own_home(home, patch)
+        with opened_on(folder) as (_, client):
             client.post("/api/training/start", json=SETTINGS)
             assert ended(client)["job"]["state"] == "done"
         return folder, runs_folder(folder)
@@ -208,9 +205,7 @@ def trained(tmp_path_factory):
 def test_a_threshold_is_saved_into_the_classifier(trained):
     folder, kept = trained
     shutil.copytree(kept, runs_folder(folder))
-    app = make_app(Studio(folder), token=TOKEN, port=80)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        client.get("/", params={"token": TOKEN})
+    with opened_on(folder) as (_, client):
         before = client.get("/api/results", params={"split": "val"}).json()
         run = before["run"]["id"]
         point = before["unknown"]["points"][1]

@@ -10,20 +10,21 @@ import time
 
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 
 from lamplighter.inference.predictor import predict
 from lamplighter.saving.bundle import load
 from lamplighter.studio import training as following
-from lamplighter.studio.answers import read_answers
 from lamplighter.studio.api import training as asking
-from lamplighter.studio.app import make_app
+from lamplighter.studio.held_out import read_answers
 from lamplighter.studio.runs import all_runs, new_run_folder, runs_folder
-from lamplighter.studio.studio import Studio
 from lamplighter.studio.worker import describe_files
 
-from .conftest import TOKEN
-from .trainings import METHODS, SETTINGS, ended, kinds, photos
+from .trainings import METHODS, SETTINGS, ended, kinds, opened_on, own_home, photos
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    own_home(tmp_path_factory.mktemp("home"), monkeypatch)
 
 
 @pytest.fixture
@@ -34,10 +35,8 @@ def photos_to_learn(tmp_path):
 @pytest.fixture
 def opened(photos_to_learn):
     """A studio on these photos, and a page that asks it."""
-    studio = Studio(photos_to_learn)
-    with TestClient(make_app(studio, token=TOKEN, port=80), base_url="http://127.0.0.1") as client:
-        client.get("/", params={"token": TOKEN})
-        yield studio, client
+    with opened_on(photos_to_learn) as both:
+        yield both
 
 
 @pytest.fixture
@@ -356,8 +355,7 @@ def test_the_recipes_of_digits_are_those_of_the_library():
 
 @pytest.mark.slow
 def test_digits_are_learned_with_no_folder_open(tmp_path):
-    with TestClient(make_app(Studio(), token=TOKEN, port=80), base_url="http://127.0.0.1") as page:
-        page.get("/", params={"token": TOKEN})
+    with opened_on() as (_, page):
         page.post("/api/training/digits", json={"recipe": "quick", "epochs": 1})
         told = ended(page, seconds=200)
         assert told["job"]["state"] == "done", told["job"]

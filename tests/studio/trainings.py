@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from PIL import Image, ImageDraw
+from starlette.testclient import TestClient
+
+from lamplighter.studio.app import make_app
+from lamplighter.studio.studio import Studio
 
 COLORS = {"blue": (40, 70, 200), "green": (40, 160, 60), "red": (200, 40, 40)}
 METHODS = ["knn", "linear"]
@@ -14,6 +19,22 @@ SETTINGS = {
     "minutes": 5,
     "precision": "fp32",
 }
+
+
+@contextlib.contextmanager
+def opened_on(folder=None):
+    """Give a studio with a folder open, and what asks it as a page does."""
+    studio = Studio(folder)
+    app = make_app(studio, token="the-token", port=80)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.get("/", params={"token": "the-token"})
+        yield studio, client
+
+
+def own_home(home, patch):
+    """Keep what is written for the user away from the user."""
+    patch.setenv("XDG_DATA_HOME", str(home / "data"))
+    patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
 
 
 def photos(folder, *, each=14):

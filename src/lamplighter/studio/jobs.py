@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30.0  # seconds that a job has to stop
 _OFTEN = 0.1  # seconds between two events about the progress of one job
-_PATIENCE = 10.0  # seconds that what runs has to end when the studio does
+_CLOSING = 10.0  # seconds that what runs has to end when the studio does
 _logger = logging.getLogger("lamplighter.studio")
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -196,7 +196,7 @@ class Jobs:
         for job in self.latest():
             job.stop()
         self._waiting.put(None)
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _CLOSING
         for thread in (self._thread, *self._apart):
             thread.join(timeout=max(0.0, end - time.monotonic()))
 

@@ -26,7 +26,7 @@ from lamplighter.datasets.files import ImageFiles, SetAside
 from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import LamplighterError, LamplighterWarning
 from lamplighter.saving.bundle import save
-from lamplighter.studio.answers import HeldOut, write_answers
+from lamplighter.studio.held_out import HeldOut, write_answers
 from lamplighter.studio.runs import BUNDLE, write_notes
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from lamplighter.evaluation.intervals import mcnemar, wilson
 from lamplighter.evaluation.open_set import Answered, coverage_curve
 from lamplighter.evaluation.reliability import with_threshold
 from lamplighter.saving.bundle import save
-from lamplighter.studio.answers import HeldOut, read_answers, shared, write_answers
 from lamplighter.studio.api.training import run_of, summary
 from lamplighter.studio.calls import Fields, call
+from lamplighter.studio.held_out import HeldOut, read_answers, shared, write_answers
 from lamplighter.studio.worker import digits_to_learn
 
 if TYPE_CHECKING:
