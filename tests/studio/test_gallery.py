@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote_from_bytes
 
 import pytest
 from PIL import Image
@@ -126,6 +128,31 @@ def test_thumbnails_are_small_and_upright(client, folder):
         answer = client.get(f"/api/{kind}", params={"path": "blue/large.jpg"})
         assert answer.headers["content-type"] == "image/jpeg"
         assert Image.open(io.BytesIO(answer.content)).size == size
+
+
+ODD = ("a+b.png", "50%.png", "a#b?c&d=e.png", "ü \u65e5.png", "e\u0301.png", "x\ny.png", "'q\".png")
+
+
+def test_odd_names_of_files(ask, tmp_path):
+    folder = tmp_path / "a folder + more"
+    for name in ODD:
+        picture(folder / "class #1" / name, (1, 2, 3))
+    raw = os.fsencode(folder / "class #1") + b"/caf\xe9.png"
+    with open(raw, "wb") as file:  # noqa: PTH123 - not UTF-8
+        file.write((folder / "class #1" / "50%.png").read_bytes())
+    client = ask(Path(f"{folder}/"))
+    paths = client.get("/api/files").json()["paths"]
+    assert {os.fsencode(path.rpartition("/")[2]) for path in paths} == {
+        *map(os.fsencode, ODD),
+        b"caf\xe9.png",
+    }
+    for path in paths:
+        address = f"/api/thumbnail?path={quote_from_bytes(os.fsencode(path), safe='')}"
+        assert client.get(address).status_code == 200
+    client.post("/api/classes", json={"do": "add", "name": "new"})
+    body = json.dumps({"paths": paths, "class": "new"})
+    assert client.post("/api/label", content=body).status_code == 200
+    assert set(client.get("/api/labels").json()["labels"]) == {1}
 
 
 def test_a_thumbnail_follows_its_file(client, folder):

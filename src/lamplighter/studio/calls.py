@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -90,12 +91,12 @@ def call(function: Callable[[Studio, Fields], Any]) -> Callable[[Request], Await
     """
 
     async def endpoint(request: Request) -> Response:
-        values: dict[str, Any] = dict(request.query_params)
+        values = in_address(request)
         if request.method == "POST":
             values |= await read_json(request)
         studio: Studio = request.app.state.studio
         result = await run_in_threadpool(function, studio, Fields(values))
-        return result if isinstance(result, Response) else JSONResponse(result)
+        return result if isinstance(result, Response) else AsciiJSONResponse(result)
 
     return endpoint
 
@@ -117,6 +118,21 @@ def call_with_body(
         return result if isinstance(result, Response) else JSONResponse(result)
 
     return endpoint
+def in_address(request: Request) -> dict[str, Any]:
+    """Return the fields in the address of a request, with names of files as Python has them.
+
+    A name that is not UTF-8 comes as the bytes that it has.
+    """
+    query = request.url.query
+    return dict(parse_qsl(query, keep_blank_values=True, errors="surrogateescape"))
+
+
+class AsciiJSONResponse(JSONResponse):
+    """JSON of ASCII alone, which takes any name of a file: not all of them are UTF-8."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the JSON."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -162,8 +178,8 @@ def too_large(most: int) -> HTTPException:
 async def tell_error(request: Request, error: Exception) -> Response:
     """Answer a request that failed with its reason, on one line."""
     if isinstance(error, HTTPException):
-        return JSONResponse({"error": error.detail}, error.status_code)
+        return AsciiJSONResponse({"error": error.detail}, error.status_code)
     if isinstance(error, LamplighterError):
-        return JSONResponse({"error": str(error)}, 400)
+        return AsciiJSONResponse({"error": str(error)}, 400)
     _logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": f"unexpected: {type(error).__name__}: {error}"}, 500)
+    return AsciiJSONResponse({"error": f"unexpected: {type(error).__name__}: {error}"}, 500)

@@ -307,6 +307,50 @@ def test_a_file_that_cannot_be_read(studio_page, folder, troubles):
     expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("red-00.png")
 
 
+def test_a_file_that_cannot_be_read_is_labelled_as_any_other(studio_page, folder, troubles):
+    troubles.expect("status of 400")
+    (folder / "red" / "red-00.png").write_bytes(b"no picture")
+    page, _ = studio_page(folder)
+    cell(page, "red-00").click()
+    page.keyboard.press("1")
+    expect(cell(page, "red-00")).to_have_accessible_name("red/red-00.png, blue")
+
+
+def test_files_with_odd_names_are_shown(studio_page, folder):
+    picture(folder / "red" / "50% #1?.png", COLORS["red"], 1)
+    content = (folder / "red" / "red-00.png").read_bytes()
+    with open(os.fsencode(folder / "red") + b"/caf\xe9.png", "wb") as file:  # noqa: PTH123
+        file.write(content)  # a name that is not UTF-8
+    page, _ = studio_page(f"{folder}/")
+    expect(cells(page)).to_have_count(14)
+    for image in cells(page).locator("img").all():
+        expect(image).to_have_js_property("naturalWidth", 96)
+
+
+def test_a_label_moves_nothing_and_the_last_image_is_reached(studio_page, tmp_path):
+    page, _ = studio_page(photos(tmp_path / "many", each=100))
+    page.get_by_role("listbox").focus()
+    page.keyboard.press("End")
+    assert selected(page) == ["red-99"]
+    expect(cell(page, "red-99")).to_be_in_viewport()
+    page.mouse.move(600, 400)
+    page.mouse.wheel(0, -400)
+    page.wait_for_timeout(300)
+    before = page.locator(".grid").evaluate("grid => grid.scrollTop")
+    page.keyboard.press("1")
+    page.get_by_role("status").get_by_text("label red/red-99.png blue").wait_for()
+    assert page.locator(".grid").evaluate("grid => grid.scrollTop") == before > 0
+
+
+def test_what_is_typed_into_a_filter_labels_nothing(page, folder):
+    cell(page, "blue-00").click()
+    page.get_by_label("Text in the name").press_sequentially("red-0123")
+    page.keyboard.press("Backspace")
+    expect(page.get_by_text("No image passes this filter")).to_be_visible()
+    with Workspace.open(folder) as seen:
+        assert seen.steps() == []
+
+
 def test_a_touch_selects_and_opens_large(studio_page, folder):
     page, _ = studio_page(folder, viewport={"width": 360, "height": 740}, has_touch=True)
     cell(page, "blue-00").tap()

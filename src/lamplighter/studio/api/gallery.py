@@ -9,7 +9,7 @@ from starlette.requests import Request  # noqa: TC002 - Starlette looks at what 
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from lamplighter.studio.calls import Fields, RequestError, call
+from lamplighter.studio.calls import Fields, RequestError, call, in_address
 from lamplighter.studio.project import modified
 from lamplighter.studio.thumbnails import LARGE_SIDE, Picture, picture
 
@@ -136,7 +136,7 @@ def _pictured(function: Any) -> Any:
     """Return an endpoint for a picture: pages keep it for a minute, while people look around."""
 
     async def endpoint(request: Request) -> Response:
-        fields = Fields(dict(request.query_params))
+        fields = Fields(in_address(request))
         made = await run_in_threadpool(function, request.app.state.studio, fields)
         headers = {"cache-control": "private, max-age=60"}
         return Response(made.data, media_type=made.media_type, headers=headers)

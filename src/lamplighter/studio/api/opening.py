@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from lamplighter.datasets.emoji import emoji_files
 from lamplighter.errors import DatasetError
-from lamplighter.studio.calls import Fields, RequestError, call, too_large
+from lamplighter.studio.calls import Fields, RequestError, call, in_address, too_large
 from lamplighter.studio.places import (
     browsable,
     list_folders,
@@ -93,7 +93,7 @@ def cancel_upload(studio: Studio, fields: Fields) -> dict[str, Any]:
 async def upload_file(request: Request) -> Response:
     """Take one photo: the body is its content, and never in memory as a whole."""
     studio: Studio = request.app.state.studio
-    fields = Fields(dict(request.query_params))
+    fields = Fields(in_address(request))
     key, path = fields.text("id"), fields.text("path")
     most, length = largest(path), request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:

@@ -48,7 +48,18 @@ export function send(path, body, { query = {}, signal } = {}) {
   return answer(fetch(`/api/${path}${search && `?${search}`}`, { method: "POST", body, signal }));
 }
 
-export const thumbnailUrl = (path, scan) =>
-  `/api/thumbnail?scan=${scan}&path=${encodeURIComponent(path)}`;
+/**
+ * Return a path as part of an address.
+ *
+ * Bytes of a name that are no UTF-8 come from Python as lone surrogates, U+DC80 to U+DCFF, which
+ * addresses cannot have: they go back as those bytes.
+ */
+const encoded = (path) =>
+  path
+    .split(/([\udc80-\udcff])/u)
+    .map((part, place) => (place % 2 ? `%${(part.charCodeAt(0) - 0xdc00).toString(16)}` : encodeURIComponent(part)))
+    .join("");
 
-export const imageUrl = (path, scan) => `/api/image?scan=${scan}&path=${encodeURIComponent(path)}`;
+export const thumbnailUrl = (path, scan) => `/api/thumbnail?scan=${scan}&path=${encoded(path)}`;
+
+export const imageUrl = (path, scan) => `/api/image?scan=${scan}&path=${encoded(path)}`;

@@ -138,7 +138,7 @@ export function Grid({ rows, size = 128, below = CAPTION, caption, onOpen, onKey
       End: rows.length,
     };
     if (event.key in moves && rows.length) {
-      const target = place < 0 ? 0 : place + moves[event.key];
+      const target = place >= 0 || event.key === "End" ? place + moves[event.key] : 0;
       const to = Math.min(rows.length - 1, Math.max(0, target));
       if (event.ctrlKey || event.metaKey) update({ focused: rows[to] });
       else select(to, { extend: event.shiftKey });

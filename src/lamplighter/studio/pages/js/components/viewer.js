@@ -1,9 +1,9 @@
 // One image, as large as the window, with what is known of it.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get, imageUrl } from "../api.js";
+import { imageUrl } from "../api.js";
 import { classOf, splitOf } from "../files.js";
 import { html } from "../html.js";
-import { useStore } from "../store.js";
+import { attempt, useStore } from "../store.js";
 
 /**
  * @param {number} row the row to show
@@ -71,13 +71,11 @@ export function Viewer({ row, rows, onChange, onKey, about }) {
 /** The image itself; where it cannot be read, the reason. */
 function Large({ path, scan, alt }) {
   const [reason, setReason] = useState("");
-  const ask = async () => {
-    try {
-      await get("image", { path, scan });
-    } catch (error) {
-      setReason(error.message);
-    }
-  };
+  const ask = () =>
+    attempt(async () => {
+      const answer = await fetch(imageUrl(path, scan));
+      if (!answer.ok) setReason((await answer.json()).error);
+    });
   if (reason) return html`<p class="error" role="alert">${reason}</p>`;
   return html`<img src=${imageUrl(path, scan)} alt=${alt} onError=${ask} />`;
 }
