@@ -63,7 +63,7 @@ def test_a_job_that_is_stopped_ends_at_its_next_step(jobs):
 
 
 def test_what_does_not_stop_is_told(jobs, monkeypatch):
-    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_STOPPED_WITHIN", 0.05)
     begun, go = threading.Event(), threading.Event()
     job = jobs.start("deaf", lambda job: [begun.set(), go.wait(10)])
     assert begun.wait(10)

@@ -113,11 +113,13 @@ def call_with_body(
 
     async def endpoint(request: Request) -> Response:
         body = await read_body(request, most)
-        fields = Fields(dict(request.query_params))
+        fields = Fields(in_address(request))
         result = await run_in_threadpool(function, request.app.state.studio, fields, body)
-        return result if isinstance(result, Response) else JSONResponse(result)
+        return result if isinstance(result, Response) else AsciiJSONResponse(result)
 
     return endpoint
+
+
 def in_address(request: Request) -> dict[str, Any]:
     """Return the fields in the address of a request, with names of files as Python has them.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lamplighter.datasets.files import Progress
     from lamplighter.studio.events import Events
 
-_PATIENCE = 30.0  # seconds that a job has to stop
+_STOPPED_WITHIN = 30.0  # seconds: all jobs do, of a folder that is closed
 _OFTEN = 0.1  # seconds between two events about the progress of one job
 _CLOSING = 10.0  # seconds that what runs has to end when the studio does
 _logger = logging.getLogger("lamplighter.studio")
@@ -186,7 +186,7 @@ class Jobs:
         for job in jobs:
             job.stop()
         for job in jobs:
-            if not job.ended.wait(_PATIENCE):
+            if not job.ended.wait(_STOPPED_WITHIN):
                 raise WorkspaceError(
                     f"the work that goes on ({job.kind}) does not stop; wait for it, and try again."
                 )
