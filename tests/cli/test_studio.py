@@ -91,6 +91,7 @@ def test_it_takes_the_next_port_that_is_free(monkeypatch):
     assert following.getsockname()[1] not in ports
     for one in (*taken, following):
         assert one.getsockname()[0] == "127.0.0.1"
+        assert one.proto == socket.IPPROTO_TCP  # by which asyncio turns Nagle's algorithm off
         one.close()
 
 

@@ -92,7 +92,8 @@ def _listen(port: int | None) -> socket.socket:
     """Return a socket that listens; without a port at the first free one from the usual on."""
     wanted = [port] if port is not None else [*range(PORT, PORT + _PORTS), 0]
     for number in wanted:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Named as TCP: else asyncio leaves Nagle's algorithm on, which costs each answer 40 ms.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":  # elsewhere it would let two programs listen at one port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
