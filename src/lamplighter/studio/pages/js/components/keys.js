@@ -27,7 +27,7 @@ export function Keys({ onClose }) {
         ${KEYS.map(([keys, words]) => html`<dt>${keys}</dt><dd>${words}</dd>`)}
       </dl>
       ${names.length > 0 && html`<h3>Keys of the classes</h3>`}
-      <dl class="keys classes">
+      <dl class="keys narrow">
         ${names.map(
           (name, place) => html`
             <dt>${[place < 9 && place + 1, letters.get(place)].filter(Boolean).join(", ") || "no key"}</dt>
