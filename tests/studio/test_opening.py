@@ -112,7 +112,9 @@ def test_folders_are_listed_by_name_from_home_on(ask, home):
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/etc", "{home}/..", "{home}/photos/../../..", "{home}/out"])
+@pytest.mark.parametrize(
+    "path", ["/", "/etc", "{home}/..", "{home}/photos/../../..", "{home}/out", "/\0"]
+)
 def test_no_folder_outside_is_listed(ask, home, path):
     (home / "photos").mkdir()
     (home / "out").symlink_to("/etc")
@@ -165,6 +167,14 @@ def test_a_zip_file_that_is_brought_alone_is_opened(ask, png):
     state = client.post("/api/uploads/finish", json={"id": key}).json()
     assert state["folder"].endswith("holiday/photos.zip")
     assert client.get("/api/files").json()["paths"] == ["cats/1.png", "dogs/1.png"]
+
+
+def test_two_uploads_of_one_name_at_once_keep_apart(ask, home, png):
+    client = ask()
+    keys = [upload(client, {"a.png": png + bytes([number])})[0] for number in range(2)]
+    for number, key in enumerate(keys):
+        state = client.post("/api/uploads/finish", json={"id": key}).json()
+        assert in_folder(Path(state["folder"])) == {"a.png": png + bytes([number])}
 
 
 def test_a_copy_that_cannot_be_opened_is_not_kept(ask, home):

@@ -30,7 +30,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             or not writable, or the disk is full.
     """
     target = check_new_folder(path)
-    work = target.with_name(f".{target.name[:40]}.partial")
+    work = partial_folder(target)
     try:
         try:
             own_folder(work)
@@ -50,6 +50,11 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     finally:
         if (work / _MARK).exists():
             shutil.rmtree(work, ignore_errors=True)
+
+
+def partial_folder(target: Path) -> Path:
+    """Return where `new_folder` keeps what is to become the folder `target`."""
+    return target.with_name(f".{target.name[:40]}.partial")
 
 
 def check_new_folder(path: str | Path) -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 
 from lamplighter.errors import DataError, LamplighterError, MissingDatasetError, OutputError
-from lamplighter.files.folders import new_folder
+from lamplighter.files.folders import new_folder, partial_folder
 from lamplighter.files.naming import IMAGE_SUFFIXES, clean_name, is_litter, shown
 from lamplighter.files.writing import written_whole
 from lamplighter.workspace.workspace import Workspace
@@ -57,7 +57,7 @@ def list_folders(path: str = "") -> dict[str, Any]:
         MissingDatasetError: there is no such folder.
     """
     tops = {Path(os.path.realpath(top)) for top in browsable().values()}
-    folder = Path(os.path.realpath(path or Path.home()))
+    folder = Path(os.path.realpath(path.replace("\0", "") or Path.home()))
     if not _is_within(folder, tops):
         raise DataError(
             f"only folders in {shown(Path.home())} and other disks are listed, received "
@@ -102,7 +102,7 @@ def _is_text(name: str) -> bool:
 
 
 def new_place(name: str) -> Path:
-    """Return where a new folder may be made: nothing is there yet, but the folder above is.
+    """Return where a new folder may be made: nothing is there, or on its way, but the folder above.
 
     It lies in Lamplighter, among the person's pictures, else their documents, else in the data
     folder of this program.
@@ -117,7 +117,7 @@ def new_place(name: str) -> Path:
     wanted = folder_name(name)
     for number in itertools.count(1):
         place = shelf / (wanted if number == 1 else f"{wanted} {number}")
-        if not os.path.lexists(place):
+        if not os.path.lexists(place) and not os.path.lexists(partial_folder(place)):
             return place
     raise AssertionError  # the numbers do not end
 

@@ -148,7 +148,7 @@ class Uploads:
                 f"brought, received {count:,} of {size / 1e9:,.1f} GB; open their folder in place."
             )
         closing = contextlib.ExitStack()
-        with self._turn:  # two that begin at once would be given one place
+        with self._turn:  # else two that begin at once would be given one place
             place = new_place(name)
             folder = closing.enter_context(new_folder(place))
             key = secrets.token_urlsafe(12)
