@@ -269,6 +269,7 @@ def place(
     try:
         from sklearn.decomposition import PCA
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise MissingPackageError(
             f"a map needs scikit-learn, which is not installed; {install_command()}."
@@ -283,7 +284,9 @@ def place(
     if min(values.shape) > _COMPONENTS:
         values = PCA(_COMPONENTS, random_state=seed).fit_transform(values)
     perplexity = min(_PERPLEXITY, (count - 1) / 3)
-    placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
+    # Threads of OpenMP that wait for one another spin: beside other work, two take ten times as long.
+    with threadpool_limits(1):
+        placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
     return Placed(_with_others(vectors, chosen, placed.astype(np.float64)), perplexity=perplexity)
 
 
