@@ -188,7 +188,7 @@ function Case({ one, files, name, onShow, children }) {
           ${reasons.map((reason) => html`<li>${reason}</li>`)}
         </ul>
         ${others.length > 0 &&
-        html`<h3>The most similar photos</h3>
+        html`<h2>The most similar photos</h2>
           <div class="pictures near">
             ${others.map((other) => {
               const given = classOf(files, other.row);
@@ -212,7 +212,7 @@ function Case({ one, files, name, onShow, children }) {
 /** The other classes as buttons, each with its key. */
 function ClassButtons({ files, without, onGive }) {
   const letters = new Map([...keysOf(files.classNames)].map(([letter, place]) => [place, letter]));
-  return html`<h3>Another class</h3>
+  return html`<h2>Another class</h2>
     <div class="other-classes">
       ${files.classNames.map((name, place) =>
         without.includes(name)
