@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import ImageError, MissingDatasetError
 from lamplighter.evaluation.report_page import report_page
+from lamplighter.files.naming import lasting
 from lamplighter.files.writing import written_whole
 from lamplighter.studio.answers import read_answers
 
@@ -89,10 +90,21 @@ def write_splits(run: Run, root: Path) -> Path:
     for split, part in read_answers(run.folder).items():
         names = part.report.class_names
         for file, label in zip(part.paths, part.report.labels, strict=True):
-            writer.writerow([(root / file).absolute().as_posix(), names[label], split])
+            place = lasting((root / file).absolute())  # what is in the cache may be gone tomorrow
+            writer.writerow([place.as_posix(), names[label], split])
     with written_whole(path) as file_:
         file_.write(text.getvalue().encode("utf-8", "surrogateescape"))
     return path
+
+
+def measured_split(run: Run) -> str:
+    """Return the split that tells most of what a training is worth.
+
+    Raises:
+        MissingBundleError: nobody knows what the classifier answered.
+        MissingDatasetError: it was measured on nothing.
+    """
+    return next(iter(_measured(read_answers(run.folder))))
 
 
 def _measured(answers: dict[str, HeldOut]) -> dict[str, HeldOut]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _JPEG = b"\xff\xd8\xff"
 _INTO_NEW = "collect into a new folder instead"
+_MOST_BESIDE = 3  # other classes whose folders are taken for an example
 
 
 def class_folder(
@@ -136,7 +138,7 @@ def _candidates(
     for path, (other_split, other) in zip(given, places, strict=True):
         if other_split == split and other:
             beside.setdefault(other, path)
-    for other, path in beside.items():
+    for other, path in itertools.islice(beside.items(), _MOST_BESIDE):
         for depth, folder in enumerate(path[:-1]):
             if clean_name(folder) == other:
                 yield (*path[:depth], name), name

@@ -17,7 +17,7 @@ from lamplighter.files.writing import written_new
 from lamplighter.saving.export import export
 from lamplighter.studio.calls import Fields, RequestError, call
 from lamplighter.studio.classifiers import classifiers, known_runs, run_of
-from lamplighter.studio.reports import make_report, write_splits
+from lamplighter.studio.reports import make_report, measured_split, write_splits
 
 if TYPE_CHECKING:
     from lamplighter.models.classifier import Classifier
@@ -80,9 +80,9 @@ def _report_words(studio: Studio, run: Run, name: str, loaded: str) -> dict[str,
     else:
         try:
             data = str(write_splits(run, studio.project.workspace.root))
+            split = measured_split(run)
         except LamplighterError as error:
             return {"terminal": "", "python": "", "why_not": str(error)}
-        split = "test" if "test" in (run.notes.get("counts") or {"test": 0}) else "val"
         names = "evaluate, find_files, load, load_images, report_page"
         read = (
             f"files = find_files({data!r}).split({split!r})\n"
