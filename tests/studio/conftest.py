@@ -6,7 +6,6 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from lamplighter.studio.app import make_app
@@ -49,49 +48,3 @@ def ask(home) -> Iterator[Callable[..., TestClient]]:
             return client
 
         yield start
-
-
-COLORS = {"cats": "red", "dogs": "blue"}
-
-
-def put(folder, path, color="gray", size=(40, 30)):
-    """Write an image of one color."""
-    file = folder / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, color).save(file)
-    return file
-
-
-@pytest.fixture(autouse=True)
-def own_homes(tmp_path_factory, monkeypatch):
-    """Keep what is written for the user away from the user."""
-    home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Return a folder of two classes with three images each."""
-    folder = tmp_path / "photos"
-    for name, color in COLORS.items():
-        for number in range(3):
-            put(folder, f"{name}/{number}.png", color, (40 + number, 30))
-    return folder
-
-
-@pytest.fixture
-def studio(photos):
-    """Return a studio with the photos open."""
-    studio = Studio(photos)
-    yield studio
-    studio.close()
-
-
-@pytest.fixture
-def client(studio):
-    """Return a browser that has entered with the token."""
-    app = make_app(studio, token=TOKEN, port=80)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        client.get("/", params={"token": TOKEN})
-        yield client

@@ -287,7 +287,7 @@ def test_what_was_left_unfinished_long_ago_is_removed(tmp_path):
 def test_runs_that_cannot_be_kept_are_a_message(opened):
     studio, client = opened
     place = runs_folder(studio.project.source)
-    place.parent.mkdir(parents=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text("a file is in the way")
     refused = start(client)
     assert refused.status_code == 400

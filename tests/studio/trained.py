@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamplighter.saving.bundle import save
-from lamplighter.studio.answers import HeldOut, write_answers
+from lamplighter.studio.held_out import HeldOut, write_answers
 from lamplighter.studio.runs import BUNDLE, new_run_folder, write_notes
 from lamplighter.transfer.ladder import Ladder, climb_ladder
 from tests.studio.pictures import photos

@@ -11,7 +11,7 @@ from lamplighter.errors import ImageError, MissingDatasetError
 from lamplighter.evaluation.report_page import report_page
 from lamplighter.files.naming import lasting
 from lamplighter.files.writing import written_whole
-from lamplighter.studio.answers import read_answers
+from lamplighter.studio.held_out import read_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lamplighter.evaluation.report import Report
     from lamplighter.models.classifier import Classifier
-    from lamplighter.studio.answers import HeldOut
+    from lamplighter.studio.held_out import HeldOut
     from lamplighter.studio.jobs import Job
     from lamplighter.studio.runs import Run
 
