@@ -74,6 +74,7 @@ def test_a_training_becomes_a_run_with_what_it_answered(opened, photos_to_learn)
     assert [rung["name"] for rung in rungs] == METHODS
     assert all("low" in rung["validation"]["accuracy"] for rung in rungs)
     assert told["training"]["data"]["images"] == 40
+    assert told["training"]["step"]["name"] == "saving"
 
     (run,) = client.get("/api/runs").json()["runs"]
     assert run["id"] == told["job"]["result"]["run"]

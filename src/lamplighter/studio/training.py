@@ -42,7 +42,8 @@ class Training:
     Attributes:
         request: what was asked for.
         events: what has happened, of plain JSON types, apart from steps.
-        step: the last step that was told, {"kind", "at", "name", "began", "done", "total"}.
+        step: the last step that was told, {"kind", "at", "name", "began", "done", "total"}; once it
+            has ended, its name is "".
         stops: how often it was asked to stop.
 
     Args:

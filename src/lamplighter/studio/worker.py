@@ -169,6 +169,7 @@ class _Watch:
             tell("step", last=done == total, name=label, began=began, done=done, total=total)
 
         yield told
+        tell("step", last=True, name="", began=began, done=0, total=0)  # what goes on is no step
 
     def rung_begun(self, name: str, *, refit: bool) -> None:
         """Tell which rung learns."""

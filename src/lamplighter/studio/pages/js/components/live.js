@@ -86,7 +86,7 @@ function standing(training, sum, elapsed) {
   const last = training.events.at(-1);
   const step = training.step;
   // A step is over where something else has happened since it was told of last.
-  if (step && (!last || step.at >= last.at)) {
+  if (step?.name && (!last || step.at >= last.at)) {
     const left = step.total && step.done ? leftOf(step.done, step.total, elapsed - step.began) : null;
     return { words: STEPS[step.name] ?? step.name, done: step.done, total: step.total, left };
   }

@@ -21,7 +21,7 @@ export function Plot({ label, xLabel, x, series, height = 190, range }) {
   const data = [x, ...series.map(({ values }) => values)];
 
   useEffect(() => {
-    plot.current = new UPlot(optionsOf(box.current.clientWidth, { xLabel, series, height, range }), data, box.current);
+    plot.current = new UPlot(optionsOf(Math.max(160, box.current.clientWidth), { xLabel, series, height, range }), data, box.current);
     const observer = new ResizeObserver(() => {
       const width = box.current.clientWidth;
       if (width !== plot.current.width) plot.current.setSize({ width, height });
