@@ -138,9 +138,9 @@ def explain(studio: Studio, fields: Fields, image: bytes) -> dict[str, Any]:
     pixels = _pixels(classifier, fields, image)
     if method == "occlusion":
         values = occlusion_map(classifier, pixels, target=target).values
-        meaning = "covering it lowers the score"
+        meaning = f"covering it lowers the score for “{target}”"
     elif method == "grad-cam":
-        values, meaning = _grad_cam(classifier, pixels, target), "it speaks for the answer"
+        values, meaning = _grad_cam(classifier, pixels, target), f"it speaks for “{target}”"
     else:
         raise RequestError(f"'method' must be occlusion or grad-cam, received {method!r}.")
     return {

@@ -102,7 +102,9 @@ export function Why({ answer, about, query, image }) {
       ${about.methods
         .filter(({ why_not: whyNot }) => whyNot)
         .map(({ title, why_not: whyNot }) => html`<p class="soft">${title} is off: ${whyNot}</p>`)}
-      ${map.state === "asking" && html`<p class="soft" aria-live="polite">Looking at each part of the image…</p>`}
+      ${map.state === "asking" && html`<p class="soft" aria-live="polite">
+        ${map.method === "grad-cam" ? "Following the gradients; the first time, torch takes some seconds to load…" : "Covering one part of the image after another…"}
+      </p>`}
       ${map.state === "failed" && html`<p class="error" role="alert">${map.error}</p>`}
       ${map.state === "made" && html`<${HeatMap} map=${map} small=${about.width < 96} />`}
       ${files && files.count > 0 && html`<${Similar} image=${image} query=${query} />`}
@@ -114,7 +116,7 @@ function HeatMap({ map, small }) {
   const [shown, setShown] = useState(true);
   const told = map.empty
     ? "No part of the image matters for this class."
-    : `Orange: ${map.meaning} for “${map.target}”, most ${map.place}.${
+    : `Orange: ${map.meaning}, most ${map.place}.${
         map.signed ? " Blue: the other way round." : ""
       }`;
   return html`
