@@ -121,3 +121,15 @@ def test_heif_is_read_by_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_bytes(HEIF[:400])
     with pytest.raises(ImageError, match=r"a\.heic must be"):
         open_image(path)
+
+
+@pytest.mark.parametrize("at_least", [None, lambda size: size], ids=["whole", "as large as it is"])
+def test_a_damaged_png_is_refused_however_its_size_is_asked_for(tmp_path: Path, at_least) -> None:
+    path = tmp_path / "damaged.png"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match="damaged"):
+        open_image(path, at_least=at_least)

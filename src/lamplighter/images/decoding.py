@@ -86,9 +86,12 @@ def open_image(
         _check_memory(size, needed)
         large = needed >= _LARGE_BYTES or image.width * image.height >= _LARGE_PIXELS
         with _unlimited() if large else contextlib.nullcontext():
+            # Before anything asks for EXIF, which may follow the pixels of a PNG: Pillow would
+            # decode for it, and only `_orientation` would learn of damage.
+            decoded = _decode(image)
             if callable(at_least) and image.format not in _JPEGS:
-                at_least(_upright_size(image))  # which decodes a PNG: EXIF may follow its pixels
-            return as_8_bit(_upright(_decode(image)))
+                at_least(_upright_size(decoded))
+            return as_8_bit(_upright(decoded))
 
 
 def image_size(path: str | Path) -> Size:
