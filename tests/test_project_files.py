@@ -150,8 +150,9 @@ def test_all_that_others_made_is_named_with_its_license():
     package = ROOT / "src" / "lamplighter"
     foreign = [path for path in package.rglob("*") if path.suffix in (".xz", ".onnx")]
     foreign.append(package / "models" / "backbone_files" / "imagenet.txt")
+    foreign += (package / "webpage" / "onnxruntime_web").glob("ort*")
     named = {path for name in named_paths(read("NOTICE")) for path in ROOT.glob(name)}
-    assert len(foreign) >= 9
+    assert len(foreign) >= 11
     assert [path.name for path in foreign if path not in named] == []
     assert read("NOTICE").count("License") > 3
 
