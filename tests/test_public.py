@@ -135,6 +135,7 @@ PUBLIC = [
     "train",
     "unfreeze",
     "watching",
+    "web_page",
     "wilson",
     "with_head",
     "with_threshold",

@@ -132,6 +132,7 @@ if TYPE_CHECKING:
     from lamplighter.transfer.ladder import climb_ladder as climb_ladder
     from lamplighter.transfer.split_network import CutNetwork as CutNetwork
     from lamplighter.transfer.split_network import cut_batches as cut_batches
+    from lamplighter.webpage.page import web_page as web_page
     from lamplighter.workspace.workspace import Workspace as Workspace
 
 # Each public name and the module that it is fetched from.
@@ -248,6 +249,7 @@ _HOMES = {
     "stages": "lamplighter.transfer.freezing",
     "train": "lamplighter.training.recipes",
     "unfreeze": "lamplighter.transfer.freezing",
+    "web_page": "lamplighter.webpage.page",
     "wilson": "lamplighter.evaluation.intervals",
     "with_head": "lamplighter.features.heads.fitting",
     "with_threshold": "lamplighter.evaluation.reliability",

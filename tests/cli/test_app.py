@@ -35,6 +35,7 @@ COMMANDS = [
     "predict",
     "info",
     "export",
+    "page",
     "models",
 ]
 
@@ -72,7 +73,7 @@ def test_help_shows_each_command_once_in_its_group(run, monkeypatch, columns):
             "labels",
         ],
         "Look inside a network": ["explain", "layers", "filters", "feature-maps", "maximise"],
-        "Share": ["info", "export"],
+        "Share": ["info", "export", "page"],
         "Teach and learn": ["labs"],
     }
 

@@ -29,7 +29,7 @@ WITH_A_FOLDER = {"audit", "embed", "evaluate", "map", "predict", "suspects", "tr
 WITHOUT = {
     "data", "explain", "export", "feature-maps", "filters", "info", "labels", "labs", "layers",
     "maximise",
-    "models", "similar", "studio",
+    "models", "page", "similar", "studio",
 }  # fmt: skip
 
 

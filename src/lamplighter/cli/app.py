@@ -26,6 +26,7 @@ from lamplighter.cli.layers import feature_maps, filters, layers
 from lamplighter.cli.map import map_data
 from lamplighter.cli.maximise import maximise
 from lamplighter.cli.models import models
+from lamplighter.cli.page import page
 from lamplighter.cli.predict import predict
 from lamplighter.cli.similar import similar
 from lamplighter.cli.studio import studio
@@ -83,6 +84,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Share": {
         "info": info,
         "export": export,
+        "page": page,
     },
 }
 _LABS: dict[str, Callable[..., None]] = {

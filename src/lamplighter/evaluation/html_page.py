@@ -10,7 +10,7 @@ from lamplighter.files.naming import clean_name, shown
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # Colours, type and tables of all pages; what one page alone has, it adds. Words have a contrast of
 # 4.5 or more to the ground and to cards, in light and in dark.
-_STYLE = """\
+SHARED_STYLE = """\
 :root { color-scheme: light dark; --ink: #1a1a1a; --soft: #5a5a5a; --ground: #fdfdfc;
   --card: #ffffff; --line: #d9d9d6; --blue: #00508a; --orange: #a03c00; --red: #a4161a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ececea; --soft: #b4b4b0; --ground: #191919;
@@ -42,7 +42,7 @@ def html_page(title: str, body: str, *, style: str = "") -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f"<title>{escaped(title)}</title>\n<style>\n{_STYLE}{style}</style>\n</head>\n"
+        f"<title>{escaped(title)}</title>\n<style>\n{SHARED_STYLE}{style}</style>\n</head>\n"
         f"<body>\n{body}\n</body>\n</html>\n"
     )
 
