@@ -73,6 +73,19 @@ def test_what_does_not_stop_is_told(jobs, monkeypatch):
     assert ended(job)
 
 
+def test_the_end_of_the_studio_does_not_wait_for_what_does_not_stop(monkeypatch):
+    monkeypatch.setattr(module, "_CLOSING", 0.05)
+    jobs, begun, go = Jobs(Events()), threading.Event(), threading.Event()
+    job = jobs.start("deaf", lambda job: [begun.set(), go.wait(10)])
+    assert begun.wait(10)
+    jobs.close()
+    assert not jobs.have_ended()
+    go.set()
+    assert ended(job)
+    jobs.close()
+    assert jobs.have_ended()
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [

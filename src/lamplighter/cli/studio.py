@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +37,10 @@ def studio(
     """
     from lamplighter.studio.server import run_studio
 
-    run_studio(folder, port=port, browser=browser, tell=lambda line: _say(line))
+    ended = run_studio(folder, port=port, browser=browser, tell=_say)
+    if not ended:  # all that is to be kept is in the journal: nobody waits for the rest
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _STOPPED_WITHIN = 30.0  # seconds: all jobs do, of a folder that is closed
 _OFTEN = 0.1  # seconds between two events about the progress of one job
-_CLOSING = 10.0  # seconds that what runs has to end when the studio does
+_CLOSING = 2.0  # seconds that what runs has to end when the studio does
+_CLOSING_APART = 10.0  # that another process has: it may keep what it has learned
 _logger = logging.getLogger("lamplighter.studio")
 
 State = Literal["waiting", "running", "done", "stopped", "failed"]
@@ -196,9 +197,14 @@ class Jobs:
         for job in self.latest():
             job.stop()
         self._waiting.put(None)
-        end = time.monotonic() + _CLOSING
-        for thread in (self._thread, *self._apart):
+        end = time.monotonic() + _CLOSING_APART
+        self._thread.join(timeout=_CLOSING)
+        for thread in self._apart:
             thread.join(timeout=max(0.0, end - time.monotonic()))
+
+    def have_ended(self) -> bool:
+        """Return whether no job runs any more; a library may compute on though it is stopped."""
+        return not any(thread.is_alive() for thread in (self._thread, *self._apart))
 
     def _run(self) -> None:
         while (job := self._waiting.get()) is not None:

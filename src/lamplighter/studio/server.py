@@ -34,7 +34,7 @@ def run_studio(
     port: int | None = None,
     browser: bool = True,
     tell: Callable[[str], None] = print,
-) -> None:
+) -> bool:
     """Show the studio until Ctrl-C.
 
     Args:
@@ -42,6 +42,10 @@ def run_studio(
         port: where to listen; by default 8642, or the next one that is free.
         browser: open the page.
         tell: takes the lines for the terminal.
+
+    Returns:
+        Whether all work has ended. A library that cannot be stopped may compute on, whose threads
+        would keep the process for as long.
 
     Raises:
         DatasetError: the photos cannot be used.
@@ -74,6 +78,7 @@ def run_studio(
         threading.Thread(target=_open, args=(address,), daemon=True).start()
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
+    return studio.jobs.have_ended()
 
 
 class _Server(uvicorn.Server):

@@ -41,6 +41,8 @@ function Studio() {
   const chosen = VIEWS.find(({ name }) => name === view) ?? VIEWS.find(({ name }) => name === "gallery");
   useEffect(() => {
     document.title = `${chosen.label} · ${studio?.name ?? "Lamplighter studio"}`;
+    // In a narrow window the views are a line that is longer than the window.
+    document.querySelector("nav.views [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [chosen, studio]);
   if (!studio) return html`<p class="starting">The studio is starting…</p>`;
   const ready = chosen.bare || (studio.folder && files);
