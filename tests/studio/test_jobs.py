@@ -156,6 +156,16 @@ def test_events_reach_all_pages_in_order_and_end(jobs):
     assert asyncio.run(both()) == [told, told]
 
 
+def test_a_page_that_comes_at_the_end_is_not_kept(jobs):
+    events = jobs._events
+    events.close()
+
+    async def late():
+        return [text async for text in events.listen()]
+
+    assert asyncio.run(late()) == []
+
+
 def test_a_page_that_sleeps_is_let_go(jobs):
     events = jobs._events
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lamplighter.errors import LamplighterError
+from lamplighter.machine import usable_cores
 from lamplighter.studio.api import (
     audit,
     clinic,
@@ -74,6 +76,7 @@ def make_app(studio: Studio, *, token: str, port: int) -> Starlette:
         lifespan=lifespan,
     )
     app.state.studio = studio
+    app.state.hands = asyncio.Semaphore(usable_cores())  # that make pictures
     return app
 
 

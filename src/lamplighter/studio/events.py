@@ -21,6 +21,7 @@ class Events:
     def __init__(self) -> None:
         self._listeners: dict[asyncio.Queue[str | None], asyncio.AbstractEventLoop] = {}
         self._turn = threading.Lock()
+        self._closed = False
 
     def publish(self, kind: str, data: Any) -> None:
         """Tell all pages; `data` is of plain JSON types."""
@@ -34,6 +35,8 @@ class Events:
         """Give the events from now on, as they are sent to one page; ends with `close`."""
         queue: asyncio.Queue[str | None] = asyncio.Queue()
         with self._turn:
+            if self._closed:
+                return
             self._listeners[queue] = asyncio.get_running_loop()
         try:
             yield "retry: 1000\n\n"
@@ -50,8 +53,9 @@ class Events:
                 self._listeners.pop(queue, None)
 
     def close(self) -> None:
-        """End what all pages listen to."""
+        """End what all pages listen to, now and later."""
         with self._turn:
+            self._closed = True
             for queue, loop in self._listeners.items():
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(queue.put_nowait, None)

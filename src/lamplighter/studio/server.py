@@ -67,7 +67,7 @@ def run_studio(
     server = _Server(
         uvicorn.Config(
             app,
-            log_level="warning",
+            log_level="critical",  # what goes wrong in an answer `tell_error` tells
             access_log=False,
             lifespan="on",
             timeout_graceful_shutdown=_PATIENCE,

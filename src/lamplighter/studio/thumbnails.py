@@ -8,19 +8,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 from lamplighter.images.decoding import open_image
-from lamplighter.machine import usable_cores
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from PIL import Image
 
 SIDE = 192  # pixels of the longer side of a thumbnail
 LARGE_SIDE = 1600  # of a picture that fills the window
 _KEPT = 48_000_000  # bytes of thumbnails that are kept in memory
 _SMALL = 256  # pixels: an image up to this side is not blurred by JPEG
-# Large images take much memory while they are decoded: no more of them at once than cores.
-_hands = threading.BoundedSemaphore(usable_cores())
 
 
 class Picture(NamedTuple):
@@ -70,11 +65,7 @@ def picture(file: Path, side: int) -> Picture:
     Raises:
         ImageError: it cannot be read.
     """
-    with _hands:
-        return _encoded(open_image(file, at_least=lambda size: _within(size, side)), side)
-
-
-def _encoded(image: Image.Image, side: int) -> Picture:
+    image = open_image(file, at_least=lambda size: _within(size, side))
     size = _within(image.size, side)
     if size != image.size:
         image = image.resize(size, reducing_gap=2.0)

@@ -14,7 +14,7 @@ from lamplighter.studio.project import modified
 from lamplighter.studio.thumbnails import LARGE_SIDE, Picture, picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lamplighter.studio.studio import Studio
     from lamplighter.workspace.journal import Step
@@ -132,12 +132,19 @@ def image(studio: Studio, fields: Fields) -> Picture:
     return picture(studio.project.file(fields.text("path")), LARGE_SIDE)
 
 
-def _pictured(function: Any) -> Any:
-    """Return an endpoint for a picture: pages keep it for a minute, while people look around."""
+def _pictured(function: Callable[[Studio, Fields], Picture]) -> Callable[[Request], Any]:
+    """Return an endpoint for a picture: pages keep it for a minute, while people look around.
+
+    Large images take much memory while they are decoded: no more of them at once than cores. Who
+    scrolls asks for pictures and drops them again, which are then not made.
+    """
 
     async def endpoint(request: Request) -> Response:
-        fields = Fields(in_address(request))
-        made = await run_in_threadpool(function, request.app.state.studio, fields)
+        fields, studio = Fields(in_address(request)), request.app.state.studio
+        async with request.app.state.hands:
+            if await request.is_disconnected():
+                return Response(status_code=400)
+            made = await run_in_threadpool(function, studio, fields)
         headers = {"cache-control": "private, max-age=60"}
         return Response(made.data, media_type=made.media_type, headers=headers)
 
