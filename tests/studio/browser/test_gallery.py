@@ -342,6 +342,25 @@ def test_a_label_moves_nothing_and_the_last_image_is_reached(studio_page, tmp_pa
     assert page.locator(".grid").evaluate("grid => grid.scrollTop") == before > 0
 
 
+def test_the_end_is_quiet_while_pictures_are_asked_for(start_studio, open_page, tmp_path, troubles):
+    troubles.expect("ERR_")
+    server = start_studio(photos(tmp_path / "many", each=500))
+    page = open_page(server.address)
+    expect(cells(page).first).to_be_visible()
+    page.locator(".grid").evaluate(
+        """grid => {
+          let frames = 0;
+          const scroll = () => {
+            grid.scrollTop += 60;
+            if (++frames < 120) requestAnimationFrame(scroll);
+          };
+          scroll();
+        }"""
+    )
+    page.wait_for_timeout(1000)
+    assert server.end() == ("Ctrl-C ends it; every step is kept.\n", "")
+
+
 def test_what_is_typed_into_a_filter_labels_nothing(page, folder):
     cell(page, "blue-00").click()
     page.get_by_label("Text in the name").press_sequentially("red-0123")
