@@ -209,6 +209,7 @@ def test_large_view_goes_on_and_labels(page):
     expect(large.locator("figcaption strong")).to_have_text("green")
     page.keyboard.press("Escape")
     expect_classes(page, blue_01="green")
+    assert selected(page) == ["blue-01"]
 
 
 def test_classes_are_added_renamed_and_merged(page, folder):

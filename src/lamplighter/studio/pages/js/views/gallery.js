@@ -11,7 +11,7 @@ import { ClassButtons, LabelBar, labelKeys } from "../components/labels.js";
 import { allFilters, allOrders, filtered, ordered } from "../filters.js";
 import { redo, setAside, keep, undo } from "../files.js";
 import { address } from "../router.js";
-import { current, useStore } from "../store.js";
+import { current, update, useStore } from "../store.js";
 
 const SIZES = [64, 96, 128, 192, 256];
 const CAPTION = 24; // pixels: the class is on one line
@@ -47,6 +47,11 @@ export function Gallery({ query, go }) {
   const rows = useSame(useMemo(() => ordered(files, filtered(files, query), query), [files, query, change]));
   const chosen = useMemo(() => [...selection].sort((a, b) => a - b), [selection]);
   const set = (changed) => go({ ...query, ...changed });
+  const show = (row) => {
+    setShown(row);
+    // What is shown large is what keys act on, also when it is closed again.
+    if (row !== null) update({ focused: row, ...(current().selection.has(row) ? {} : { selection: new Set([row]) }) });
+  };
 
   useEffect(() => localStorage.setItem("size", size), [size]);
   useEffect(() => {
@@ -91,16 +96,16 @@ export function Gallery({ query, go }) {
             size=${size}
             below=${CAPTION}
             label="Images"
-            onOpen=${setShown}
+            onOpen=${show}
             onKey=${(event) => galleryKeys(event, [...current().selection])}
           />`
         : html`<${Empty} files=${files} query=${query} />`}
-      ${files.count > 0 && html`<${LabelBar} rows=${chosen} onOpen=${() => setShown(chosen[0])} />`}
+      ${files.count > 0 && html`<${LabelBar} rows=${chosen} onOpen=${() => show(chosen[0])} />`}
       ${shown !== null &&
       html`<${Viewer}
         row=${shown}
         rows=${rows}
-        onChange=${setShown}
+        onChange=${show}
         onKey=${(event) => galleryKeys(event, [shown])}
         about=${(row) => html`<${ClassButtons} rows=${[row]} />`}
       />`}
