@@ -212,6 +212,26 @@ def test_large_view_goes_on_and_labels(page):
     assert selected(page) == ["blue-01"]
 
 
+def test_large_view_works_off_a_filter(page):
+    page.get_by_label("Class", exact=True).select_option("green")
+    cell(page, "green-00").dblclick()
+    large = page.get_by_role("dialog")
+    for number in range(3):
+        expect(large).to_have_accessible_name(f"green/green-0{number}.png")
+        page.keyboard.press("1")
+    expect(large).to_have_accessible_name("green/green-03.png")
+    page.keyboard.press("Escape")
+    expect(cells(page)).to_have_count(1)
+
+
+def test_large_view_stays_with_its_image_when_the_folder_changes(page, folder):
+    cell(page, "green-01").dblclick()
+    large = page.get_by_role("dialog")
+    picture(folder / "blue" / "a-new-one.png", COLORS["blue"], 7)
+    expect(large).to_contain_text("7 of 13")
+    expect(large).to_have_accessible_name("green/green-01.png")
+
+
 def test_classes_are_added_renamed_and_merged(page, folder):
     page.get_by_role("button", name="Classes…").click()
     editor = page.get_by_role("dialog", name="Classes")

@@ -42,14 +42,15 @@ export function Gallery({ query, go }) {
   const change = useStore((state) => state.filterChange);
   const selection = useStore((state) => state.selection);
   const [size, setSize] = useState(() => Number(localStorage.getItem("size")) || 128);
-  const [shown, setShown] = useState(null);
+  const focused = useStore((state) => state.focused);
+  const [large, setLarge] = useState(false);
   const [panel, setPanel] = useState(null);
   const rows = useSame(useMemo(() => ordered(files, filtered(files, query), query), [files, query, change]));
   const chosen = useMemo(() => [...selection].sort((a, b) => a - b), [selection]);
   const set = (changed) => go({ ...query, ...changed });
   const show = (row) => {
-    setShown(row);
-    // What is shown large is what keys act on, also when it is closed again.
+    setLarge(row !== null);
+    // What is shown large is what has the focus: it stays so where rows are others by now.
     if (row !== null) update({ focused: row, ...(current().selection.has(row) ? {} : { selection: new Set([row]) }) });
   };
 
@@ -101,12 +102,13 @@ export function Gallery({ query, go }) {
           />`
         : html`<${Empty} files=${files} query=${query} />`}
       ${files.count > 0 && html`<${LabelBar} rows=${chosen} onOpen=${() => show(chosen[0])} />`}
-      ${shown !== null &&
+      ${large &&
+      focused >= 0 &&
       html`<${Viewer}
-        row=${shown}
+        row=${focused}
         rows=${rows}
         onChange=${show}
-        onKey=${(event) => galleryKeys(event, [shown])}
+        onKey=${(event) => galleryKeys(event, [focused])}
         about=${(row) => html`<${ClassButtons} rows=${[row]} />`}
       />`}
       ${panel === "about" && html`<${About} onClose=${() => setPanel(null)} />`}
