@@ -155,6 +155,19 @@ def test_filters_are_in_the_address(page):
     expect(page.get_by_text("1 of 12 images")).to_be_visible()
 
 
+def test_where_nothing_is_shown_nothing_is_labelled(page, folder):
+    cell(page, "blue-00").click()
+    page.get_by_label("Text in the name").fill("nothing like this")
+    expect(page.get_by_text("No image passes this filter")).to_be_visible()
+    page.get_by_label("Text in the name").blur()
+    page.keyboard.press("2")
+    page.get_by_text("Show all 12").click()
+    expect(cells(page)).to_have_count(12)
+    assert selected(page) == []
+    with Workspace.open(folder) as seen:
+        assert seen.steps() == []
+
+
 def test_what_is_filtered_out_is_selected_no_more(page):
     page.get_by_label("Class", exact=True).select_option("green")
     expect(cells(page)).to_have_count(4)

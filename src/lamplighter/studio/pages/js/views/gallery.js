@@ -133,6 +133,7 @@ function counted(rows, files) {
 
 /** What to do next where there is nothing to show. */
 function Empty({ files, query }) {
+  useEffect(() => update({ selection: new Set(), focused: -1 }), []); // nothing that keys would label unseen
   if (files.count === 0) {
     return html`
       <div class="empty">
