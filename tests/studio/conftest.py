@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
+from lamplighter.studio import places
 from lamplighter.studio.app import make_app
 from lamplighter.studio.studio import Studio
 
@@ -22,11 +23,13 @@ PORT, TOKEN = 8642, "a-secret-of-the-tests"
 def home(tmp_path_factory, monkeypatch) -> Path:
     """A home folder of this test's own, with a folder for pictures."""
     folder = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(folder))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(folder))
     monkeypatch.setenv("XDG_DATA_HOME", str(folder / ".local/share"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / ".config"))
-    monkeypatch.delenv("XDG_PICTURES_DIR", raising=False)
-    monkeypatch.delenv("XDG_DOCUMENTS_DIR", raising=False)
+    for name in ("Pictures", "Documents"):  # wherever this system and its user have them
+        monkeypatch.setattr(
+            places.platformdirs, f"user_{name.lower()}_path", lambda name=name: folder / name
+        )
     (folder / "Pictures").mkdir()
     return folder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -133,6 +134,7 @@ def test_thumbnails_are_small_and_upright(client, folder):
 ODD = ("a+b.png", "50%.png", "a#b?c&d=e.png", "ü \u65e5.png", "e\u0301.png", "x\ny.png", "'q\".png")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_odd_names_of_files(ask, tmp_path):
     folder = tmp_path / "a folder + more"
     for name in ODD:
