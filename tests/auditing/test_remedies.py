@@ -103,10 +103,15 @@ def test_copies_with_different_labels_get_one_label_group_by_group() -> None:
         ("label", "Label all 3 cat", 1),
         ("label", "Label all 3 dog", 1),
         ("set-aside", "Set 3 images aside", 1),
-        ("set-aside", "Set 3 images aside", None),
     ]
     assert [one.class_name for one in made[:2]] == ["cat", "dog"]
     assert {one.files for one in made} == {differing}
+
+
+def test_all_copies_with_different_labels_can_be_set_aside_at_once() -> None:
+    first, second = ("train/cat/1.png", "train/dog/3.png"), ("test/cat/6.png", "test/Cat/7.png")
+    *_, last = remedies(_finding("conflicting-labels", first, second), _files())
+    assert (last.action, last.group, last.files) == ("set-aside", None, (*first, *second))
 
 
 def test_names_alike_become_one_class() -> None:

@@ -153,23 +153,23 @@ def _one_side(
         yield from _aside("Set", list(dict.fromkeys(shared)), f"in {split} aside", reason)
 
 
-def _one_label(groups: Sequence[Sequence[str]], used: _InUse) -> Iterator[Remedy]:
+def _one_label(groups: Sequence[list[str]], used: _InUse) -> Iterator[Remedy]:
     """Give copies one label, group by group, that most of them have; or set all of them aside."""
-    differing: list[str] = []
+    differing: list[list[str]] = []
     for number, group in enumerate(groups):
         votes = Counter(label for path in group if (label := used.label(path)))
         if len(votes) < 2:
             continue
-        differing += group
+        differing.append(group)
         for name, _ in votes.most_common():
             words = f"Label {'both' if len(group) == 2 else f'all {len(group)}'} {name}"
             yield Remedy(
                 action="label", words=words, files=tuple(group), class_name=name, group=number
             )
         yield from _aside("Set", group, "aside", "its label is not clear", group=number)
-    yield from _aside(
-        "Set", list(dict.fromkeys(differing)), "aside", "copies have different labels"
-    )
+    if len(differing) > 1:
+        paths = list(dict.fromkeys(path for group in differing for path in group))
+        yield from _aside("Set", paths, "aside", "copies have different labels")
 
 
 def _one_name(alike: Sequence[Sequence[str]], files: ImageFiles) -> Iterator[Remedy]:

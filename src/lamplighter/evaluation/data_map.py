@@ -284,7 +284,7 @@ def place(
     if min(values.shape) > _COMPONENTS:
         values = PCA(_COMPONENTS, random_state=seed).fit_transform(values)
     perplexity = min(_PERPLEXITY, (count - 1) / 3)
-    # Threads of OpenMP spin while they wait: beside other work, two take ten times as long.
+    # Threads of OpenMP spin while they wait: beside other work, two take ten times as long as one.
     with threadpool_limits(1):
         placed = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
     return Placed(_with_others(vectors, chosen, placed.astype(np.float64)), perplexity=perplexity)

@@ -54,7 +54,7 @@ def test_wrong_labels_are_mended_by_keys(studio_page, folder) -> None:
     _go(page, "check?tab=labels")
     page.get_by_role("button", name="Look for wrong labels").click()
     page.get_by_text("3 of 3 left").wait_for()
-    assert page.locator(".verdict").inner_text() == "Labelled green, rather blue"
+    assert page.locator(".verdict").inner_text() == "Labeled green, rather blue"
     assert page.locator(".near figure").count() >= 5
     page.keyboard.press("Enter")
     page.get_by_text("2 of 3 left").wait_for()
@@ -63,7 +63,7 @@ def test_wrong_labels_are_mended_by_keys(studio_page, folder) -> None:
     page.keyboard.press("r")
     page.get_by_text("All are decided.").wait_for()
     strip = page.get_by_role("list", name="Photos before and after")
-    strip.get_by_text("relabelled").nth(1).wait_for()
+    strip.get_by_text("relabeled").nth(1).wait_for()
     assert strip.get_by_text("label kept").count() == 1
     _go(page, "gallery?class=red")
     page.get_by_text("12 of 31 images").wait_for()

@@ -29,7 +29,7 @@ class _Kept:
 
 
 def start_audit(studio: Studio, fields: Fields) -> dict[str, Any]:
-    """Audit the files in use, as they are labelled now."""
+    """Audit the files in use, as they are labeled now."""
     return studio.jobs.start("audit", lambda job: _audit(studio, job)).to_dict()
 
 

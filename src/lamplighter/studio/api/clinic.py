@@ -71,7 +71,7 @@ def keep_labels(studio: Studio, fields: Fields) -> dict[str, Any]:
 
 
 def start_next(studio: Studio, fields: Fields) -> dict[str, Any]:
-    """Look for the images without a label that are best labelled next."""
+    """Look for the images without a label that are best labeled next."""
     count = fields.integer("count", _NEXT)
     return studio.jobs.start("next", lambda job: _propose(studio, job, count)).to_dict()
 

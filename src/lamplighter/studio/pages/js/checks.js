@@ -33,7 +33,7 @@ watch((state) => doneId(state, "audit"), (id) => id && readAudit());
 watch((state) => doneId(state, "suspects"), (id) => id && readSuspects());
 watch((state) => doneId(state, "next"), (id) => id && readNext());
 
-// What may be done about a finding depends on what is labelled and set aside.
+// What may be done about a finding depends on what is labeled and set aside.
 let waiting = 0;
 watch((state) => state.files?.change, () => {
   clearTimeout(waiting);
@@ -79,10 +79,14 @@ const TITLES = {
 /** Return the words for a kind of finding, such as "Odd sizes". */
 export const kindWords = (kind) => TITLES[kind] ?? kind[0].toUpperCase() + kind.slice(1).replaceAll("-", " ");
 
+const known = new WeakMap(); // what the next function returned, by the audit
+
 /** Return a Set of rows for each kind of finding that names files, in the order of the audit. */
 function rowsByKind() {
   const { audit } = current().checks;
-  const kinds = new Map();
+  const kinds = known.get(audit) ?? new Map();
+  if (!audit || kinds.size) return kinds;
+  known.set(audit, kinds);
   for (const { kind, rows } of audit?.made ? audit.findings : []) {
     if (rows.length) kinds.set(kind, new Set([...(kinds.get(kind) ?? []), ...rows]));
   }

@@ -12,6 +12,8 @@ export function makeGlPlot(canvas, hears) {
     renderer.destroy();
     throw new Error("the WebGL of this browser lacks textures of floats");
   }
+  // A graphics card that gives up is asked once more; where it does not answer, the other way is taken.
+  renderer.canvas.addEventListener("webglcontextlost", () => location.reload());
   const { clientWidth: width, clientHeight: height } = canvas.parentElement;
   return new GlPlot(canvas, createScatterplot({ canvas, renderer, width, height, ...STYLE }), hears);
 }
@@ -23,6 +25,7 @@ const STYLE = {
   opacityInactiveMax: 0.9,
   opacityInactiveScale: 0.7,
   mouseMode: "lasso",
+  actionKeyMap: { lasso: "shift", merge: /Mac/.test(navigator.platform) ? "cmd" : "ctrl", remove: "alt" },
   deselectOnEscape: false, // keys are the page's
   deselectOnDblClick: true,
   showReticle: false,
@@ -43,7 +46,9 @@ class GlPlot {
   }
 
   resize() {
-    const { clientWidth: width, clientHeight: height } = this.canvas.parentElement;
+    // A graphics card that gives up is asked once more; where it does not answer, the other way is taken.
+  renderer.canvas.addEventListener("webglcontextlost", () => location.reload());
+  const { clientWidth: width, clientHeight: height } = this.canvas.parentElement;
     if (width && height) this.plot.set({ width, height });
   }
 

@@ -12,7 +12,7 @@ const BEFORE = 3; // photos of the strip before the one in question
 const IN_STRIP = 14;
 const MOST_BUTTONS = 30; // classes that each have a button
 const AHEAD = 3; // photos that are fetched before they are asked for
-const OUTCOMES = { kept: "label kept", changed: "relabelled", aside: "set aside" };
+const OUTCOMES = { kept: "label kept", changed: "relabeled", aside: "set aside" };
 
 // What was decided since the page was opened, so that the last decision can be taken back.
 const decisions = [];
@@ -95,7 +95,8 @@ export function Cases({ cases, name, query, go }) {
   };
 
   const keys = (event) => {
-    if (event.defaultPrevented || event.target.closest("input, textarea, select, dialog, button, a, summary")) return;
+    if (event.defaultPrevented || event.target.closest("input, textarea, select, dialog")) return;
+    if ((event.key === "Enter" || event.key === " ") && event.target.closest("button, a, summary")) return;
     const command = event.ctrlKey || event.metaKey;
     if (command && event.key.toLowerCase() === "z" && !event.shiftKey) takeBack();
     else if (command || event.altKey) return;
@@ -176,7 +177,7 @@ function Case({ one, files, name, onShow, children }) {
       <div class="evidence">
         <p class="verdict">
           ${name === "labels"
-            ? html`Labelled <strong class="given">${label}</strong>, rather${" "}
+            ? html`Labeled <strong class="given">${label}</strong>, rather${" "}
                 <strong class="suggested">${suggestion}</strong>`
             : suggestion
               ? html`Perhaps <strong class="suggested">${suggestion}</strong>${" "}

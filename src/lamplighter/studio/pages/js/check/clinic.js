@@ -63,7 +63,7 @@ export function LabelNext({ query, go }) {
   const left = cases.filter(({ state }) => !state).length;
   if (!without && !left) {
     return html`<p class="empty">
-      Every photo in use has a label. Photos without one, such as those in a folder called unlabelled, are
+      Every photo in use has a label. Photos without one, such as those in a folder called unlabeled, are
       proposed here in the order in which most is learned from them.
     </p>`;
   }

@@ -137,7 +137,7 @@ function Drawn({ map, files, query, go }) {
   useEffect(() => {
     // Keys of the page that are meant for what is selected; those of the frame come as messages.
     const listener = (event) => {
-      if (event.defaultPrevented || event.target.closest("input, textarea, select, dialog, button, a, summary")) return;
+      if (event.defaultPrevented || event.target.closest("input, textarea, select, dialog")) return;
       if (galleryKeys(event, [...current().selection])) event.preventDefault();
     };
     addEventListener("keydown", listener);
@@ -210,7 +210,7 @@ function words(map, points, missing) {
 
 function Colourings({ colourings, chosen, query, go }) {
   return html`<label>
-    Colour by${" "}
+    Color by${" "}
     <select value=${chosen.key} onChange=${(event) => go({ ...query, colour: event.target.value, show: "" })}>
       ${colourings.map(({ key, label }) => html`<option value=${key}>${label}</option>`)}
     </select>
@@ -234,7 +234,7 @@ function Legend({ points, look, colouring, lit, query, go }) {
     if (!chosen.delete(name)) chosen.add(name);
     go({ ...query, show: [...chosen].join("/") });
   };
-  return html`<div class="legend" role="group" aria-label=${`Colours: ${colouring.label}`}>
+  return html`<div class="legend" role="group" aria-label=${`Colors: ${colouring.label}`}>
     ${points.legend
       .filter(({ count }) => count > 0)
       .map(
@@ -257,7 +257,7 @@ function Selected({ rows, files, onShow }) {
   useEffect(() => setMost(FIRST), [rows]);
   if (!rows.length) {
     return html`<p class="soft hint">
-      Draw a line round some points to select them. With the keyboard, arrow keys go from point to point,
+      Draw a line round some points to select them; Ctrl adds, Alt takes away. With the keyboard, arrow keys go from point to point,
       space selects, and the key of a class labels.
     </p>`;
   }
