@@ -11,7 +11,7 @@ import { Progress, isBusy, start, useJob } from "../jobs.js";
 import { arrange, isArrow, neighbor } from "../map/arrange.js";
 import { FrameView } from "../map/frame-view.js";
 import { onLook, palette } from "../palette.js";
-import { address, go as goTo } from "../router.js";
+import { go as goTo } from "../router.js";
 import { keepSample } from "../samples.js";
 import { attempt, current, update, useStore } from "../store.js";
 import { galleryKeys } from "./gallery.js";
