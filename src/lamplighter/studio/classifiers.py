@@ -135,14 +135,13 @@ def known_runs(studio: Studio) -> list[Run]:
     return sorted([*found, *all_runs(None)], key=lambda run: -float(run.notes.get("made") or 0))
 
 
-def run_of(studio: Studio, fields: Fields) -> Run:
-    """Return the training that a request is about: its field "run", by default the last one.
+def run_of(studio: Studio, name: str) -> Run:
+    """Return a run by its id; "" means the last one, of the folder that is open if it has any.
 
     Raises:
         MissingBundleError: there is none.
     """
-    name = fields.text("run", "")
-    for run in known_runs(studio):
+    for run in [*(all_runs(studio.project.source) if studio.is_open else []), *all_runs(None)]:
         if name in ("", run.id):
             return run
     return find_run(None, name)  # which says that there is none
@@ -155,4 +154,6 @@ def classifier_of(studio: Studio, fields: Fields) -> Classifier:
         BundleError: there is none, or its file cannot be used.
     """
     known, key = classifiers(studio), fields.text("bundle", "")
-    return known.load(known.find(key).file if key else run_of(studio, fields).bundle)
+    return known.load(
+        known.find(key).file if key else run_of(studio, fields.text("run", "")).bundle
+    )

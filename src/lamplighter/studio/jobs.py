@@ -178,12 +178,14 @@ class Jobs:
             return self._known.get(kind)
 
     def stop_all(self) -> None:
-        """Stop all jobs, and wait until they have.
+        """Stop all jobs of the folder that is open, and wait until they have.
+
+        Those that another process does go on: they are done with the folder.
 
         Raises:
             WorkspaceError: one of them does not stop.
         """
-        jobs = self.latest()
+        jobs = [job for job in self.latest() if not job.apart]
         for job in jobs:
             job.stop()
         for job in jobs:

@@ -22,8 +22,9 @@ from lamplighter.evaluation.intervals import mcnemar, wilson
 from lamplighter.evaluation.open_set import Answered, coverage_curve
 from lamplighter.evaluation.reliability import with_threshold
 from lamplighter.saving.bundle import save
-from lamplighter.studio.api.training import run_of, summary
+from lamplighter.studio.api.training import summary
 from lamplighter.studio.calls import Fields, call
+from lamplighter.studio.classifiers import run_of
 from lamplighter.studio.held_out import HeldOut, read_answers, shared, write_answers
 from lamplighter.studio.worker import digits_to_learn
 

@@ -34,7 +34,7 @@ _LONGEST = 100  # characters of a name of a file
 def offers(studio: Studio, fields: Fields) -> dict[str, Any]:
     """Return what there is to take, with the commands that make the same."""
     runs = known_runs(studio)
-    chosen = run_of(studio, fields) if runs else None
+    chosen = run_of(studio, fields.text("run", "")) if runs else None
     source = studio.project.source if studio.is_open else None
     made = [] if chosen is None else _of_run(studio, chosen)
     labels = [] if source is None else [_of_labels(source, _name(studio))]
@@ -111,7 +111,7 @@ def _of_labels(source: Path, name: str) -> dict[str, str]:
 
 def report(studio: Studio, fields: Fields) -> dict[str, Any]:
     """Start the job that makes the report of a training."""
-    run = run_of(studio, fields)
+    run = run_of(studio, fields.text("run", ""))
     classifier, name = classifiers(studio).load(run.bundle), _name(studio, run)
     root = None if _of_digits(run) else studio.project.workspace.root
     made = _reports(studio)
@@ -126,7 +126,7 @@ def report(studio: Studio, fields: Fields) -> dict[str, Any]:
 def download(studio: Studio, fields: Fields) -> Response:
     """Return one of the things that can be taken, as a file with its name."""
     what = _what(fields)
-    run = None if what == "labels" else run_of(studio, fields)
+    run = None if what == "labels" else run_of(studio, fields.text("run", ""))
     name = f"{_name(studio, run)}{_ENDINGS[what]}"
     ascii_name = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_")
     headers = {
@@ -171,7 +171,7 @@ def _write(studio: Studio, fields: Fields, what: str, path: Path) -> None:
     if what == "labels":
         studio.project.workspace.apply(path)
         return
-    run = run_of(studio, fields)
+    run = run_of(studio, fields.text("run", ""))
     classifier: Classifier = classifiers(studio).load(run.bundle)
     if what == "onnx":
         export(classifier, path, "onnx")

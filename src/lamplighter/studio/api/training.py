@@ -12,10 +12,11 @@ from lamplighter.installation import install_command
 from lamplighter.models.registry import list_strategies
 from lamplighter.names import unknown_name
 from lamplighter.studio.calls import Fields, RequestError, call
-from lamplighter.studio.runs import Run, all_runs, find_run
+from lamplighter.studio.classifiers import known_runs, run_of
 from lamplighter.studio.training import KIND, start_digits, start_photos
 
 if TYPE_CHECKING:
+    from lamplighter.studio.runs import Run
     from lamplighter.studio.studio import Studio
 
 _BACKBONES = {
@@ -111,24 +112,6 @@ def delete(studio: Studio, fields: Fields) -> dict[str, Any]:
     run_of(studio, fields.text("run")).delete()
     studio.events.publish("runs", {})
     return {}
-
-
-def known_runs(studio: Studio) -> list[Run]:
-    """Return the runs of the folder that is open and those of the digits, the last one first."""
-    found = all_runs(studio.project.source) if studio.is_open else []
-    return sorted([*found, *all_runs(None)], key=lambda run: -float(run.notes.get("made") or 0))
-
-
-def run_of(studio: Studio, name: str) -> Run:
-    """Return a run by its id; "" means the last one, of the folder that is open if it has any.
-
-    Raises:
-        MissingBundleError: there is no such run.
-    """
-    for run in [*(all_runs(studio.project.source) if studio.is_open else []), *all_runs(None)]:
-        if name in ("", run.id):
-            return run
-    return find_run(None, name)  # which says that there is none
 
 
 def summary(run: Run) -> dict[str, Any]:
