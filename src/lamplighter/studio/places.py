@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import string
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def browsable() -> dict[str, Path]:
     home = Path.home()
     found = {"Home": home}
     if sys.platform == "win32":
-        found |= {drive: Path(f"{drive}\\") for drive in os.listdrives()}
+        drives = {f"{letter}:": Path(f"{letter}:\\") for letter in string.ascii_uppercase}
+        found |= {name: drive for name, drive in drives.items() if drive.exists()}
     for disks in (Path("/media") / home.name, Path("/run/media") / home.name, Path("/Volumes")):
         if disks.is_dir():
             found[f"Disks in {disks}"] = disks
