@@ -16,9 +16,10 @@ from lamplighter.cli.classifier_arguments import named_classifier
 from lamplighter.cli.image_arguments import GivenImage, given_images
 from lamplighter.cli.options import AsJson, Bundle
 from lamplighter.cli.outputs import check_new, save_picture
-from lamplighter.cli.predict_output import Document, Lines, Output, Table, Tally
+from lamplighter.cli.predict_output import Document, Lines, Output, Table
 from lamplighter.cli.terminal import bar
 from lamplighter.errors import ImageError, OutputError
+from lamplighter.inference.documents import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

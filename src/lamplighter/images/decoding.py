@@ -50,6 +50,7 @@ MOST_PIXELS = 2**30
 _LARGE_BYTES, _LARGE_PIXELS = 2**28, 2**26
 _SMALL = 2**26  # bytes of an image that may be taken without a look at the free memory
 _COPIES = 3  # of an image in memory while it is turned upright and brought to 8 bits
+UNNAMED = "the image given as bytes"  # what it is called in messages
 _BEGINNING = 512  # bytes that tell what a file is
 # Bytes a pixel takes in Pillow's memory; wide ones are brought to 8 bits in float64.
 _BYTES = {"1": 1, "L": 1, "I": 8, "F": 8}
@@ -182,7 +183,7 @@ def lay_on(image: Image.Image, grey: int) -> Image.Image:
 def _opened(source: str | Path | bytes) -> Iterator[tuple[BinaryIO, str]]:
     """Give the file `source`, opened, and what it is called in messages."""
     if isinstance(source, bytes):
-        yield io.BytesIO(source), "the image given as bytes"
+        yield io.BytesIO(source), UNNAMED
         return
     with _open_file(source) as file:
         yield file, _shown(source)

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from lamplighter.errors import DataError, ImageError, ShapeError
+from lamplighter.images.decoding import UNNAMED
 from lamplighter.inference.runtime import runtime
 from lamplighter.machine import usable_cores
 from lamplighter.models.classifier import check_classifier
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lamplighter.inference.runtime import Runtime
+    from lamplighter.images.preprocessing import Preprocessing
     from lamplighter.models.classifier import Classifier
-    from lamplighter.models.reliability import Trust
 
     AnyImage = str | Path | bytes | Image.Image
 
@@ -241,11 +241,13 @@ def predict(
     check_classifier(classifier, "predict")
     _check_batch_size(batch_size)
     chosen = _checked_images(images)
-    answers = _Answers(classifier, always_answer=always_answer)
+    measure = not always_answer
+    runtime(classifier)  # what cannot answer says so before any image is looked at
+    parts: list[Computed] = []
 
     def prepare(image: AnyImage) -> NDArray[np.float32] | ImageError:
         try:
-            return _prepared(classifier, image)
+            return prepared(classifier.preprocessing, image)
         except ImageError as error:
             return error
 
@@ -254,18 +256,19 @@ def predict(
     with ThreadPoolExecutor(workers) as pool:  # it starts no thread before it is used
         for start in range(0, len(chosen), batch_size):
             batch = chosen[start : start + batch_size]
-            prepared = pool.map(prepare, batch) if workers > 1 else map(prepare, batch)
+            results = pool.map(prepare, batch) if workers > 1 else map(prepare, batch)
             inputs = []
-            for number, one in enumerate(prepared, start):
+            for number, one in enumerate(results, start):
                 if isinstance(one, ImageError):
                     errors[number] = one
                 else:
                     inputs.append(one)
             if inputs:
-                answers.add(np.stack(inputs))
+                parts.append(compute(classifier, np.stack(inputs), measure=measure))
             if progress is not None:
                 progress(start + len(batch))
-    return answers.predictions(tuple(map(_source, chosen)), errors)
+    sources = tuple(map(_source, chosen))
+    return collected(classifier, parts, sources=sources, errors=errors, measure=measure)
 
 
 def _checked_images(images: Iterable[AnyImage]) -> list[AnyImage]:
@@ -287,15 +290,26 @@ def _checked_images(images: Iterable[AnyImage]) -> list[AnyImage]:
     return chosen
 
 
-def _prepared(classifier: Classifier, image: AnyImage) -> NDArray[np.float32]:
-    """Return the network's input (C, H, W), or raise an error that names the image."""
+def prepared(
+    preprocessing: Preprocessing, image: AnyImage, *, scaled: bool = True
+) -> NDArray[np.float32]:
+    """Return the network's input (C, H, W) of one image.
+
+    Args:
+        preprocessing: of the classifier.
+        image: the path of an image file, the bytes of one, or an image.
+        scaled: decode a JPEG at a reduced scale where the result is nearly the same.
+
+    Raises:
+        ImageError: it cannot be used; the message names it.
+    """
     if isinstance(image, Image.Image):
-        return classifier.preprocessing(image)
-    opened = classifier.preprocessing.open(image)
+        return preprocessing(image)
+    opened = preprocessing.open(image, scaled=scaled)
     try:
-        return classifier.preprocessing(opened)
+        return preprocessing(opened)
     except ImageError as error:
-        named = _source(image) or "the image given as bytes"
+        named = _source(image) or UNNAMED
         raise ImageError(f"{named} cannot be used: {error}", fault=error.fault) from error
 
 
@@ -329,13 +343,13 @@ def predict_pixels(
             f"pixels must be uint8 of shape (N, {', '.join(map(str, shape))}), received "
             f"{pixels.dtype} of shape {pixels.shape}; for images of another size use predict."
         )
-    answers = _Answers(classifier)
+    parts = []
     for start in range(0, len(pixels), batch_size):
         batch = pixels[start : start + batch_size]
-        answers.add(wanted.normalise(batch))
+        parts.append(compute(classifier, wanted.normalise(batch)))
         if progress is not None:
             progress(start + len(batch))
-    return answers.predictions()
+    return collected(classifier, parts)
 
 
 def logits_and_features(
@@ -364,47 +378,93 @@ def logits_and_features(
     return np.concatenate(logits), np.concatenate(features)
 
 
-class _Answers:
-    """Collects logits and, where there is a reference to compare with, distances."""
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """What a network makes of N preprocessed images.
 
-    def __init__(self, classifier: Classifier, *, always_answer: bool = False) -> None:
-        self._classifier = classifier
-        self._compute: Runtime = runtime(classifier)
-        self._trust: Trust | None = classifier.trust
-        self._measures = (
-            self._trust is not None and self._trust.reference is not None and not always_answer
+    Attributes:
+        logits: float32, shape (N, K).
+        distances: to the training images, 0..2, shape (N,); None where they were not measured.
+        features: float32, shape (N, D); None where they were not asked for.
+    """
+
+    logits: NDArray[np.float32]
+    distances: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
+
+    def row(self, number: int) -> Computed:
+        """Return what was computed of one image, as of a batch of one."""
+        one = slice(number, number + 1)
+        return Computed(
+            self.logits[one],
+            None if self.distances is None else self.distances[one],
+            None if self.features is None else self.features[one],
         )
-        self._logits = [np.empty((0, classifier.num_classes), dtype=np.float32)]
-        self._distances = [np.empty(0, dtype=np.float32)]
 
-    def add(self, inputs: NDArray[np.float32]) -> None:
-        """Take the answers to preprocessed images (N, C, H, W)."""
-        if self._measures and self._trust is not None:
-            logits, features = self._compute.with_features(inputs)
-            self._distances.append(self._trust.distances(features))
-        else:
-            logits = self._compute(inputs)
-        self._logits.append(logits)
 
-    def predictions(
-        self, sources: tuple[str, ...] = (), errors: Mapping[int, ImageError] | None = None
-    ) -> Predictions:
-        """Return all of them, those that have an error instead of an answer among them."""
-        errors = errors or {}
-        logits = _with_gaps(np.concatenate(self._logits), errors)
-        names = self._classifier.class_names
-        if self._trust is None:
-            return Predictions(logits, names, sources, errors=errors)
-        distances = _with_gaps(np.concatenate(self._distances), errors)
-        return Predictions(
-            logits,
-            names,
-            sources,
-            temperature=self._trust.temperature,
-            distances=distances if self._measures else None,
-            threshold=self._trust.threshold if self._measures else None,
-            errors=errors,
-        )
+def compute(
+    classifier: Classifier,
+    inputs: NDArray[np.float32],
+    *,
+    measure: bool = True,
+    keep_features: bool = False,
+) -> Computed:
+    """Return what the network of `classifier` makes of preprocessed images.
+
+    Args:
+        classifier: whose network and trust are asked.
+        inputs: shape (N, C, H, W).
+        measure: measure how far they lie from the training images, where there is a reference.
+        keep_features: return the features as well.
+
+    Raises:
+        ClassCountError: network and class names do not fit one another.
+        ModelError: the network answers NaN, has no features that were asked for, or its trust is
+            that of another network.
+    """
+    ask, trust = runtime(classifier), classifier.trust
+    measured = trust if measure and trust is not None and trust.reference is not None else None
+    if measured is None and not keep_features:
+        return Computed(ask(inputs))
+    logits, features = ask.with_features(inputs)
+    distances = None if measured is None else measured.distances(features)
+    return Computed(logits, distances, features if keep_features else None)
+
+
+def collected(
+    classifier: Classifier,
+    parts: Iterable[Computed],
+    *,
+    sources: tuple[str, ...] = (),
+    errors: Mapping[int, ImageError] | None = None,
+    measure: bool = True,
+) -> Predictions:
+    """Return the predictions of images that were computed in parts.
+
+    Args:
+        classifier: whose network computed them.
+        parts: of those that have no error, in their order.
+        sources: what each image is called; empty where they have no names.
+        errors: of the others, by the place of each among all.
+        measure: whether what is far from the training images is unknown.
+    """
+    errors, parts, trust = errors or {}, list(parts), classifier.trust
+    none = np.empty((0, classifier.num_classes), dtype=np.float32)
+    logits = _with_gaps(np.concatenate([none, *(part.logits for part in parts)]), errors)
+    distances, threshold = None, None
+    if measure and trust is not None and trust.reference is not None:
+        measured = [part.distances for part in parts if part.distances is not None]
+        distances = _with_gaps(np.concatenate([none[:, 0], *measured]), errors)
+        threshold = trust.threshold
+    return Predictions(
+        logits,
+        classifier.class_names,
+        sources,
+        temperature=1.0 if trust is None else trust.temperature,
+        distances=distances,
+        threshold=threshold,
+        errors=errors,
+    )
 
 
 def _with_gaps(values: NDArray[np.float32], places: Collection[int]) -> NDArray[np.float32]:

@@ -63,6 +63,7 @@ class OnnxRuntime:
     Args:
         graph: an ONNX model with one input (N, C, H, W) and one output (N, K), both float32, or
             with two outputs "logits" (N, K) and "features" (N, D).
+        threads: how many runs at a time; by default as many as there are cores.
 
     Attributes:
         num_features: D, or None where the graph has no features.
@@ -71,8 +72,10 @@ class OnnxRuntime:
         BundleError: the graph is damaged, or is not of this form, or reaches outside itself.
     """
 
-    def __init__(self, graph: bytes) -> None:
+    def __init__(self, graph: bytes, *, threads: int | None = None) -> None:
         import onnxruntime
+
+        self._threads = threads or usable_cores()
 
         check_graph(graph)
         options = onnxruntime.SessionOptions()
@@ -137,7 +140,7 @@ class OnnxRuntime:
     ) -> list[NDArray[np.float32]]:
         """Return each of `outputs` for all of `inputs`."""
         self._check(inputs)
-        count, workers = len(inputs), usable_cores()
+        count, workers = len(inputs), self._threads
         size = inputs.nbytes // max(count, 1)  # bytes of one image
         chunk = max(1, min(_CHUNK, _CHUNK_BYTES // max(size, 1)))
         if count >= _FEW or size >= _LARGE:
@@ -287,6 +290,17 @@ def _naming(source: str | None) -> Iterator[None]:
 
 _runtimes: weakref.WeakKeyDictionary[Classifier, tuple[bytes, CheckedRuntime]]
 _runtimes = weakref.WeakKeyDictionary()  # a session is made once for a classifier
+_threads: weakref.WeakKeyDictionary[Classifier, int] = weakref.WeakKeyDictionary()
+
+
+def limit_threads(classifier: Classifier, threads: int) -> None:
+    """Have each call for answers of `classifier` use so many threads: for callers with their own.
+
+    Args:
+        classifier: which has not answered yet.
+        threads: at least 1.
+    """
+    _threads[classifier] = threads
 
 
 def runtime(classifier: Classifier) -> Runtime:
@@ -302,7 +316,7 @@ def runtime(classifier: Classifier) -> Runtime:
     if known is None or known[0] is not graph:
         source = classifier.source
         with _naming(source):
-            inner = OnnxRuntime(graph)
+            inner = OnnxRuntime(graph, threads=_threads.get(classifier))
         known = graph, CheckedRuntime(inner, classifier.class_names, source)
         _runtimes[classifier] = known
     return known[1]
