@@ -35,6 +35,7 @@ Most are also what Python or scikit-learn would raise of the same fault, in brac
     │   └── ResumeError           a checkpoint that cannot be continued from
     ├── ArgumentError             an argument that a function does not take [ValueError]
     │   └── ArgumentTypeError     for its name, place or type [TypeError]
+    ├── ServiceError              a service that cannot start, or that refuses [OSError]
     ├── LabError                  a lab, or a learner's notebook, that cannot be used
     │   └── MissingNotebookError  that is not there [FileNotFoundError]
     ├── OutputError               a result that cannot be written [OSError]
@@ -184,6 +185,10 @@ class ArgumentError(LamplighterError, ValueError):
 
 class ArgumentTypeError(ArgumentError, TypeError):
     """A function does not take an argument of that name, place or type."""
+
+
+class ServiceError(LamplighterError, OSError):
+    """A service cannot start, cannot be reached or refuses a request."""
 
 
 class LabError(LamplighterError):

@@ -36,6 +36,7 @@ COMMANDS = [
     "info",
     "export",
     "page",
+    "serve",
     "models",
 ]
 
@@ -73,7 +74,7 @@ def test_help_shows_each_command_once_in_its_group(run, monkeypatch, columns):
             "labels",
         ],
         "Look inside a network": ["explain", "layers", "filters", "feature-maps", "maximise"],
-        "Share": ["info", "export", "page"],
+        "Share": ["info", "export", "page", "serve"],
         "Teach and learn": ["labs"],
     }
 

@@ -29,7 +29,7 @@ WITH_A_FOLDER = {"audit", "embed", "evaluate", "map", "predict", "suspects", "tr
 WITHOUT = {
     "data", "explain", "export", "feature-maps", "filters", "info", "labels", "labs", "layers",
     "maximise",
-    "models", "page", "similar", "studio",
+    "models", "page", "serve", "similar", "studio",
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from lamplighter.cli.maximise import maximise
 from lamplighter.cli.models import models
 from lamplighter.cli.page import page
 from lamplighter.cli.predict import predict
+from lamplighter.cli.serve import serve
 from lamplighter.cli.similar import similar
 from lamplighter.cli.studio import studio
 from lamplighter.cli.suspects import suspects
@@ -85,6 +86,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "info": info,
         "export": export,
         "page": page,
+        "serve": serve,
     },
 }
 _LABS: dict[str, Callable[..., None]] = {
