@@ -56,6 +56,7 @@ PUBLIC = [
     "Workspace",
     "__version__",
     "add_trust",
+    "ask_service",
     "assign_splits",
     "at_precision",
     "attribute",

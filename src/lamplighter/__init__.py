@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from lamplighter.saving.export import export as export
     from lamplighter.saving.onnx_backbone import onnx_backbone as onnx_backbone
     from lamplighter.saving.pretrained import pretrained as pretrained
+    from lamplighter.serving.client import ask_service as ask_service
     from lamplighter.training import callbacks as callbacks
     from lamplighter.training.balancing import class_weights as class_weights
     from lamplighter.training.history import plot_history as plot_history
@@ -175,6 +176,7 @@ _HOMES = {
     "VALIDATION_DATA": "lamplighter.training.loaders",
     "Workspace": "lamplighter.workspace.workspace",
     "add_trust": "lamplighter.evaluation.reliability",
+    "ask_service": "lamplighter.serving.client",
     "assign_splits": "lamplighter.datasets.splitting",
     "at_precision": "lamplighter.features.quantized",
     "attribute": "lamplighter.explain.attribution.attribution",
