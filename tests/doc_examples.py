@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 # Other programs in `sh` blocks, whose options are not ours.
-_PROGRAMS = {"apt-get", "find", "nohup", "scp", "source"}
+# Those of `curl` are run in tests/serving.
+_PROGRAMS = {"apt-get", "curl", "find", "nohup", "openssl", "scp", "source"}
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _ANYTHING = "..."
 # Set where make runs the tests: a make below it would tell of the folder it enters.
