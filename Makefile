@@ -88,7 +88,7 @@ benchmarks: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe digit_finder index_search \
 	  explaining maximising; do $(BIN)/python benchmarks/$$script.py || exit 1; done
-	if [ -n "$(PHOTOS)" ]; then for script in embedding transfer backbones cores frozen_cut; do \
+	if [ -n "$(PHOTOS)" ]; then for script in embedding transfer backbones cores frozen_cut serving; do \
 	  $(BIN)/python benchmarks/$$script.py "$(PHOTOS)" || exit 1; done; fi
 
 # The documentation as a site, in build/site; fails on a broken link, a page that is not in nav, and a
