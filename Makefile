@@ -87,7 +87,7 @@ clean:
 benchmarks: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	for script in start_up trial_overhead lab_recipe quick_recipe best_recipe digit_finder index_search \
-	  explaining maximising; do $(BIN)/python benchmarks/$$script.py || exit 1; done
+	  explaining maximising studio; do $(BIN)/python benchmarks/$$script.py || exit 1; done
 	if [ -n "$(PHOTOS)" ]; then for script in embedding transfer backbones cores frozen_cut serving; do \
 	  $(BIN)/python benchmarks/$$script.py "$(PHOTOS)" || exit 1; done; fi
 

@@ -54,7 +54,7 @@ _SCROLL = """([seconds, speed]) => new Promise(done => {
     grid.scrollTop += speed;
     if (++frames % 15 === 0) look();
     if (now - begun < 1000 * seconds) requestAnimationFrame(frame);
-    else done(shown / sight);
+    else done(sight ? shown / sight : 0);
   };
   requestAnimationFrame(frame);
 })"""
