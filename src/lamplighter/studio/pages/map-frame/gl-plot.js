@@ -46,9 +46,7 @@ class GlPlot {
   }
 
   resize() {
-    // A graphics card that gives up is asked once more; where it does not answer, the other way is taken.
-  renderer.canvas.addEventListener("webglcontextlost", () => location.reload());
-  const { clientWidth: width, clientHeight: height } = this.canvas.parentElement;
+    const { clientWidth: width, clientHeight: height } = this.canvas.parentElement;
     if (width && height) this.plot.set({ width, height });
   }
 
