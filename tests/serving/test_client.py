@@ -53,6 +53,8 @@ def test_refusals(listening_service):
         ask_service("127.0.0.1:8000", [b"x"])
     with pytest.raises(DataError, match="write \\[image\\]"):
         ask_service(address, "a.png")
+    with pytest.raises(ServiceError, match=r"refuses: a request may have at most 33,554,432 bytes"):
+        ask_service(address, [bytes(45_000_000)], token=TOKEN)
     with pytest.raises(ImageError, match=r"missing\.png cannot be read"):
         ask_service(address, ["missing.png"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import ipaddress
 import json
@@ -35,6 +37,8 @@ _OPEN = (*_HEALTH, *page.PATHS, "/openapi.json")
 # What is refused before anything else where the queue is full.
 _COSTLY = ("/predict", "/embed", "/similar", "/explain")
 _SHED_SECONDS = 1.0  # between two lines in the log about such requests
+_TOO_SLOW = 408  # the status of a request of which nothing more may come
+_DISCARD_SECONDS = 5.0
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _ROUTES = (
     ("POST", "/predict", endpoints.predict),
@@ -98,17 +102,17 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        passage = _Passage(scope, receive, send, self._service)
         if scope["path"] in _COSTLY and self._service.batcher.is_full:
-            await self._shed(scope, send)
+            await self._shed(scope, passage)
             return
-        passage = _Passage(scope, send, self._service)
         request = Request(scope)
         try:
             self._check(request)
-            await self._app(scope, receive, passage.send)
+            await self._app(scope, passage.receive, passage.send)
         except Refusal as refusal:
             response = _response(refusal)
-            await response(scope, receive, passage.send)
+            await response(scope, passage.receive, passage.send)
             scope["lamplighter.refusal"] = refusal
         except Exception as error:  # already answered by the app's handler
             log(logging.ERROR, "request failed", id=passage.id, error=quiet(error))
@@ -118,7 +122,7 @@ class Gate:
             self._service.bodies.release(request)
             self._count(scope, passage)
 
-    async def _shed(self, scope: Scope, send: Send) -> None:
+    async def _shed(self, scope: Scope, passage: _Passage) -> None:
         """Refuse a request for which there is no place, with as little work as can be.
 
         Where ten times as many come as can be answered, most of the work would be refusing.
@@ -130,10 +134,9 @@ class Gate:
             (b"content-length", b"%d" % len(body)),
             (b"retry-after", refusal.headers["Retry-After"].encode()),
         ]
-        if self._service.draining:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        start = {"type": "http.response.start", "status": refusal.status, "headers": headers}
+        await passage.send(start)
+        await passage.send({"type": "http.response.body", "body": body})
         self._service.metrics.requests.labels(scope["path"], str(refusal.status)).inc()
         self._service.metrics.refused.labels(refusal.reason).inc()
         self._shed_count += 1
@@ -210,18 +213,33 @@ class Gate:
 class _Passage:
     """One request on its way: its number, when it came, and how it was answered."""
 
-    def __init__(self, scope: Scope, send: Send, service: Service) -> None:
-        given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
         self.id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         self.started = time.monotonic()
         self.status = 0
         self.complete = False
-        self._send, self._service = send, service
+        self._receive, self._send, self._service = receive, send, service
+        self._ends = headers.get(b"connection", b"").lower() == b"close"
+        # Whether nothing more of a body comes, or only when it is asked for.
+        self._is_whole = b"expect" in headers or not (
+            b"content-length" in headers or b"transfer-encoding" in headers
+        )
+
+    async def receive(self) -> Message:
+        """Return the next part of the request."""
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._is_whole = True
+        return message
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer, with what all answers have."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if (self._ends or self._service.draining) and self.status != _TOO_SLOW:
+                await self._discard()
             headers = message.setdefault("headers", [])
             headers.append((b"x-request-id", self.id.encode()))
             headers.append((b"x-content-type-options", b"nosniff"))
@@ -230,6 +248,17 @@ class _Passage:
         elif not message.get("more_body", False):
             self.complete = True
         await self._send(message)
+
+    async def _discard(self) -> None:
+        """Read what is left of a body, where the connection ends with the answer.
+
+        A connection that is closed while more comes is reset, and the answer is lost: most clients
+        read none before they have sent all.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while not self._is_whole:
+                    await self.receive()
 
 
 def _response(refusal: Refusal) -> JSONResponse:

@@ -109,7 +109,6 @@ class BodyReader:
                 "later.",
                 reason="memory",
                 retry_after=1,
-                close=True,
             )
         self._held += count
         request.scope[HELD] = request.scope.get(HELD, 0) + count
@@ -120,7 +119,6 @@ class BodyReader:
             f"a request may have at most {self._most:,} bytes, received {received}; send smaller "
             "images, or fewer at a time.",
             reason="too-large",
-            close=True,
         )
 
 
