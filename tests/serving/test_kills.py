@@ -42,3 +42,4 @@ def test_after_term_nothing_is_lost_and_after_kill_the_next_start_is_clean(
         assert service.port == port, f"{number}: {service.log}"
         assert time.monotonic() - started < 30
     assert service.end() == 0
+    assert list(tmp_path.glob("lamplighter-serve-*")) == []

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamplighter.errors import LamplighterError, ServiceError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _PAUSE = 1.0  # seconds before a process that ended by itself is started again
 _BEGUN = "begun"
+_COUNTS = "lamplighter-serve-"  # begins the name of a folder of counts; a process ID follows
 
 
 class Workers:
@@ -53,7 +55,8 @@ class Workers:
             ServiceError: one of the first cannot start; its own message says why.
         """
         before = {sig: signal.signal(sig, self._end) for sig in (signal.SIGTERM, signal.SIGINT)}
-        counts = tempfile.mkdtemp(prefix="lamplighter-serve-")
+        _remove_counts_of_killed()
+        counts = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-")
         os.environ[SHARED_FOLDER] = counts
         try:
             for _ in range(self._settings.workers):
@@ -109,6 +112,27 @@ class Workers:
         for process in self._processes:
             if process.is_alive():
                 process.terminate()
+
+
+def _remove_counts_of_killed() -> None:
+    """Remove the folders of services that were killed, and could not do so themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_COUNTS}*-*"):
+        pid = folder.name.removeprefix(_COUNTS).partition("-")[0]
+        if pid.isdigit() and not _is_running(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether there is such a process; True where that cannot be asked."""
+    if sys.platform == "win32":  # where signal 0 would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user; a number that is no process
+        return True
+    return True
 
 
 def _forget_counts(pid: int | None) -> None:
