@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from lamplighter.features.index.index import Hit
-    from lamplighter.inference.predictor import Computed, Prediction
+    from lamplighter.inference.predictor import Computed, Predictions
     from lamplighter.serving.service import Service
 
 _TOP, _K = 3, 12  # as `predict` and `similar` have them
@@ -119,35 +119,22 @@ async def explain(request: Request) -> Response:
     if len(upload.images) != 1:
         raise Refusal(400, f"one image is explained at a time, received {len(upload.images)}.")
     engine = service.engines.chosen(asked.text("model"))
-    (name, content), classifier = upload.images[0], engine.classifier
+    name, content = upload.images[0]
     prepare = engine.prepare(content, as_is=asked.flag("as_is"))
     try:
         image = await run_in_threadpool(prepare)
     except ImageError as error:
         service.metrics.refused.labels(error.fault).inc()
         raise Refusal(status_of(error), _said(error, name), reason=error.fault) from error
+    target = asked.text("class")
+    if target is not None and target not in engine.classifier.class_names:
+        raise Refusal(404, f"{engine.name} has no class {target[:200]!r}.")
     covers = occlusion.Covers.of(*engine.shape[1:])
-    hidden = occlusion.covered(image, classifier.preprocessing, covers)
+    hidden = occlusion.covered(image, engine.classifier.preprocessing, covers)
     results = await service.compute(request, engine, [lambda: image, *hidden])
     computed = [one for one in results if not isinstance(one, ImageError)]
-    predictions = engine.predictions(computed)
-    target = _class_number(engine, asked.text("class"), int(predictions.indices[0]))
-    scores = predictions.logits[:, target]
-    falls = occlusion.heat(scores[1:], float(scores[0]), covers)
-    answer: Prediction = predictions.results(_TOP)[0]
-    document = PredictionDocument()
-    document.add(name, answer)
-    return JSONResponse(
-        {
-            **document.to_dict()["predictions"][0],
-            "class": classifier.class_names[target],
-            "probability": rounded(float(predictions.probabilities[0, target])),
-            "method": "occlusion",
-            "window": list(covers.window),
-            **_cells(falls, covers),
-            "seen": _picture(image, engine),
-        }
-    )
+    document = _explanation(engine, engine.predictions(computed), covers, target)
+    return JSONResponse({"path": name, **document, "seen": _picture(image, engine)})
 
 
 async def models(request: Request) -> Response:
@@ -326,13 +313,25 @@ def _hit(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _class_number(engine: Engine, name: str | None, default: int) -> int:
+def _explanation(
+    engine: Engine, predictions: Predictions, covers: occlusion.Covers, target: str | None
+) -> dict[str, Any]:
+    """Return how far the score of a class falls; of the first image nothing is covered."""
     names = engine.classifier.class_names
-    if name is None:
-        return default
-    if name not in names:
-        raise Refusal(404, f"{engine.name} has no class {name[:200]!r}.")
-    return names.index(name)
+    number = int(predictions.indices[0]) if target is None else names.index(target)
+    scores = predictions.logits[:, number]
+    document = PredictionDocument()
+    document.add("", predictions.results(_TOP)[0])
+    (said,) = document.to_dict()["predictions"]
+    del said["path"]
+    return {
+        **said,
+        "class": names[number],
+        "probability": rounded(float(predictions.probabilities[0, number])),
+        "method": "occlusion",
+        "window": list(covers.window),
+        **_cells(occlusion.heat(scores[1:], float(scores[0]), covers), covers),
+    }
 
 
 def _cells(falls: NDArray[np.float32], covers: occlusion.Covers) -> dict[str, Any]:
