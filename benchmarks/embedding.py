@@ -37,7 +37,7 @@ def lamplighter(folder: Path, precision: str) -> tuple[Features, float]:
     from lamplighter import pretrained
     from lamplighter.datasets.folders import find_files
     from lamplighter.features.extraction import embed
-    from lamplighter.features.quantized import at_precision
+    from lamplighter.saving.quantized import at_precision
 
     files = find_files(folder)
     classifier = at_precision(pretrained(fit="squash"), precision)

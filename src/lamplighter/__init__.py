@@ -90,7 +90,6 @@ if TYPE_CHECKING:
     from lamplighter.features.heads.fitting import fit_head as fit_head
     from lamplighter.features.heads.fitting import with_head as with_head
     from lamplighter.features.index.index import Index as Index
-    from lamplighter.features.quantized import at_precision as at_precision
     from lamplighter.features.similar import similar as similar
     from lamplighter.features.similar import source_of as source_of
     from lamplighter.images.decoding import open_image as open_image
@@ -109,6 +108,7 @@ if TYPE_CHECKING:
     from lamplighter.saving.export import export as export
     from lamplighter.saving.onnx_backbone import onnx_backbone as onnx_backbone
     from lamplighter.saving.pretrained import pretrained as pretrained
+    from lamplighter.saving.quantized import at_precision as at_precision
     from lamplighter.serving.client import ask_service as ask_service
     from lamplighter.training import callbacks as callbacks
     from lamplighter.training.balancing import class_weights as class_weights
@@ -178,7 +178,7 @@ _HOMES = {
     "add_trust": "lamplighter.evaluation.reliability",
     "ask_service": "lamplighter.serving.client",
     "assign_splits": "lamplighter.datasets.splitting",
-    "at_precision": "lamplighter.features.quantized",
+    "at_precision": "lamplighter.saving.quantized",
     "attribute": "lamplighter.explain.attribution.attribution",
     "audit": "lamplighter.auditing.audit",
     "augmentation_sheet": "lamplighter.evaluation.augmentation_sheet",

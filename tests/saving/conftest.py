@@ -70,3 +70,10 @@ def path(content, tmp_path):
     path = tmp_path / "copy.lamp"
     path.write_bytes(content)
     return path
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """An empty cache folder for one test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "lamplighter"

@@ -86,7 +86,7 @@ def embed(
         check_new(out, "--out", force=force)
     from lamplighter.features.extraction import embed as extract
     from lamplighter.features.extraction import fingerprint
-    from lamplighter.features.quantized import at_precision
+    from lamplighter.saving.quantized import at_precision
 
     files = found_files(folder)
     for note in files.notes:

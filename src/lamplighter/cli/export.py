@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,15 +12,11 @@ from lamplighter.cli import options
 from lamplighter.cli.classifier_arguments import named_classifier
 from lamplighter.cli.options import Bundle
 from lamplighter.cli.outputs import check_new
-from lamplighter.cli.terminal import printable
+from lamplighter.cli.terminal import printable, wrapped
 from lamplighter.errors import OutputError
 
-_SUFFIXES = {
-    "onnx": ".onnx",
-    "bundle": ".lamp",
-    "state-dict": ".pt",
-    "torch-export": ".pt2",
-}
+if TYPE_CHECKING:
+    from lamplighter.datasets.files import ImageFiles
 
 
 def export(
@@ -38,21 +35,91 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="The file to write. Default: named after the bundle."),
     ] = None,
+    with_preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocessing",
+            metavar="",
+            help="onnx: put preprocessing, calibration and class names into the model: images of "
+            "any size in, class names and probabilities out.",
+        ),
+    ] = False,
+    precision: Annotated[
+        Literal["fp32", "int8"] | None,
+        typer.Option(
+            metavar="KIND",
+            help="onnx: fp32, or int8: 8-bit integers, smaller and on most processors faster; what "
+            "it loses is measured. Default: as in the bundle.",
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Images to prove the model on, and to measure on what int8 loses: a folder, .zip "
+            "or CSV file; its test split, if it has one. Default: pictures that come with "
+            "Lamplighter.",
+        ),
+    ] = None,
+    as_is: Annotated[
+        bool,
+        typer.Option(
+            "--as-is",
+            metavar="",
+            help="With --with-preprocessing: use the whole image, without searching for a digit "
+            "in it, which no ONNX model can.",
+        ),
+    ] = False,
     force: Annotated[bool, options.force("Overwrite the output file if it exists.")] = False,
 ) -> None:
     """Export the network of a bundle for other software.
 
-    Class names and preprocessing are not part of the exported file (except with the format bundle).
+    Class names and preprocessing are not part of the exported file, except with the format bundle
+    or --with-preprocessing.
     """
+    from lamplighter.saving.export import SUFFIXES, check_export, write_export
+
+    _check_together(with_preprocessing, precision, images, as_is=as_is)
     classifier = named_classifier(bundle)
-    out = out or _beside(bundle, _SUFFIXES[format])
+    if as_is:
+        classifier.preprocessing = dataclasses.replace(classifier.preprocessing, find_digit=False)
+    out = out or _beside(bundle, SUFFIXES[format])
     if format != "bundle" and out.resolve() == bundle.resolve():
         raise OutputError(f"--out must not be the bundle itself, received {out}; choose another.")
+    check_export(out, format, preprocessing=with_preprocessing, precision=precision)
     check_new(out, "--out", force=force)
-    from lamplighter.saving.export import export as write
-
-    write(classifier, out, format)
+    written = write_export(
+        classifier,
+        out,
+        format,
+        preprocessing=with_preprocessing,
+        precision=precision,
+        images=None if images is None else _proof_files(images),
+    )
     typer.echo(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"))
+    if written.proof is not None:
+        typer.echo(wrapped(printable(str(written.proof)), 0))
+    if written.loss is not None:
+        typer.echo(wrapped(printable(f"{precision}: {written.loss}"), 6))
+
+
+def _check_together(
+    with_preprocessing: bool, precision: str | None, images: str | None, *, as_is: bool
+) -> None:
+    """Refuse options that would do nothing."""
+    if as_is and not with_preprocessing:
+        raise typer.BadParameter("--as-is goes with --with-preprocessing.")
+    if images is not None and not with_preprocessing and precision is None:
+        raise typer.BadParameter("--images goes with --with-preprocessing or --precision.")
+
+
+def _proof_files(images: str) -> ImageFiles:
+    """Return the images that the user names; of those with splits the test split, if there is."""
+    from lamplighter.cli.data_arguments import found_files, say_set_aside
+
+    files = found_files(images)
+    say_set_aside(files.set_aside)
+    return files.split("test") if "test" in files.split_names else files
 
 
 def _beside(bundle: Path, suffix: str) -> Path:

@@ -12,8 +12,8 @@ from lamplighter.errors import BundleError
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads.fitting import fit_head
 from lamplighter.features.heads.model_selection import lot
-from lamplighter.features.quantized import at_precision
 from lamplighter.inference.runtime import runtime
+from lamplighter.saving.quantized import at_precision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

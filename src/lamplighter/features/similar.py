@@ -11,13 +11,13 @@ from lamplighter.errors import BundleError, ModelError, SimilarIndexError
 from lamplighter.features.extraction import fingerprint
 from lamplighter.features.index.index import Index
 from lamplighter.features.index.update import found_at, place_of
-from lamplighter.features.quantized import at_precision
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import check_classifier
 from lamplighter.saving.bundle import load
 from lamplighter.saving.onnx_backbone import is_graph_alone, is_onnx, onnx_backbone
 from lamplighter.saving.pretrained import is_pretrained, pretrained
+from lamplighter.saving.quantized import at_precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

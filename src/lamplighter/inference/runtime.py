@@ -23,7 +23,8 @@ from lamplighter.machine import usable_cores
 from lamplighter.text import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -188,18 +189,48 @@ def head_logits(graph: bytes, features: NDArray[np.float32]) -> NDArray[np.float
     Raises:
         BundleError: ONNX Runtime does not take the graph.
     """
-    import onnxruntime
+    logits: NDArray[np.float32] = GraphRuntime(graph)({"features": features})["logits"]
+    return logits
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = _FATAL
-    try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        (logits,) = session.run(["logits"], {"features": np.ascontiguousarray(features)})
-    except Exception as error:  # its exceptions have no other base in common
-        raise BundleError(f"ONNX Runtime cannot run the head: {first_line(error)}.") from error
-    found: NDArray[np.float32] = logits
-    return found
+
+class GraphRuntime:
+    """Runs an ONNX model of this program's own making, of any inputs and outputs, on one thread.
+
+    Args:
+        graph: the model.
+
+    Raises:
+        BundleError: ONNX Runtime does not take the graph.
+    """
+
+    def __init__(self, graph: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = _FATAL
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions have no other base in common
+            raise BundleError(
+                f"ONNX Runtime cannot load the graph: {first_line(error)}."
+            ) from error
+        self._outputs = [port.name for port in self._session.get_outputs()]
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return all outputs by name.
+
+        Raises:
+            BundleError: the graph fails.
+        """
+        given = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        try:
+            values = self._session.run(self._outputs, given)
+        except Exception as error:  # its exceptions have no other base in common
+            raise BundleError(f"ONNX Runtime cannot run the graph: {first_line(error)}.") from error
+        return dict(zip(self._outputs, values, strict=True))
 
 
 class CheckedRuntime:

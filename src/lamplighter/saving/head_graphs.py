@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamplighter.models.head_weights import NEAR, TIE, TIED
+from lamplighter.saving.nodes import Nodes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -43,7 +44,7 @@ def standalone_graph(head: HeadWeights) -> bytes:
 def _model(head: HeadWeights, features: ValueInfoProto, opset: Any, ir_version: int) -> ModelProto:
     from onnx import TensorProto, helper
 
-    graph = _Nodes()
+    graph = Nodes()
     logits = {"knn": _knn, "svm": _svm, "linear": _linear}[head.kind](head, graph)
     graph("Identity", logits, output="logits")
     output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", head.num_classes])
@@ -51,12 +52,12 @@ def _model(head: HeadWeights, features: ValueInfoProto, opset: Any, ir_version: 
     return helper.make_model(made, opset_imports=opset, ir_version=ir_version)
 
 
-def _linear(head: HeadWeights, node: _Nodes) -> str:
+def _linear(head: HeadWeights, node: Nodes) -> str:
     weights = head.weights
     return node("Gemm", "features", weights["weight"], weights["bias"], transB=1)
 
 
-def _knn(head: HeadWeights, node: _Nodes) -> str:
+def _knn(head: HeadWeights, node: Nodes) -> str:
     weights, arguments = head.weights, head.arguments
     unit = _unit(node("Sub", "features", weights["centre"]), node)
     similarities = node("MatMul", unit, weights["references"].T)  # (N, M)
@@ -79,7 +80,7 @@ def _knn(head: HeadWeights, node: _Nodes) -> str:
     return node("Log", node("Div", smoothed, np.float32(1 + head.num_classes * smoothing)))
 
 
-def _svm(head: HeadWeights, node: _Nodes) -> str:
+def _svm(head: HeadWeights, node: Nodes) -> str:
     weights = head.weights
     unit = _unit("features", node)
     prepared = node("Mul", node("Sub", unit, weights["centre"]), weights["stretch"])
@@ -94,46 +95,15 @@ def _svm(head: HeadWeights, node: _Nodes) -> str:
     return node("Add", scores, weights["intercepts"])
 
 
-def _unit(vectors: str, node: _Nodes) -> str:
+def _unit(vectors: str, node: Nodes) -> str:
     """Return vectors (N, D) at length 1; one of length 0 stays as it is."""
     length = node("Sqrt", _squares(vectors, node))
     return node("Div", vectors, node("Max", length, np.float32(1e-12)))
 
 
-def _squares(vectors: str, node: _Nodes) -> str:
+def _squares(vectors: str, node: Nodes) -> str:
     """Return the squared lengths (N, 1) of vectors (N, D).
 
     In operators that are the same in all versions from `OLDEST` on: ReduceL2 is not.
     """
     return node("ReduceSum", node("Mul", vectors, vectors), np.array([1]), keepdims=1)
-
-
-class _Nodes:
-    """Collects nodes and the constants that they are given."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.tensors: list[Any] = []
-
-    def __call__(self, kind: str, *inputs: Any, output: str | None = None, **settings: Any) -> str:
-        """Add a node and return the name of its output."""
-        return self.several(kind, 1, *inputs, output=output, **settings)[0]
-
-    def several(
-        self, kind: str, count: int, *inputs: Any, output: str | None = None, **settings: Any
-    ) -> list[str]:
-        """Add a node and return the names of its outputs."""
-        from onnx import helper
-
-        number = len(self.nodes)
-        outputs = [output or f"{kind.lower()}_{number}_{place}" for place in range(count)]
-        names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
-        self.nodes.append(helper.make_node(kind, names, outputs, f"{kind}_{number}", **settings))
-        return outputs
-
-    def _constant(self, value: Any) -> str:
-        from onnx import numpy_helper
-
-        name = f"constant_{len(self.tensors)}"
-        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name

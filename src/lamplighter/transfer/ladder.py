@@ -26,7 +26,6 @@ from lamplighter.evaluation.reliability import make_trust
 from lamplighter.features.extraction import embed
 from lamplighter.features.heads.fitting import load_libraries
 from lamplighter.features.precision_choice import choose_precision
-from lamplighter.features.quantized import at_precision
 from lamplighter.inference.runtime import runtime
 from lamplighter.installation import install_command
 from lamplighter.models import registry
@@ -34,6 +33,7 @@ from lamplighter.models.classifier import check_classifier
 from lamplighter.names import unknown_name
 from lamplighter.saving.bundle import precision_note
 from lamplighter.saving.pretrained import pretrained
+from lamplighter.saving.quantized import at_precision
 from lamplighter.text import align, counted, first_line, listed
 from lamplighter.transfer.context import Context, fingerprint_of, known_labels, report_on
 from lamplighter.transfer.refitting import Refit

@@ -18,13 +18,13 @@ from lamplighter.errors import (
     ShapeError,
 )
 from lamplighter.features.heads.fitting import HEADS, fit_head, with_head
-from lamplighter.features.quantized import at_precision
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import OnnxRuntime, TorchRuntime, runtime
 from lamplighter.models.classifier import Classifier
 from lamplighter.models.head_weights import HeadWeights
 from lamplighter.saving.bundle import describe, load, save
 from lamplighter.saving.export import export
+from lamplighter.saving.quantized import at_precision
 from lamplighter.transfer.freezing import freeze
 from tests.features.heads.test_fitting import oracle
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from lamplighter.errors import BundleError, DataError
-from lamplighter.features.quantized import at_precision, calibration_images
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.inference.runtime import runtime
 from lamplighter.models.classifier import Classifier
+from lamplighter.saving.quantized import at_precision, calibration_images
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 WANTED = Preprocessing(height=28, width=28)
