@@ -103,6 +103,7 @@ PUBLIC = [
     "mcnemar",
     "mistakes",
     "mistakes_sheet",
+    "model_card",
     "models",
     "objectives",
     "occlusion_map",

@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from lamplighter.saving.bundle import load as load
     from lamplighter.saving.bundle import save as save
     from lamplighter.saving.export import export as export
+    from lamplighter.saving.model_card import model_card as model_card
     from lamplighter.saving.onnx_backbone import onnx_backbone as onnx_backbone
     from lamplighter.saving.pretrained import pretrained as pretrained
     from lamplighter.saving.quantized import at_precision as at_precision
@@ -221,6 +222,7 @@ _HOMES = {
     "mcnemar": "lamplighter.evaluation.intervals",
     "mistakes": "lamplighter.evaluation.mistakes",
     "mistakes_sheet": "lamplighter.evaluation.sheets",
+    "model_card": "lamplighter.saving.model_card",
     "occlusion_map": "lamplighter.explain.attribution.occlusion_map",
     "onnx_backbone": "lamplighter.saving.onnx_backbone",
     "open_image": "lamplighter.images.decoding",

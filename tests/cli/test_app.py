@@ -35,6 +35,7 @@ COMMANDS = [
     "predict",
     "info",
     "export",
+    "card",
     "page",
     "serve",
     "models",
@@ -74,7 +75,7 @@ def test_help_shows_each_command_once_in_its_group(run, monkeypatch, columns):
             "labels",
         ],
         "Look inside a network": ["explain", "layers", "filters", "feature-maps", "maximise"],
-        "Share": ["info", "export", "page", "serve"],
+        "Share": ["info", "export", "card", "page", "serve"],
         "Teach and learn": ["labs"],
     }
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 WITH_A_FOLDER = {"audit", "embed", "evaluate", "map", "predict", "suspects", "train", "transfer"}
 # `labels` keeps a journal beside the zip file: see tests/workspace. `studio` runs until Ctrl-C.
 WITHOUT = {
-    "data", "explain", "export", "feature-maps", "filters", "info", "labels", "labs", "layers",
-    "maximise",
+    "card", "data", "explain", "export", "feature-maps", "filters", "info", "labels", "labs",
+    "layers", "maximise",
     "models", "page", "serve", "similar", "studio",
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ import typer
 
 from lamplighter.cli import labels, labs
 from lamplighter.cli.audit import audit
+from lamplighter.cli.card import card
 from lamplighter.cli.data import data
 from lamplighter.cli.embed import embed
 from lamplighter.cli.evaluate import evaluate
@@ -85,6 +86,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Share": {
         "info": info,
         "export": export,
+        "card": card,
         "page": page,
         "serve": serve,
     },
