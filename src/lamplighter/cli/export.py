@@ -11,7 +11,7 @@ import typer
 from lamplighter.cli import options
 from lamplighter.cli.classifier_arguments import named_classifier
 from lamplighter.cli.options import Bundle
-from lamplighter.cli.outputs import check_new
+from lamplighter.cli.outputs import check_new, check_new_package
 from lamplighter.cli.terminal import printable, wrapped
 from lamplighter.errors import OutputError
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 def export(
     bundle: Bundle,
     format: Annotated[  # noqa: A002 - the name of the option
-        Literal["onnx", "bundle", "state-dict", "torch-export"],
+        Literal["onnx", "bundle", "state-dict", "torch-export", "litert", "coreml"],
         typer.Option(
             metavar="FORMAT",
             help="onnx: for most other software; state-dict: PyTorch weights for "
             "torch.load; torch-export: a PyTorch program for torch.export.load; "
             "bundle: the same bundle with an ONNX graph, if it was saved "
-            "without one.",
+            "without one; litert (needs ai-edge-litert), coreml (needs coremltools): models for "
+            "telephones, of images that are resized already, with class names and probabilities.",
         ),
     ],
     out: Annotated[
@@ -74,12 +75,12 @@ def export(
 ) -> None:
     """Export the network of a bundle for other software.
 
-    Class names and preprocessing are not part of the exported file, except with the format bundle
-    or --with-preprocessing.
+    Class names and preprocessing are not part of the exported file with the formats state-dict and
+    torch-export, nor with onnx unless --with-preprocessing is given.
     """
     from lamplighter.saving.export import SUFFIXES, check_export, write_export
 
-    _check_together(with_preprocessing, precision, images, as_is=as_is)
+    _check_together(format, with_preprocessing, precision, images, as_is=as_is)
     classifier = named_classifier(bundle)
     if as_is:
         classifier.preprocessing = dataclasses.replace(classifier.preprocessing, find_digit=False)
@@ -87,7 +88,10 @@ def export(
     if format != "bundle" and out.resolve() == bundle.resolve():
         raise OutputError(f"--out must not be the bundle itself, received {out}; choose another.")
     check_export(out, format, preprocessing=with_preprocessing, precision=precision)
-    check_new(out, "--out", force=force)
+    if format == "coreml":
+        check_new_package(out, "--out", force=force)
+    else:
+        check_new(out, "--out", force=force)
     written = write_export(
         classifier,
         out,
@@ -96,21 +100,31 @@ def export(
         precision=precision,
         images=None if images is None else _proof_files(images),
     )
-    typer.echo(printable(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)"))
+    typer.echo(printable(f"wrote {out} ({_size_of(out) / 1e6:.1f} MB)"))
     if written.proof is not None:
-        typer.echo(wrapped(printable(str(written.proof)), 0))
+        by = {"litert": ", by LiteRT", "coreml": ", read back and computed by ONNX Runtime, since "
+            "Core ML itself runs on Apple's systems alone"}  # fmt: skip
+        typer.echo(wrapped(printable(f"{written.proof}{by.get(format, '')}"), 0))
     if written.loss is not None:
         typer.echo(wrapped(printable(f"{precision}: {written.loss}"), 6))
 
 
 def _check_together(
-    with_preprocessing: bool, precision: str | None, images: str | None, *, as_is: bool
+    format: str,  # noqa: A002
+    with_preprocessing: bool,
+    precision: str | None,
+    images: str | None,
+    *,
+    as_is: bool,
 ) -> None:
     """Refuse options that would do nothing."""
     if as_is and not with_preprocessing:
         raise typer.BadParameter("--as-is goes with --with-preprocessing.")
-    if images is not None and not with_preprocessing and precision is None:
-        raise typer.BadParameter("--images goes with --with-preprocessing or --precision.")
+    compared = with_preprocessing or precision is not None or format in ("litert", "coreml")
+    if images is not None and not compared:
+        raise typer.BadParameter(
+            "--images goes with --with-preprocessing, --precision, litert and coreml."
+        )
 
 
 def _proof_files(images: str) -> ImageFiles:
@@ -120,6 +134,12 @@ def _proof_files(images: str) -> ImageFiles:
     files = found_files(images)
     say_set_aside(files.set_aside)
     return files.split("test") if "test" in files.split_names else files
+
+
+def _size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _beside(bundle: Path, suffix: str) -> Path:

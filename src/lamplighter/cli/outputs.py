@@ -27,6 +27,18 @@ def check_new(path: Path, option: str, *, force: bool) -> None:
     _check_absent(path, option, force=force)
 
 
+def check_new_package(path: Path, option: str, *, force: bool) -> None:
+    """Refuse a Core ML package (a folder) that cannot be written, or may not be overwritten.
+
+    Raises:
+        OutputError: the message names the option that it was given to.
+    """
+    from lamplighter.files.writing import check_package_target
+
+    _check_absent(path, option, force=force)
+    check_package_target(path)
+
+
 def check_new_bundle(path: Path, option: str, *, force: bool) -> None:
     """Refuse a bundle that cannot be written so, before what is to be in it has been learned.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 # What files of networks are called that other software reads.
 _OTHERS = (
-    ".ckpt .h5 .hdf5 .joblib .keras .mlmodel .onnx .ort .pb .pickle .pkl .pt .pt2 .pth "
+    ".ckpt .h5 .hdf5 .joblib .keras .mlmodel .mlpackage .onnx .ort .pb .pickle .pkl .pt .pt2 .pth "
     ".safetensors .skops .tflite"
 )
 _OTHER_MODELS = frozenset(_OTHERS.split())
@@ -76,6 +77,52 @@ def written_new(path: str | Path) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def package_written_whole(path: str | Path) -> Iterator[Path]:
+    """Give the name of a folder to be made, which takes the place of `path` when all is written.
+
+    It lies beside `path` until then, and is removed on any failure; what was at `path` stays.
+
+    Raises:
+        OutputError: as `check_package_target`, or it cannot be written.
+    """
+    target = check_package_target(path)
+    place = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.partial")
+    try:
+        try:
+            place.mkdir()
+            made = place / target.name
+            yield made
+            if target.exists():
+                target.replace(place / "before")
+            made.replace(target)
+        except LamplighterError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written: {error.strerror or error}; free some space, or choose "
+                "a folder that you may write to."
+            ) from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def check_package_target(path: str | Path) -> Path:
+    """Return the folder that a Core ML package is to be, following links.
+
+    Raises:
+        OutputError: there is no folder to put it in, or what is there is no such package.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (target / "Manifest.json").is_file():
+        raise OutputError(
+            f"{path} is there and is no Core ML package; choose another name for the new one."
+        )
+    if not target.exists():
+        check_target(path)
+    return target
 
 
 def is_other_model(path: str | Path) -> bool:

@@ -143,7 +143,6 @@ def _write_answers(node: Nodes, classifier: Classifier, model: ModelProto) -> li
     trust = classifier.trust
     temperature = np.float32(1.0 if trust is None else trust.temperature)
     node("Softmax", node("Div", logits, temperature), output=PROBABILITIES, axis=1)
-    node("ArgMax", logits, output=f"{_AFTER}index", axis=1, keepdims=0)
     outputs = [
         helper.make_tensor_value_info(
             PROBABILITIES, TensorProto.FLOAT, ["N", classifier.num_classes]
@@ -181,7 +180,7 @@ def _write_distance(node: Nodes, features: str, trust: Trust) -> None:
 def _write_labels(node: Nodes, classifier: Classifier, *, knows: bool) -> None:
     """Write the name of the most probable class, or what stands for unknown."""
     names = list(classifier.class_names)
-    index = f"{_AFTER}index"
+    index = node("ArgMax", PROBABILITIES, axis=1, keepdims=0)
     if knows:
         names.append(unknown_label(classifier.class_names))
         index = node("Where", KNOWN, index, np.int64(len(names) - 1))

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lamplighter.datasets.files import ImageFiles
 from lamplighter.errors import ExportError, OutputError
-from lamplighter.files.writing import check_target, is_other_model, written_whole
+from lamplighter.files.writing import (
+    check_package_target,
+    check_target,
+    is_other_model,
+    package_written_whole,
+    written_whole,
+)
 from lamplighter.inference.runtime import GraphRuntime
 from lamplighter.models.classifier import check_classifier
 from lamplighter.names import wrong_choice
@@ -32,12 +38,14 @@ if TYPE_CHECKING:
     from lamplighter.inference.predictor import AnyImage
     from lamplighter.models.classifier import Classifier, Precision
 
-ExportFormat = Literal["onnx", "bundle", "state-dict", "torch-export"]
+ExportFormat = Literal["onnx", "bundle", "state-dict", "torch-export", "litert", "coreml"]
 SUFFIXES: dict[ExportFormat, str] = {
     "onnx": ".onnx",
     "bundle": ".lamp",
     "state-dict": ".pt",
     "torch-export": ".pt2",
+    "litert": ".tflite",
+    "coreml": ".mlpackage",
 }
 _ALSO = {"state-dict": (".pth", ".bin")}  # endings that are usual too
 
@@ -69,9 +77,9 @@ def export(
 ) -> Path:
     """Write the network of `classifier` for other software, and return the path.
 
-    Without `preprocessing`, and but for "bundle", what is written is the network alone:
-    preprocessing and class names stay behind, so prefer `save` where Lamplighter is to read it
-    again. A file at `path` is replaced.
+    Of "state-dict", "torch-export" and, without `preprocessing`, of "onnx", what is written is the
+    network alone: preprocessing and class names stay behind, so prefer `save` where Lamplighter is
+    to read it again. A file at `path` is replaced.
 
     With `preprocessing` an ONNX model takes images as they are, "images", uint8 (N, h, w, 3): RGB,
     upright, on a white ground, of any size. It gives "label" (N,), a class name or what stands for
@@ -85,8 +93,12 @@ def export(
         format: "onnx", an ONNX model with input "images" (N, C, H, W) and outputs "logits" (N, K)
             and, where there are any, "features" (N, D), proven as `save` proves it; "bundle", what
             `save` writes, but only with its graph: for a bundle that was written without;
-            "state-dict", weights by name, which `torch.load(path, weights_only=True)` reads; or
-            "torch-export", a program that `torch.export.load` reads. N is free in each.
+            "state-dict", weights by name, which `torch.load(path, weights_only=True)` reads;
+            "torch-export", a program that `torch.export.load` reads. N is free in each. For
+            telephones, of one image that has been resized already, with class names and calibrated
+            probabilities: "litert", a LiteRT (TensorFlow Lite) model, proven on real images with
+            LiteRT; "coreml", a Core ML package (a folder), of which what was written is read back
+            and computed by ONNX Runtime, since Core ML runs on Apple's systems alone.
         preprocessing: write preprocessing, calibration and class names into the ONNX model too.
         precision: of an ONNX model: "int8" makes its convolutions compute with 8-bit integers,
             about a quarter of the size; see `at_precision`. As the classifier has it by default.
@@ -101,7 +113,7 @@ def export(
         ParityError: the ONNX graph disagrees with the torch network, or the model with `predict`.
         BundleError: int8, of a network with too few convolutions.
         DataError: none of `images` can be read.
-        MissingPackageError: torch or onnx is not installed.
+        MissingPackageError: torch, onnx, ai-edge-litert or coremltools is needed and not installed.
     """
     return write_export(
         classifier, path, format, preprocessing=preprocessing, precision=precision, images=images
@@ -122,18 +134,25 @@ def write_export(
     if format not in get_args(ExportFormat):
         raise OutputError(wrong_choice("the format", format, get_args(ExportFormat)))
     check_export(path, format, preprocessing=preprocessing, precision=precision)
-    check_target(path)
+    if format == "coreml":
+        check_package_target(path)
+    else:
+        check_target(path)
     if images is not None and not isinstance(images, ImageFiles):
         images = list(images)
     if format == "bundle":
         return Exported(save(classifier, path, needs_graph=True))
     proof = loss = None
+    if format == "coreml":
+        return Exported(Path(path), _written_coreml(classifier, Path(path), images))
     with needs_training_packages("exporting"):
         if format == "onnx":
             made, loss = _at_precision(classifier, precision, images)
             content = _network_graph(made)
             if preprocessing:
                 content, proof = _proven_image_graph(made, content, images)
+        elif format == "litert":
+            content, proof = _proven_litert(classifier, images)
         elif format == "state-dict":
             content = _state_dict(classifier.weights())
         else:
@@ -209,6 +228,33 @@ def _proven_image_graph(
         tolerance=TOLERANCE,
     )
     return graph, proof
+
+
+def _proven_litert(
+    classifier: Classifier, images: ImageFiles | Iterable[AnyImage] | None
+) -> tuple[bytes, ImageProof]:
+    """Return a LiteRT model that answered as `predict` on real images, by LiteRT."""
+    from lamplighter.saving.litert import LiteRuntime, litert_model
+
+    model = litert_model(classifier, _network_graph(classifier))
+    run = LiteRuntime(model, classifier.preprocessing)
+    chosen, described = real_images(classifier, images)
+    return model, prove(classifier, run, chosen, described, tolerance=TOLERANCE)
+
+
+def _written_coreml(
+    classifier: Classifier, path: Path, images: ImageFiles | Iterable[AnyImage] | None
+) -> ImageProof:
+    """Write a Core ML package that, read back, answered as `predict` on real images."""
+    from lamplighter.saving.coreml import write_coreml
+    from lamplighter.saving.coreml_reading import ReadCoreml
+
+    with package_written_whole(path) as made:
+        with needs_training_packages("exporting"):
+            write_coreml(classifier, _network_graph(classifier), made)
+        run = ReadCoreml(made, classifier.preprocessing)
+        chosen, described = real_images(classifier, images)
+        return prove(classifier, run, chosen, described, tolerance=TOLERANCE)
 
 
 def _state_dict(weights: Mapping[str, Any]) -> bytes:
