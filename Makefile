@@ -7,7 +7,7 @@ LIGHT_STAMP := .venv-light/.installed
 # Compiled files are kept, which many containers forbid: each command would compile anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo photos test test-slow test-light format labs labs-check lock benchmarks clean docs
+.PHONY: demo photos test test-slow test-light test-converters format labs labs-check lock benchmarks clean docs
 
 demo: $(STAMP)
 	@test -f digits.lamp || $(BIN)/lamplighter train mnist --out digits.lamp
@@ -43,6 +43,14 @@ test-slow: $(STAMP)
 test-light: $(LIGHT_STAMP)
 	$(LIGHT)/pip install --quiet --disable-pip-version-check --constraint requirements.lock pytest
 	$(LIGHT)/python -m pytest -m light tests/light
+
+# LiteRT and Core ML, of which Lamplighter itself needs neither, in an environment of their own.
+test-converters: $(STAMP)
+	test -d .venv-converters || $(BIN)/python -m venv .venv-converters
+	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > .venv-converters/packages
+	cp .venv-converters/packages $$(.venv-converters/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth
+	.venv-converters/bin/pip install --quiet --disable-pip-version-check ai-edge-litert coremltools
+	.venv-converters/bin/python -m pytest -m converters tests/saving
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+import lamplighter
+from lamplighter.datasets.image_data import ImageData
 from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier, Record
 from lamplighter.models.features import num_features
 from lamplighter.models.reliability import Trust, unit_length
 from lamplighter.saving.bundle import save
+from lamplighter.saving.image_proof import emoji_mosaics
 
 NAMES = ("cat", "dög", "eel")
 PREPROCESSING = Preprocessing(height=12, width=13, channels=1, mean=(0.2,), std=(0.4,))
+# Of photos, seen by `photos`.
+SEEN = Preprocessing(height=28, width=30, fit="crop", interpolation="bicubic")
+
+
+def pictures():
+    """Return pictures of many sizes and shapes."""
+    return emoji_mosaics(ImageData.emoji()["train"].images)
 
 
 def make_classifier(name="better-cnn", **arguments):
@@ -44,6 +56,26 @@ def classifier():
 def content(classifier, tmp_path_factory):
     """The bytes of a bundle."""
     return save(classifier, tmp_path_factory.mktemp("bundle") / "small.lamp").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """A classifier of photos that has learned nothing, and can say "unknown"."""
+    torch.manual_seed(4)
+    classifier = Classifier.new("champion", preprocessing=SEEN, class_names=("cat", "dög", "| eel"))
+    images = np.stack([SEEN.pixels(one) for one in pictures()])
+    _, features = lamplighter.inference.predictor.logits_and_features(classifier, images)
+    classifier.samples = images[:4]
+    trust = lamplighter.make_trust(
+        classifier,
+        val_logits=np.eye(3, dtype=np.float32)[[0, 1, 2] * 8],
+        val_labels=np.array([0, 1, 1] * 8),
+        val_features=features[:24],
+        train_features=features[::2],
+        coverage=0.7,
+    )
+    classifier.trust = dataclasses.replace(trust, temperature=1.7, neighbours=2)
+    return classifier
 
 
 @pytest.fixture(scope="session")

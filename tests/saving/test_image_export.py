@@ -9,52 +9,23 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 from PIL import Image
 
 import lamplighter
 from lamplighter import predict
-from lamplighter.datasets.image_data import ImageData
 from lamplighter.errors import DataError, ExportError, OutputError, ParityError
-from lamplighter.images.preprocessing import Preprocessing
 from lamplighter.models.classifier import Classifier
 from lamplighter.saving import image_proof
 from lamplighter.saving.bundle import load, save
 from lamplighter.saving.export import export, write_export
-from lamplighter.saving.image_proof import emoji_mosaics, measure_loss, prove, real_images
+from lamplighter.saving.image_proof import measure_loss, prove, real_images
 
-from .conftest import PREPROCESSING
-
-SEEN = Preprocessing(height=28, width=30, fit="crop", interpolation="bicubic")
-
-
-@pytest.fixture(scope="module")
-def photos():
-    """A classifier of photos, with the trust of what it has learned: nothing."""
-    torch.manual_seed(4)
-    classifier = Classifier.new("champion", preprocessing=SEEN, class_names=("cat", "dög", "| eel"))
-    images = np.stack([SEEN.pixels(one) for one in pictures()])
-    _, features = lamplighter.inference.predictor.logits_and_features(classifier, images)
-    classifier.samples = images[:4]
-    trust = lamplighter.make_trust(
-        classifier,
-        val_logits=np.eye(3, dtype=np.float32)[[0, 1, 2] * 8],
-        val_labels=np.array([0, 1, 1] * 8),
-        val_features=features[:24],
-        train_features=features[::2],
-        coverage=0.7,
-    )
-    classifier.trust = dataclasses.replace(trust, temperature=1.7, neighbours=2)
-    return classifier
+from .conftest import PREPROCESSING, SEEN, pictures
 
 
 @pytest.fixture(scope="module")
 def bundle(photos, tmp_path_factory):
     return save(photos, tmp_path_factory.mktemp("photos") / "photos.lamp")
-
-
-def pictures():
-    return emoji_mosaics(ImageData.emoji()["train"].images)
 
 
 def ask(path, image):

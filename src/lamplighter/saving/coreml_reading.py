@@ -119,6 +119,10 @@ class _Arguments:
         given = self._given.get(name)
         return usual if given is None else given.val
 
+    def rank(self, name: str) -> int:
+        """Return how many dimensions an input has."""
+        return int(self._given[name].rank)
+
     def has(self, name: str) -> bool:
         """Return whether an optional input is given."""
         return self._given.get(name) is not None
@@ -191,12 +195,8 @@ def _matmul(node: Nodes, given: _Arguments) -> str:
     for side in ("x", "y"):
         value = given(side)
         if bool(given.fixed(f"transpose_{side}", False)):
-            if isinstance(value, str):
-                raise ParityError(
-                    "a Core ML package that transposes what it multiplies cannot be proven here; "
-                    "please report it, and use the format onnx."
-                )
-            value = np.swapaxes(value, -1, -2)
+            *order, last, other = range(given.rank(side))
+            value = node("Transpose", value, perm=[*order, other, last])
         sides.append(value)
     return node("MatMul", *sides)
 
@@ -283,11 +283,14 @@ _OPERATORS: dict[str, Callable[[Nodes, _Arguments], Any]] = {
     "relu": _unary("Relu"),
     "relu6": lambda node, given: node("Clip", given("x"), np.float32(0), np.float32(6)),
     "reshape": _reshape,
+    "rsqrt": lambda node, given: node("Reciprocal", node("Sqrt", given("x"))),
     "sigmoid": _unary("Sigmoid"),
     "sigmoid_hard": _hard_sigmoid,
+    "silu": lambda node, given: node("Mul", given("x"), node("Sigmoid", given("x"))),
     "slice_by_size": _slice,
     "softmax": _axis("Softmax"),
     "sqrt": _unary("Sqrt"),
+    "square": lambda node, given: node("Mul", given("x"), given("x")),
     "sub": _binary("Sub"),
     "tanh": _unary("Tanh"),
     "topk": _top_k,

@@ -369,7 +369,13 @@ def _strides(step: Step) -> dict[str, Any]:
 
 
 def _padded(
-    w: _Writer, step: Step, value: _Value, kernel: Sequence[int], fill: float
+    w: _Writer,
+    step: Step,
+    value: _Value,
+    kernel: Sequence[int],
+    fill: float,
+    *,
+    explicit: bool = False,
 ) -> tuple[int, int]:
     """Return a tensor that is padded where LiteRT cannot, and how LiteRT pads it."""
     size, window = value.shape[2:], (kernel[0], kernel[1])
@@ -377,7 +383,7 @@ def _padded(
     if not any(pads):
         return value.index, w.schema.Padding.VALID
     same = Step(step.kind, (), (), {**step.settings, "auto_pad": "SAME_UPPER"})
-    if pads == padding_of(same, (size[0], size[1]), window):
+    if not explicit and pads == padding_of(same, (size[0], size[1]), window):
         return value.index, w.schema.Padding.SAME
     top, left, bottom, right = pads
     n, c, h, width = value.shape
@@ -393,11 +399,12 @@ def _pool(w: _Writer, step: Step) -> None:
     is_mean = step.kind == "AveragePool"
     if step.settings.get("ceil_mode") or any(d != 1 for d in step.settings.get("dilations", [1])):
         raise refused(step, _TARGET, "ceil_mode or dilations")
-    index, padding = _padded(w, step, value, kernel, 0.0 if is_mean else _LOWEST)
-    counts_pads = bool(step.settings.get("count_include_pad"))
-    was_padded = index != value.index
-    if is_mean and ((was_padded and not counts_pads) or (padding == 0 and counts_pads)):
-        raise refused(step, _TARGET, "this padding")  # SAME is 0, and leaves pads out
+    # SAME leaves the padding out of a mean.
+    counts_pads = is_mean and bool(step.settings.get("count_include_pad"))
+    fill = 0.0 if is_mean else _LOWEST
+    index, padding = _padded(w, step, value, kernel, fill, explicit=counts_pads)
+    if is_mean and index != value.index and not counts_pads:
+        raise refused(step, _TARGET, "this padding")
     size = {"filterHeight": kernel[0], "filterWidth": kernel[1], "padding": padding}
     shape = w.shape_of(step.outputs[0], is_nhwc=True)
     code = "AVERAGE_POOL_2D" if is_mean else "MAX_POOL_2D"
