@@ -296,6 +296,47 @@ def test_export_replaces_nothing_unasked(run, bundle):
     assert run("export", bundle, "--format", "state-dict", "--force").code == 0
 
 
+def test_export_with_preprocessing_proves_itself(run, other, tmp_path):
+    out = tmp_path / "digits.onnx"
+    arguments = ("export", other, "--format", "onnx", "--with-preprocessing", "--out", out)
+    refused = run(*arguments)
+    assert (refused.code, refused.out) == (1, "")
+    assert "finds a digit in the image first" in refused.line
+    done = run(*arguments, "--as-is")
+    assert done.code == 0
+    said = " ".join(done.out.split())
+    assert said.startswith(f"wrote {out} (")
+    assert "proven on 24 pictures: the same answers as predict, probabilities within" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (("--format", "onnx", "--as-is"), 2, "--as-is goes with --with-preprocessing."),
+        (("--format", "onnx", "--images", "mnist"), 2, "--images goes with --with-preprocessing,"),
+        (("--format", "bundle", "--precision", "int8"), 1, "is for the format onnx alone"),
+        (("--format", "onnx", "--precision", "int8"), 1, "more than 3 convolutions, received 2"),
+        (("--format", "onnx", "--out", "a.tflite"), 1, "and its name says .tflite; name it a.onnx"),
+        (
+            ("--format", "onnx", "--with-preprocessing", "--as-is", "--images", "absent"),
+            1,
+            "there is no folder absent",
+        ),
+    ],
+)
+def test_export_refuses_what_does_not_go_together(
+    run, other, tmp_path, monkeypatch, arguments, code, expected
+):
+    monkeypatch.chdir(tmp_path)
+    where = (
+        () if "--out" in arguments else ("--out", "a.lamp" if "bundle" in arguments else "a.onnx")
+    )
+    outcome = run("export", other, *arguments, *where)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert expected in outcome.line
+    assert not list(tmp_path.iterdir())
+
+
 def test_export_never_replaces_the_bundle(run, bundle):
     before = bundle.read_bytes()
     outcome = run("export", bundle, "--format", "onnx", "--out", bundle, "--force")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -160,6 +164,27 @@ def test_what_does_not_go_together(classifier, tmp_path, name, format, extra, me
     with pytest.raises(OutputError, match=message):
         export(classifier, tmp_path / name, format, **extra)
     assert not list(tmp_path.iterdir())
+
+
+def test_none_of_it_needs_torch(bundle, tmp_path):
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join(map(str, (root / "tests" / "torchless", root / "src")))
+    script = """
+import sys, lamplighter
+classifier = lamplighter.load(sys.argv[1])
+lamplighter.export(classifier, "a.onnx", "onnx", preprocessing=True)
+print(lamplighter.model_card(sys.argv[1])[:3], "torch" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(bundle)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("--- False\n", "")
+    assert (tmp_path / "a.onnx").is_file()
 
 
 class TestPrecision:
