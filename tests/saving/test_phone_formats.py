@@ -68,6 +68,20 @@ class TestPackage:
         assert (target / "Manifest.json").read_text() == "mine"
         assert [file.name for file in tmp_path.iterdir()] == ["a.mlpackage"]
 
+    def test_a_package_that_is_missing_in_the_end_leaves_what_was_there(self, tmp_path):
+        target = tmp_path / "a.mlpackage"
+        target.mkdir()
+        (target / "Manifest.json").write_text("mine")
+
+        def make_nothing():
+            with package_written_whole(target):
+                pass
+
+        with pytest.raises(OutputError, match="cannot be written"):
+            make_nothing()
+        assert (target / "Manifest.json").read_text() == "mine"
+        assert [file.name for file in tmp_path.iterdir()] == ["a.mlpackage"]
+
     @pytest.mark.parametrize("kind", ["folder", "file"])
     def test_what_is_no_package_is_never_replaced(self, classifier, tmp_path, kind):
         target = tmp_path / "a.mlpackage"

@@ -95,9 +95,7 @@ def package_written_whole(path: str | Path) -> Iterator[Path]:
             place.mkdir()
             made = place / target.name
             yield made
-            if target.exists():
-                target.replace(place / "before")
-            made.replace(target)
+            _take_place(made, target, place / "before")
         except LamplighterError:
             raise
         except OSError as error:
@@ -107,6 +105,19 @@ def package_written_whole(path: str | Path) -> Iterator[Path]:
             ) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _take_place(made: Path, target: Path, aside: Path) -> None:
+    """Rename a folder to `target`; what is there is put aside, and back where that fails."""
+    was_there = target.exists()
+    if was_there:
+        target.replace(aside)
+    try:
+        made.replace(target)
+    except OSError:
+        if was_there:
+            aside.replace(target)
+        raise
 
 
 def check_package_target(path: str | Path) -> Path:
