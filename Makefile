@@ -88,7 +88,7 @@ $(LIGHT_STAMP): requirements.lock pyproject.toml
 	@touch $(LIGHT_STAMP)
 
 clean:
-	rm -rf .venv .venv-light
+	rm -rf .venv .venv-light .venv-converters
 
 # Every figure in benchmarks/RESULTS.md; hours on two cores, with nothing else running. Those on
 # photos are measured on a folder of your own: make benchmarks PHOTOS=FOLDER.
