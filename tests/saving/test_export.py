@@ -130,7 +130,8 @@ def test_the_torch_program_takes_any_number_of_images(batch_normed, tmp_path):
 
 def test_an_unknown_format_is_named(classifier, tmp_path):
     with pytest.raises(
-        OutputError, match="onnx, bundle, state-dict, torch-export, received 'keras'"
+        OutputError,
+        match="onnx, bundle, state-dict, torch-export, litert, coreml, received 'keras'",
     ):
         export(classifier, tmp_path / "x", "keras")
 

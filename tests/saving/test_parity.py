@@ -76,9 +76,9 @@ class TestWithoutGraph:
             assert set(bundle.namelist()) == {"description.json", "weights.safetensors"}
 
     @pytest.mark.usefixtures("hopeless")
-    @pytest.mark.parametrize("kind", ["onnx", "bundle"])
-    def test_where_a_graph_is_asked_for_nothing_is_written(self, tmp_path, kind):
-        path = tmp_path / "x.lamp"
+    @pytest.mark.parametrize(("kind", "name"), [("onnx", "x.onnx"), ("bundle", "x.lamp")])
+    def test_where_a_graph_is_asked_for_nothing_is_written(self, tmp_path, kind, name):
+        path = tmp_path / name
         path.write_bytes(b"old")
         with pytest.raises((ParityError, ExportError, MissingPackageError)):
             export(make_classifier(), path, kind)

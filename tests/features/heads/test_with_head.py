@@ -187,7 +187,7 @@ class TestJoined:
         completed.joined_head.weights["weight"][0, 0] += 100
         expected = TorchRuntime(completed.read_network())(inputs)
         assert not np.allclose(runtime(completed)(inputs), expected, atol=1e-3)
-        path = write(completed, tmp_path / "new.lamp")
+        path = write(completed, tmp_path / ("new.lamp" if write is save else "new.onnx"))
         graph = path.read_bytes() if write is not save else load(path).graph
         np.testing.assert_allclose(OnnxRuntime(graph)(inputs), expected, atol=1e-4)
         if write is save:
