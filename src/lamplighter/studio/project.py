@@ -116,10 +116,10 @@ class Project:
         """Look at the folder again, and tell the pages if other files are there."""
         with self._turn:
             self._state = self._folders()
-            before = _told_of(self.workspace.everything()[0])
             self.workspace.rescan()
+            now = _told_of(self.workspace.everything()[0])
             # The journal itself, which the first step puts into the folder, is no news.
-            if before == _told_of(self.workspace.everything()[0]):
+            if self._table is not None and now == _told_of(self._table.files):
                 return
             self._scan += 1
         self._tell("files")
