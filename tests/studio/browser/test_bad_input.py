@@ -40,7 +40,7 @@ def test_an_end_by_any_signal_loses_nothing(start_studio, open_page, folder, tro
     assert time.monotonic() - begun < 3
     assert (server.process.returncode, err) == (code, "")
     assert out == "Ctrl-C ends it; every step is kept.\n"
-    expect(page.get_by_role("alert")).to_contain_text("The studio does not answer")
+    expect(page.get_by_role("alert").first).to_contain_text("The studio does not answer")
     again = open_page(start_studio(folder).address)
     expect_classes(again, blue_00="green", blue_01="blue")
     again.get_by_role("button", name="Undo").click()
@@ -56,7 +56,7 @@ def test_a_page_goes_on_when_the_studio_comes_back_at_its_port(
     page = open_page(server.address)
     expect(cells(page)).to_have_count(6)
     server.end()
-    expect(page.get_by_role("alert")).to_contain_text("The studio does not answer")
+    expect(page.get_by_role("alert").first).to_contain_text("The studio does not answer")
     port = server.base.rpartition(":")[2]
     again = start_studio(folder, "--port", port)
     page.goto(again.address)
