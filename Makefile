@@ -47,9 +47,9 @@ test-light: $(LIGHT_STAMP)
 # LiteRT and Core ML, of which Lamplighter itself needs neither, in an environment of their own.
 test-converters: $(STAMP)
 	test -d .venv-converters || $(BIN)/python -m venv .venv-converters
-	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > .venv-converters/packages
-	cp .venv-converters/packages $$(.venv-converters/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth
-	.venv-converters/bin/pip install --quiet --disable-pip-version-check ai-edge-litert coremltools
+	$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' \
+	  > $$(.venv-converters/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth
+	.venv-converters/bin/pip install --quiet --disable-pip-version-check --constraint requirements.lock ai-edge-litert coremltools
 	.venv-converters/bin/python -m pytest -m converters tests/saving
 
 format: $(STAMP)
